@@ -1,0 +1,1 @@
+"""testtime: what does test-time compute buy?"""

@@ -1,0 +1,1 @@
+"""What generates: one file an engine, one small protocol (`base.Engine`)."""

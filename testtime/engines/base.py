@@ -1,0 +1,95 @@
+"""What an engine is: something that can complete one request.
+
+Batching, caching and placement are the engine's business, so the sampler reads as straight code: await the chain, then its
+answers. A request is token ids, because cutting and closing a chain must never go through text; messages exist only for
+endpoints that take nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from testtime.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a token is drawn. Defaults sample from the model's own distribution; temperature 0 is greedy.
+
+    top_k = 0 and top_p = 1 switch those filters off. The penalties look at the whole text so far, so nested budgets
+    refuse them (see `thinking`).
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sample to draw.
+
+    prompt: token ids; or messages (chat turns, `{"role", "content"}`) where prompt is None.
+    max_tokens: cap on generated tokens, at least 1.
+    seed: 63 bits, this request's own.
+    stop_token_ids: generation ends after any of these (the token is kept in the completion).
+    ignore_eos: go on past end-of-sequence (benchmarks only).
+    affinity: requests with the same key share a prefix; a replicated engine sends them to the same replica.
+    """
+
+    prompt: tuple[int, ...] | None
+    max_tokens: int
+    seed: int
+    sampling: Sampling = field(default_factory=Sampling)
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    affinity: str = ""
+    messages: tuple[dict[str, str], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came back for one request.
+
+    token_ids: generated ids, the stopping token (end-of-sequence or a stop id) included.
+    text: the engine's decoding of token_ids, special tokens left out; for people, never for cutting.
+    finish: "stop" (a stop id or end-of-sequence) or "length".
+    logprobs: natural log-probability of each generated token under the model's raw distribution (before temperature
+        and filters), same length as token_ids; empty where an endpoint gives none.
+    prompt_tokens: length of the prompt; cached_tokens: how many of them were not computed again.
+    """
+
+    token_ids: list[int]
+    text: str
+    finish: Literal["stop", "length"]
+    logprobs: list[float]
+    prompt_tokens: int
+    cached_tokens: int = 0
+
+
+class Engine(Protocol):
+    """The protocol. `max_num_seqs` is how many chains' lives the sampler keeps in flight at once."""
+
+    name: str
+    max_num_seqs: int
+
+    async def complete(self, request: Request) -> Completion:
+        """Draw one sample. Raises EngineError when the request cannot be served any more (it is then *missing*)."""
+        ...
+
+    async def close(self) -> None:
+        """Release the model, child processes and sockets."""
+        ...
+
+
+class EngineError(Exception):
+    """One request failed for good: it is recorded as missing, never as wrong."""
+
+
+class EngineUnavailable(UserError):
+    """This engine cannot run here; the message says what to install."""
