@@ -1,0 +1,154 @@
+"""From a benchmark's name to its problems: read the YAML, its rows, and render one prompt a row.
+
+Loading is deterministic: the same name, seed, limit and overrides give the same problems on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from testtime.errors import UserError, suggest
+from testtime.tasks import loaders, render
+from testtime.tasks.spec import GymLoader, Range, Scalar, TaskSpec, parse_spec, read_yaml, with_overrides
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One question, ready to be asked and graded.
+
+    id: unique in the task; gold: what the grader compares with (JSON for choice and code).
+    messages: the chat turns; where the style is "base" they are empty and `prompt` is the plain text to continue.
+    meta: what the YAML's `meta` keeps of the row (level, subject, date).
+    """
+
+    id: str
+    question: str
+    gold: str
+    messages: list[dict[str, str]]
+    prompt: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A loaded benchmark: its problems, the grader's name and options, and the YAML it came from."""
+
+    name: str
+    problems: list[Problem]
+    grader: str
+    grader_options: dict[str, Any]
+    spec: TaskSpec
+    source: str
+
+
+def names() -> list[str]:
+    """The benchmarks that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(
+    name_or_path: str | Path, *, limit: int | None = None, seed: int = 0, overrides: dict[str, Any] | None = None
+) -> Task:
+    """Problems of a benchmark that comes with the package, or of a YAML file of one's own.
+
+    limit: at most this many problems. A generated data set gives its first ones; a file those with the smallest hash of
+        (seed, id), in the file's order: a fair sample of a file sorted by subject, and a larger limit extends it.
+    seed: the generator's, the sample's and that of the shuffled options.
+    overrides: changes to the YAML (see `with_overrides`): {"path": "gsm8k.jsonl"}, {"size": 200, "settings": {...}}.
+
+    Raises UserError for an unknown name, a wrong key or value, data that cannot be had, and an empty benchmark.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit is {limit}: write a whole number of at least 1, or leave it out")
+    spec, where = _spec(name_or_path, overrides or {})
+    generated = isinstance(spec.loader, GymLoader)
+    found = []
+    for index, row in enumerate(loaders.rows(spec.loader, seed, limit if not spec.where else None, where)):
+        if _kept(row, spec.where, where):
+            default = f"{spec.name}/{seed}/{index}" if generated else f"{spec.name}/{index}"
+            found.append((render.text(spec.id, row, f"{where}: id") if spec.id else default, row))
+    if not found:
+        why = "no row matches its `where`" if spec.where else "its data holds no row"
+        raise UserError(f"{where}: the benchmark is empty: {why}")
+    if repeated := _first_repeated([problem_id for problem_id, _ in found]):
+        raise UserError(f"{where}: problem id {repeated!r} occurs twice; make `id` unique or leave it out")
+    if limit is not None:
+        found = found[:limit] if generated else _sample(found, limit, seed)
+    problems = [_problem(problem_id, row, spec, seed, where) for problem_id, row in found]
+    return Task(spec.name, problems, spec.grader.name, dict(spec.grader.options), spec, where)
+
+
+def show(name_or_path: str | Path, *, seed: int = 0, overrides: dict[str, Any] | None = None) -> str:
+    """One rendered prompt of a benchmark, its gold answer and how it is graded, for people."""
+    task = load(name_or_path, limit=1, seed=seed, overrides=overrides)
+    problem = task.problems[0]
+    turns = [f"[{turn['role']}]\n{turn['content']}" for turn in problem.messages] or [f"[plain text]\n{problem.prompt}"]
+    head = f"{task.name}: {task.spec.description}\nlicense: {task.spec.license}    problem: {problem.id}"
+    note = f"\nprompt: {task.spec.prompt_note}" if task.spec.prompt_note else ""
+    options = f" {task.grader_options}" if task.grader_options else ""
+    return "\n\n".join([head + note, *turns, f"[gold]\n{problem.gold}", f"[grader]\n{task.grader}{options}"])
+
+
+def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec, str]:
+    given = str(name_or_path)
+    is_path = isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or "/" in given
+    path = Path(given).expanduser() if is_path else FOLDER / f"{given}.yaml"
+    if not path.is_file():
+        if is_path:
+            raise UserError(f"benchmark file {given} does not exist")
+        raise UserError(
+            f"there is no benchmark {given!r} (one of your own: give its .yaml file){suggest(given, names())}"
+        )
+    where = str(path) if is_path else f"benchmark {given}"
+    return parse_spec(with_overrides(read_yaml(path), overrides), where), where
+
+
+def _kept(row: dict[str, Any], conditions: dict[str, Range | list[Scalar] | Scalar], where: str) -> bool:
+    for key, wanted in conditions.items():
+        if key not in row:
+            raise UserError(f"{where}: `where` names field {key!r}, which the data does not have{suggest(key, row)}")
+        value = row[key]
+        if isinstance(wanted, Range):
+            try:
+                if (wanted.min is not None and value < wanted.min) or (wanted.max is not None and value > wanted.max):
+                    return False
+            except TypeError:
+                raise UserError(f"{where}: `where.{key}`: {value!r} in the data cannot be compared with it") from None
+        elif value not in (wanted if isinstance(wanted, list) else [wanted]):
+            return False
+    return True
+
+
+def _first_repeated(ids: list[str]) -> str | None:
+    seen: set[str] = set()
+    for problem_id in ids:
+        if problem_id in seen:
+            return problem_id
+        seen.add(problem_id)
+    return None
+
+
+def _sample(found: list[tuple[str, dict[str, Any]]], limit: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
+    ranks = sorted(range(len(found)), key=lambda i: hashlib.sha256(f"{seed}/{found[i][0]}".encode()).digest())
+    return [found[i] for i in sorted(ranks[:limit])]
+
+
+def _problem(problem_id: str, row: dict[str, Any], spec: TaskSpec, seed: int, where: str) -> Problem:
+    spot = f"{where}: problem {problem_id}"
+    question = render.text(spec.question, row, f"{spot}: question")
+    if spec.choices is None:
+        fields = {**row, "question": question}
+        gold = render.gold(spec, row, spot)
+    else:
+        options, letter = render.options(spec.choices, row, f"{seed}/{problem_id}", spot)
+        shown = {"options": render.lettered(options), "letters": render.LETTERS[: len(options)]}
+        fields = {**row, "question": question, **shown}
+        gold = render.choice_gold(options, letter)
+    messages, prompt = render.prompt(spec, fields, spot)
+    meta = {key: render.value(template, row, f"{spot}: meta.{key}") for key, template in spec.meta.items()}
+    return Problem(problem_id, question, gold, messages, prompt, meta)
