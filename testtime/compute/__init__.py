@@ -1,0 +1,1 @@
+"""What it costs: FLOPs from the model's config, prices, measured seconds."""
