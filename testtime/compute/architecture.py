@@ -208,7 +208,7 @@ def _attention(config: Mapping[str, Any], family: Family) -> tuple[int, int, int
 def _latent_attention(config: Mapping[str, Any]) -> tuple[int, int, int]:
     """The same for multi-head latent attention (DeepSeek-V2, arXiv 2405.04434).
 
-    Keys and values are counted as expanded once a token; an engine that attends in the latent space spends more per key.
+    Keys and values are counted as expanded once a token; attending in the latent space instead costs more per key.
     """
     hidden, heads = need(config, "hidden_size"), need(config, "num_attention_heads")
     rank, rope, nope, value = (

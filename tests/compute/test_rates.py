@@ -1,0 +1,55 @@
+"""Rates: recovered from an engine whose speed is known, and turned into seconds."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from testtime.compute import rates
+from testtime.compute.rates import Rates, measure_rates
+from testtime.engines.base import Completion, Request
+from testtime.errors import UserError
+
+
+class Clockwork:
+    """An engine of known speed on a clock of its own: the test needs no real seconds."""
+
+    name, max_num_seqs = "clockwork", 8
+
+    def __init__(self) -> None:
+        self.now, self.prompts, self.waiting = 0.0, [], 0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    async def complete(self, request: Request) -> Completion:
+        assert request.prompt is not None and request.ignore_eos
+        self.prompts.append(request.prompt)
+        self.now += len(request.prompt) / 1000 + (request.max_tokens - 1) / 50
+        return Completion([0] * request.max_tokens, "", "length", [], len(request.prompt))
+
+    async def close(self) -> None: ...
+
+
+def test_rates_are_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Clockwork()
+    monkeypatch.setattr(rates.time, "perf_counter", engine.perf_counter)
+    found = asyncio.run(measure_rates(engine, range(100), concurrency=4, prompt_tokens=20, new_tokens=30))
+    assert found.prefill == pytest.approx(1000) and found.decode == pytest.approx(50)
+    assert (found.concurrency, found.context) == (4, 35)
+    assert len(set(engine.prompts)) == len(engine.prompts)  # or a prefix cache would flatter the prefill
+
+
+def test_seconds_of_samples() -> None:
+    found = Rates(prefill=1000, decode=50, concurrency=4, context=35)
+    seconds = found.sample_seconds(np.array([100, 200]), 20, 10, 5)
+    assert seconds == pytest.approx([0.11 + 0.5, 0.21 + 0.5])
+    assert found.sample_seconds(100, 20, 10, 5, prompt_shared_by=4) == pytest.approx(0.035 + 0.5)
+    assert found.latency_seconds(100) == pytest.approx(8.0)  # each of four requests gets a quarter of 50 tokens/s
+
+
+def test_nothing_in_flight_is_refused() -> None:
+    with pytest.raises(UserError, match="concurrency"):
+        asyncio.run(measure_rates(Clockwork(), range(3), concurrency=0))
