@@ -1,0 +1,242 @@
+"""A run's YAML as typed models: every wrong key or value is named with its file, line and the nearest right one.
+
+One file describes one run: what is asked, of which models, at which thinking budgets, how many samples, how the samples
+become one answer. `--set key=value` (dotted keys, YAML values) overrides it from the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from testtime.engines.base import Sampling
+from testtime.errors import UserError, suggest
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _named(value: Any) -> Any:
+    """`gsm8k` is short for `{name: gsm8k}`, and one for a list of one."""
+    items = value if isinstance(value, list) else [value]
+    return [{"name": item} if isinstance(item, str) else item for item in items]
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class TaskRef(_Model):
+    """A benchmark by name or YAML path; `overrides` changes its YAML (path, size, settings, ...)."""
+
+    name: str
+    limit: int | None = Field(None, ge=1)
+    seed: int = 0
+    overrides: dict[str, Any] = {}
+
+
+class ModelRef(_Model):
+    """A model: a zoo name, a local folder or a hub id. `template` is passed to the chat template (enable_thinking: true).
+
+    training_tokens: what it was trained on, where the laws should place it; zoo models know their own.
+    """
+
+    name: str
+    revision: str | None = None
+    template: dict[str, Any] = {}
+    training_tokens: float | None = Field(None, gt=0)
+
+
+class EngineSpec(_Model):
+    """What generates. `auto` is vLLM where it is installed, else transformers; `args` go to the engine unchanged."""
+
+    name: Literal["auto", "transformers", "vllm", "endpoint", "ray"] = "auto"
+    max_num_seqs: int | None = Field(None, ge=1)
+    dtype: str = "auto"
+    args: dict[str, Any] = {}
+
+
+def _ascending(budgets: list[int]) -> list[int]:
+    if len(set(budgets)) < len(budgets):
+        raise ValueError("names a budget twice; write each once")
+    return sorted(budgets)
+
+
+class Thinking(_Model):
+    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain a budget."""
+
+    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_ascending)]
+    mode: Literal["nested", "fresh"] = "nested"
+    family: str | None = None
+    delimiters: tuple[str, str] | None = None
+    ending: str | None = None
+
+
+class SamplingSpec(_Model):
+    """How tokens are drawn; see engines.base.Sampling."""
+
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    min_p: float = Field(0.0, ge=0, le=1)
+    presence_penalty: float = Field(0.0, ge=-2, le=2)
+    frequency_penalty: float = Field(0.0, ge=-2, le=2)
+    repetition_penalty: float = Field(1.0, gt=0)
+
+    def sampling(self) -> Sampling:
+        return Sampling(**self.model_dump())
+
+    @property
+    def penalty(self) -> str | None:
+        """The name of a penalty that is switched on: it looks at the whole text, so a cut chain would differ from a fresh one."""
+        neutral = {"presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
+        return next((name for name, value in neutral.items() if getattr(self, name) != value), None)
+
+
+class Answer(_Model):
+    """What follows the thinking: at most `max_tokens`, drawn like the chain unless `sampling` says otherwise."""
+
+    max_tokens: int = Field(1024, ge=1)
+    sampling: SamplingSpec | None = None
+
+
+class Config(_Model):
+    """One run. `n` are the numbers of samples a cell may spend (default: powers of two up to `samples`)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    task: Annotated[list[TaskRef], BeforeValidator(_named), Field(min_length=1)]
+    model: Annotated[list[ModelRef], BeforeValidator(_named), Field(min_length=1)]
+    engine: Annotated[EngineSpec, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = EngineSpec()
+    thinking: Thinking
+    sampling: SamplingSpec = SamplingSpec()
+    answer: Answer = Answer()
+    samples: int = Field(16, ge=1)
+    n: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_listed)] = []
+    selectors: Annotated[list[str], BeforeValidator(_listed)] = ["majority", "oracle"]
+    seed: int = 0
+    resamples: int = Field(2000, ge=100)
+    out: str = "runs"
+
+    @field_validator("selectors")
+    @classmethod
+    def _known(cls, selectors: list[str]) -> list[str]:
+        for selector in selectors:
+            head, _, column = selector.partition(":")
+            if head not in ("majority", "oracle", "weighted", "best") or (head in ("weighted", "best")) != bool(column):
+                raise ValueError(
+                    f"has an unknown selector {selector!r}; write majority, oracle, weighted:SCORE or best:SCORE, "
+                    "with SCORE one of logprob_mean, logprob_min, answer_logprob or a reward's column"
+                )
+        return selectors
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if self.n and max(self.n) > self.samples:
+            raise ValueError(f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n")
+        for where, spec in (("sampling", self.sampling), ("answer.sampling", self.answer.sampling)):
+            if spec and self.thinking.mode == "nested" and where == "sampling" and spec.penalty:
+                raise ValueError(f"{where}.{spec.penalty}: nested budgets cannot have it (a cut chain would differ from a fresh one); leave it out, or write thinking.mode: fresh")
+        return self
+
+    def sample_counts(self) -> list[int]:
+        """The n of the grid, ascending."""
+        if self.n:
+            return sorted(set(self.n))
+        powers = [1 << i for i in range(self.samples.bit_length()) if 1 << i <= self.samples]
+        return sorted({*powers, self.samples})
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a run's YAML; `overrides` are `key=value` with dotted keys and YAML values.
+
+    Raises UserError with one line that names file, line, key and what to write instead.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); give a run's YAML, such as configs/quickstart.yaml") from None
+    try:
+        raw, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected keys such as task, model, thinking; see configs/quickstart.yaml")
+    raw.setdefault("name", path.stem)
+    for override in overrides:
+        _override(raw, override)
+    return parse(raw, str(path), tree)
+
+
+def parse(raw: Mapping[str, Any], where: str = "config", tree: yaml.Node | None = None) -> Config:
+    """A Config from plain data. Raises UserError for the first thing wrong in it."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")[0]
+        line = _line(tree, first["loc"])
+        raise UserError(f"{where}{f':{line}' if line else ''}: {_say(first)}") from None
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {override}: write key=value, such as --set samples=32 or --set thinking.budgets=[0,64]")
+    *parents, last = key.split(".")
+    node: Any = raw
+    for name in parents:
+        child = node.get(name)
+        # `engine: vllm` and `model: x` are short for mappings.
+        node[name] = {"name": child} if isinstance(child, str) else child if child is not None else {}
+        node = node[name]
+        if not isinstance(node, dict):
+            raise UserError(f"--set {override}: {name} is a {type(node).__name__}, not a group of keys; set it as a whole")
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override}: the value is not valid YAML") from None
+
+
+def _say(error: Any) -> str:
+    loc = [str(part) for part in error["loc"]]
+    key = ".".join(loc)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{suggest(loc[-1], _fields(error['loc']))}"
+    if error["type"] == "missing":
+        return f"key {key!r} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    if not loc:
+        return str(message)
+    found = f", found {error['input']!r}"[:80] if error["type"] != "value_error" else ""
+    return f"{key}: {message[0].lower()}{message[1:]}{found}"
+
+
+def _fields(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys allowed where an unknown one stands."""
+    groups: dict[str, type[BaseModel]] = {
+        "task": TaskRef, "model": ModelRef, "engine": EngineSpec, "thinking": Thinking, "sampling": SamplingSpec, "answer": Answer,
+    }  # fmt: skip
+    parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
+    return list((groups.get(parents[-1], Config) if parents else Config).model_fields)
+
+
+def _line(tree: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:
+    """The line (from 1) of the key or item at `loc`, or of its nearest parent that is written in the file."""
+    if tree is None:
+        return None
+    node, line = tree, None
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == part), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

