@@ -1,0 +1,133 @@
+"""The `cells` table: each cell's accuracy with an interval, and what it costs.
+
+One row a (model, setting, budget, n, selector). Null scores are not guessed: a cell of n needs n scored samples on every problem,
+else it is absent, and `null_bounds` says what the nulls could have made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.estimators.grid import COSTS, Grid, Prefill, Replicates, build, check_selectors, selected
+from testtime.estimators.intervals import bounded_interval, percentile_interval
+from testtime.estimators.table import GROUP, Pool, normalise, pools
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+def cells(
+    scores: pd.DataFrame,
+    n: Sequence[int] | None,
+    selectors: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    prefill: Prefill = "once",
+) -> pd.DataFrame:
+    """The cells of a scores table.
+
+    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`), problems,
+    thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a deployment of the cell; NaN where the
+    scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact). Raises as `grid.build`.
+    """
+    return summary(build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed), level)
+
+
+def replicates(
+    scores: pd.DataFrame,
+    n: Sequence[int] | None,
+    selectors: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    prefill: Prefill = "once",
+) -> Replicates:
+    """Bootstrap replicates of all cells, accuracy and cost from the same draws, in the order of `cells`.
+
+    `.value` (resamples, cells), `.cost("flops")` (resamples, cells), `.out_of_bag`, `.weights` (resamples, problems), `.grid`.
+    """
+    return build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
+
+
+def summary(sample: Replicates, level: float = 0.95) -> pd.DataFrame:
+    """The cells table of replicates already drawn."""
+    grid = sample.grid
+    table = grid.cells.copy()
+    table["value"] = grid.means(grid.value)
+    table["lo"], table["hi"] = interval(grid, sample.value, level)
+    table["problems"] = grid.problem_count.astype(int)
+    for name in COSTS:
+        table[name] = grid.means(grid.cost(name))
+    table["mc_error"] = grid.mc_error
+    return table
+
+
+def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Interval of each cell's value from its (resamples, cells) replicates."""
+    known = grid.value[~np.isnan(grid.value)]
+    if known.min() >= 0 and known.max() <= 1:
+        return bounded_interval(replicated, grid.means(grid.value), grid.problem_count, level)
+    return percentile_interval(replicated, grid.problem_count, level)
+
+
+def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str]) -> pd.DataFrame:
+    """What the unscored samples leave open: columns of the cell, `lower`, `upper` and `nulls` (unscored samples in the pool).
+
+    Every null is taken as wrong (lower) or right (upper); in votes, nulls stand behind the strongest wrong or right answer.
+    Cells whose nulls keep them out of `cells` appear here too.
+    """
+    import pandas as pd
+
+    groups = pools(scores)
+    check_selectors(selectors, groups)
+    rows = []
+    for pool in groups:
+        drawn = int(pool.drawn.sum(axis=1).min())
+        ks = sorted({k for k in (n if n is not None else [1 << i for i in range(drawn.bit_length())]) if k <= drawn})
+        low, high = _filled(pool, 0.0), _filled(pool, 1.0)
+        for selector in selectors:
+            usable = [k for k in ks if k == 1 or selector != "mean"]
+            if not usable:
+                continue
+            lower, upper = (selected(p, selector, usable)[0].mean(axis=0) for p in (low, high))
+            nulls = int((pool.drawn & np.isnan(pool.score)).sum())
+            identity = (pool.model, pool.setting, pool.budget)
+            rows += [(*identity, k, selector, lo, hi, nulls) for k, lo, hi in zip(usable, lower, upper, strict=True)]
+    table = pd.DataFrame(rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls"])
+    table["budget"] = table["budget"].astype("Int64" if (table["budget"].dropna() % 1 == 0).all() else "Float64")
+    return table
+
+
+def verdict_counts(scores: pd.DataFrame) -> pd.DataFrame:
+    """Samples of each pool by what became of them: samples, scored, forced (where known), and one column a verdict."""
+    import pandas as pd
+
+    table = normalise(scores)
+    by = table.groupby(GROUP, dropna=False, sort=True)
+    result = pd.DataFrame({"samples": by.size(), "scored": by["score"].count()})
+    if "forced" in table:
+        result["forced"] = by["forced"].sum().astype(int)
+    if "verdict" in table:
+        counts = table.groupby([*GROUP, "verdict"], dropna=False).size().unstack("verdict", fill_value=0)
+        result = result.join(counts)
+    return result.reset_index()
+
+
+def _filled(pool: Pool, score: float) -> Pool:
+    """The pool with nulls scored, and voting for the answer of that score which has most votes (a new one where none has)."""
+    null = pool.drawn & np.isnan(pool.score)
+    key = pool.key.copy()
+    for row in np.flatnonzero(null.any(axis=1)):
+        alike = pool.key[row][(pool.score[row] == score) & (pool.key[row] >= 0)]
+        strongest = np.bincount(alike).argmax() if len(alike) else pool.key.max(initial=0) + 1
+        key[row, null[row]] = strongest
+    return replace(pool, score=np.where(null, score, pool.score), key=key)

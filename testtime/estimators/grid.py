@@ -1,0 +1,221 @@
+"""The whole grid of cells at once: what each (model, setting, budget, n, selector) scores and costs on each problem.
+
+Everything a cell is reported with (its mean, interval, covariance with other cells, comparison, fitted law) is a weighted
+average of these columns over problems, so the grid is computed once and resampled cheaply, accuracy and cost together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.errors import UserError, suggest
+from testtime.estimators.intervals import bootstrap_weights, weighted_means
+from testtime.estimators.majority import majority_at_k
+from testtime.estimators.selection import best_at_k, oracle_at_k
+from testtime.estimators.table import TOKENS, Pool, pools
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Prefill = Literal["once", "each"]
+
+SELECTORS = ("mean", "majority", "oracle", "weighted:<column>", "best:<column>")
+COSTS = ("thinking_tokens", "tokens", "prompt_tokens", "flops", "usd", "seconds")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells by problems.
+
+    cells: one row a cell (model, setting, budget, n, selector); problems: ids; value: (problems, cells), NaN where a cell's pool
+    lacks the problem; mc_error: (cells,), standard error that Monte Carlo adds to the cell's mean, 0 where exact.
+    """
+
+    cells: pd.DataFrame
+    problems: NDArray[np.object_]
+    value: Floats
+    mc_error: Floats
+    prefill: Prefill
+    _unit: dict[str, Floats]
+    _pool: NDArray[np.int64]
+
+    def cost(self, name: str) -> Floats:
+        """What the cell would spend on each problem where it were deployed: (problems, cells). `name` is one of COSTS.
+
+        n times the mean over the pool's samples. With prefill "once" the prompt is counted once for the n samples (and in
+        FLOPs the share that a column `prompt_flops` names); a selector on column c adds n times column `c_flops`.
+        """
+        n = self.cells["n"].to_numpy(dtype=np.float64)
+        once = self.prefill == "once"
+        if name == "prompt_tokens":
+            return self._of("prompt_tokens") * (1.0 if once else n)
+        total = self._of(name) * n
+        if name == "flops":
+            if once and "prompt_flops" in self._unit:
+                total = total - self._of("prompt_flops") * (n - 1)
+            for column, selector in enumerate(self.cells["selector"]):
+                extra = self._unit.get(selector.partition(":")[2] + "_flops")
+                if ":" in selector and extra is not None:
+                    total[:, column] += n[column] * extra[:, self._pool[column]]
+        return total
+
+    def bootstrap(self, resamples: int = 2000, seed: int = 0) -> Replicates:
+        """Replicates from resampling whole problems, the same draws for every cell. Deterministic by seed."""
+        return Replicates(self, bootstrap_weights(len(self.problems), resamples, seed))
+
+    @cached_property
+    def problem_count(self) -> Floats:
+        """Problems in each cell: (cells,)."""
+        return (~np.isnan(self.value)).sum(axis=0).astype(np.float64)
+
+    def means(self, values: Floats) -> Floats:
+        """Mean over problems of each column of (problems, cells): (cells,); NaN where there is none."""
+        known = ~np.isnan(values)
+        with np.errstate(invalid="ignore"):
+            result: Floats = np.where(known, values, 0.0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+        return result
+
+    def _of(self, name: str) -> Floats:
+        if name not in self._unit:
+            return np.full(self.value.shape, np.nan)
+        return self._unit[name][:, self._pool]
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Bootstrap replicates of a grid. weights: (resamples, problems), how often each problem was drawn; 0 is out-of-bag."""
+
+    grid: Grid
+    weights: Floats
+
+    @cached_property
+    def value(self) -> Floats:
+        """In-bag means: (resamples, cells)."""
+        return weighted_means(self.weights, self.grid.value)
+
+    @cached_property
+    def out_of_bag(self) -> Floats:
+        """Means over the problems each resample left out: (resamples, cells); for judging what was chosen in-bag."""
+        return weighted_means((self.weights == 0).astype(np.float64), self.grid.value)
+
+    def cost(self, name: str) -> Floats:
+        """Replicates of a cost, from the same draws: (resamples, cells)."""
+        return weighted_means(self.weights, self.grid.cost(name))
+
+
+def build(
+    scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str], *, prefill: Prefill = "once", draws: int = 128, seed: int = 0
+) -> Grid:
+    """The grid of a scores table.
+
+    n: sample counts, None for the powers of two a pool can serve; counts above the scored samples of any problem of a pool
+    give no cell there. selectors: of SELECTORS ("mean" gives the n = 1 cell only). draws and seed: of Monte Carlo votes.
+    Raises UserError for unknown selectors, absent columns, negative weights, and a table that supports no cell at all.
+    """
+    import pandas as pd
+
+    groups = pools(scores)
+    check_selectors(selectors, groups)
+    if n is not None and (not len(n) or min(n) < 1):
+        raise UserError(f"n: sample counts are whole numbers from 1, got {list(n)}")
+    problems = np.unique(np.concatenate([p.problems for p in groups]))
+    rows: list[tuple[str, str, float, int, str]] = []
+    values, errors, owner = [], [], []
+    units = [_unit_costs(p) for p in groups]
+    unit = {c: np.full((len(problems), len(groups)), np.nan) for c in sorted({c for u in units for c in u})}
+    for index, pool in enumerate(groups):
+        at = np.searchsorted(problems, pool.problems)
+        for name, cost in units[index].items():
+            unit[name][at, index] = cost
+        ks = sorted({int(k) for k in (n if n is not None else _powers(pool.scored)) if k <= pool.scored})
+        for selector in selectors:
+            usable = [k for k in ks if k == 1 or selector != "mean"]
+            if selector == "mean" and pool.scored and not usable:
+                usable = [1]
+            if not usable:
+                continue
+            value, error = selected(pool, selector, usable, draws=draws, seed=seed)
+            spread = np.full((len(problems), len(usable)), np.nan)
+            spread[at] = value
+            values.append(spread)
+            errors.append(np.sqrt((error**2).sum(axis=0)) / len(pool.problems))
+            owner += [index] * len(usable)
+            rows += [(pool.model, pool.setting, pool.budget, k, selector) for k in usable]
+    if not rows:
+        raise UserError(
+            "scores table: no cell can be computed: each needs its number of scored samples on every problem, "
+            f"and the pools have at least {max(p.scored for p in groups)}"
+        )
+    table = pd.DataFrame(rows, columns=["model", "setting", "budget", "n", "selector"])
+    whole = (table["budget"].dropna() % 1 == 0).all()
+    table["budget"] = table["budget"].astype("Int64" if whole else "Float64")
+    return Grid(table, problems, np.hstack(values), np.concatenate(errors), prefill, unit, np.array(owner))
+
+
+def selected(pool: Pool, selector: str, ks: Sequence[int], *, draws: int = 128, seed: int = 0) -> tuple[Floats, Floats]:
+    """(value, Monte Carlo error) of a selector on a pool, each (problems, len(ks))."""
+    kind, _, column = selector.partition(":")
+    if kind == "mean":
+        value = np.repeat(np.nanmean(pool.score, axis=1)[:, None], len(ks), axis=1)
+    elif kind == "oracle":
+        value = oracle_at_k(pool.score, ks)
+    elif kind == "best":
+        value = best_at_k(pool.score, pool.columns[column], ks)
+    else:
+        weights = None if kind == "majority" else vote_weights(pool.columns[column], column)
+        vote = majority_at_k(pool.score, pool.key, ks, weights, draws=draws, seed=seed)
+        return vote.value, vote.mc_error
+    return value, np.zeros_like(value)
+
+
+def vote_weights(values: Floats, column: str) -> Floats:
+    """Weights of a vote from a score column: log-probabilities (named *logprob*) as probabilities, others as they are."""
+    weights: Floats = np.exp(values) if "logprob" in column else values
+    if np.nanmin(weights, initial=0.0) < 0:
+        raise UserError(
+            f"selector 'weighted:{column}': weights must not be negative, and the column holds {np.nanmin(weights):g}; "
+            f"use 'best:{column}', or a column mapped to positive numbers"
+        )
+    return weights
+
+
+def check_selectors(selectors: Sequence[str], groups: Sequence[Pool]) -> None:
+    """Raises UserError for a selector that does not exist or whose column the table lacks."""
+    columns = sorted({c for p in groups for c in p.columns} - {*TOKENS, "flops"})
+    if not selectors:
+        raise UserError(f"selectors: name at least one of {', '.join(SELECTORS)}")
+    for selector in selectors:
+        kind, colon, column = selector.partition(":")
+        if kind not in ("mean", "majority", "oracle", "weighted", "best") or bool(colon) != (kind in ("weighted", "best")):
+            raise UserError(f"selector {selector!r} does not exist; known: {', '.join(SELECTORS)}")
+        if colon and column not in columns:
+            raise UserError(f"selector {selector!r}: the scores table has no numeric column {column!r}{suggest(column, columns)}")
+        if kind in ("majority", "weighted") and all((p.key < 0).all() for p in groups):
+            raise UserError(f"selector {selector!r}: votes need a column 'answer_key' with the graders' key of each answer")
+
+
+def _unit_costs(pool: Pool) -> dict[str, Floats]:
+    """Mean over a problem's samples of everything a sample costs: name -> (problems,)."""
+    mean = {c: _row_mean(v) for c, v in pool.columns.items() if c in {*TOKENS, *COSTS} or c.endswith("_flops")}
+    parts = [mean[c] for c in ("thinking_tokens", "forced_tokens", "answer_tokens") if c in mean]
+    if parts:
+        mean["tokens"] = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
+    return mean
+
+
+def _row_mean(values: Floats) -> Floats:
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: Floats = np.where(known, values, 0.0).sum(axis=1) / np.where(known.any(axis=1), known.sum(axis=1), np.nan)
+    return mean
+
+
+def _powers(top: int) -> list[int]:
+    return [1 << i for i in range(top.bit_length())]

@@ -1,0 +1,142 @@
+"""The `scores` table as arrays: one `Pool` for each (model, setting, budget), shaped (problems, samples).
+
+The reader accepts any table with problem_id, sample and score; what is absent gets the defaults below. It refuses what would
+give wrong numbers quietly: scores that are not numbers, and two rows for one sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+REQUIRED = ("problem_id", "sample", "score")
+GROUP = ["model", "setting", "budget"]
+TOKENS = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """All samples of one (model, setting, budget).
+
+    problems: ids, sorted; score: (problems, samples), NaN = null or not drawn; drawn: whether there is such a row at all;
+    key: codes of `answer_key`, -1 = no vote; columns: every further numeric column, same shape.
+    """
+
+    model: str
+    setting: str
+    budget: float
+    problems: NDArray[np.object_]
+    score: Floats
+    drawn: NDArray[np.bool_]
+    key: NDArray[np.int64]
+    columns: dict[str, Floats]
+
+    @property
+    def scored(self) -> int:
+        """Scored samples on the problem that has fewest."""
+        return int((~np.isnan(self.score)).sum(axis=1).min(initial=self.score.shape[1]))
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A CSV or Parquet file (a folder of Parquet parts too) as a table. Raises UserError when it is absent or unreadable."""
+    import pandas as pd
+
+    source = Path(path)
+    if not source.exists():
+        raise UserError(f"{source}: no such file")
+    try:
+        if source.is_dir() or source.suffix == ".parquet":
+            return pd.read_parquet(source)
+        return pd.read_csv(source)
+    except Exception as error:  # pandas, pyarrow and the codecs each raise their own kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{source}: not readable as {'Parquet' if source.suffix == '.parquet' else 'CSV'}: {reason}") from None
+
+
+def require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
+    """Raises UserError naming the first column that `table` lacks, and the nearest that it has."""
+    for name in columns:
+        if name not in table.columns:
+            raise UserError(f"{what}: needs a column {name!r}{suggest(name, map(str, table.columns))}")
+
+
+def normalise(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores table with every column the estimators read, in their types. Raises UserError as the module says."""
+    import pandas as pd
+
+    require(scores, REQUIRED, "scores table")
+    if scores.empty:
+        raise UserError("scores table: has no rows")
+    table = scores.reset_index(drop=True).copy(deep=False)
+    table["problem_id"] = table["problem_id"].astype(str)
+    for name, default in (("model", "model"), ("setting", "")):
+        table[name] = table[name].fillna(default).astype(str) if name in table else default
+    numbers = ["score", "sample", *(c for c in ("budget", "flops", *TOKENS) if c in table)]
+    for name in numbers:
+        number = pd.to_numeric(table[name], errors="coerce").astype("float64")
+        wrong = number.isna() & table[name].notna()
+        if wrong.any():
+            raise UserError(f"scores table: column {name!r} holds {table[name][wrong].iloc[0]!r}, which is not a number")
+        table[name] = number
+    if "budget" not in table:
+        table["budget"] = 0.0
+    if table["sample"].isna().any():
+        raise UserError("scores table: column 'sample' has blanks; number the samples of each problem 0, 1, 2, ...")
+    key = [*GROUP, "problem_id", "sample"]
+    again = table.duplicated(key)
+    if again.any():
+        row = table.loc[again, key].iloc[0]
+        raise UserError(
+            f"scores table: two rows for model {row['model']!r}, setting {row['setting']!r}, budget {row['budget']:g}, "
+            f"problem {row['problem_id']!r}, sample {row['sample']:g}; a setting of their own would tell them apart"
+        )
+    return table
+
+
+def pools(scores: pd.DataFrame) -> list[Pool]:
+    """The pools of a scores table, ordered by model, setting and budget (a null budget, which is NaN here, last)."""
+    import pandas as pd
+
+    table = normalise(scores)
+    code = np.full(len(table), -1, dtype=np.int64)
+    if "answer_key" in table:
+        code = pd.factorize(table["answer_key"])[0].astype(np.int64)
+    skipped = {*GROUP, "problem_id", "sample", "score", "answer_key"}
+    extra = [c for c in table.columns if c not in skipped and pd.api.types.is_numeric_dtype(table[c])]
+    data = {c: table[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in extra}
+    score = table["score"].to_numpy()
+    identity = table["problem_id"].to_numpy(dtype=object)
+    result = []
+    for (model, setting, budget), rows in table.groupby(GROUP, dropna=False, sort=True).indices.items():
+        names, problem = np.unique(identity[rows], return_inverse=True)
+        order = np.lexsort((table["sample"].to_numpy()[rows], problem))
+        rows, problem = rows[order], problem[order]
+        count = np.bincount(problem)
+        place = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+        shape = (len(names), int(count.max()))
+
+        key = np.full(shape, -1, dtype=np.int64)
+        key[problem, place] = code[rows]
+        drawn = np.zeros(shape, dtype=bool)
+        drawn[problem, place] = True
+        columns = {c: _placed(v[rows], problem, place, shape) for c, v in data.items()}
+        placed = _placed(score[rows], problem, place, shape)
+        result.append(Pool(model, setting, float(budget), names, placed, drawn, key, columns))
+    return result
+
+
+def _placed(values: Floats, problem: NDArray[np.int64], place: NDArray[np.int64], shape: tuple[int, int]) -> Floats:
+    out = np.full(shape, np.nan)
+    out[problem, place] = values
+    return out
