@@ -1,20 +1,22 @@
 """The exact majority vote, from one generating function.
 
-Answer j wins a k-subset with t votes when every other answer has fewer, or as many and the lot falls on j. With m_i samples of
-answer i and m_0 without a vote, the subsets in which j has t votes and r others tie with it are counted by the coefficient of
-x^k y^r in
+Answer j wins a k-subset with t votes when every other answer has fewer, or as many and the lot falls on j. With m_i
+samples of answer i and m_0 without a vote, the subsets in which j has t votes and r others tie with it are counted by
+the coefficient of x^k y^r in
 
     C(m_j, t) x^t (1 + x)^m_0  prod_{i != j} ( sum_{c < t} C(m_i, c) x^c + y C(m_i, t) x^t ),
 
-and a tie of r others is won with probability 1/(r+1), the integral of y^r over [0, 1]. So: the coefficient of x^k is read off a
-discrete Fourier transform, the integral off Gauss-Legendre nodes enough to be exact. Binomials overflow; weighting x by
-p = k/S turns them into binomial probabilities and the coefficient into one near its distribution's mode, which keeps about
-13 digits. A t above k/2, or above every other answer's count, wins for certain and needs no transform.
+and a tie of r others is won with probability 1/(r+1), the integral of y^r over [0, 1]. So: the coefficient of x^k is
+read off a discrete Fourier transform, the integral off Gauss-Legendre nodes enough to be exact. Binomials overflow;
+weighting x by p = k/S turns them into binomial probabilities and the coefficient into one near its distribution's
+mode, which keeps about 13 digits. A t above k/2, or above every other answer's count, wins for certain and needs no
+transform.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import ceil
 
 import numpy as np
@@ -41,7 +43,9 @@ def operations(count: Ints, size: int, ks: Sequence[int]) -> float:
 
 
 def column(problems: Sequence[tuple[Ints, Floats, int]], k: int) -> Floats:
-    """Value of the vote of k for each problem, given as (count of each answer, score of each answer, scored samples)."""
+    """Value of the vote of k for each problem, given as (count of each answer, score of each answer, scored
+    samples).
+    """
     tables: dict[int, _Table] = {}
     result = np.full(len(problems), np.nan)
     for row, (count, score, size) in enumerate(problems):
@@ -53,7 +57,7 @@ def column(problems: Sequence[tuple[Ints, Floats, int]], k: int) -> Floats:
         elif k == 1:
             result[row] = float(count @ score) / size
         else:
-            table = tables.setdefault(size, _Table(size, k))
+            table = tables[size] if size in tables else tables.setdefault(size, _Table(size, k))
             result[row] = sum(
                 worth * table.wins(int(m), count) for m, worth in _worth_by_count(count, score) if worth != 0
             )
@@ -119,8 +123,13 @@ class _Table:
         capped = np.minimum(sizes[None, :], t[:, None]) @ times + (self.size - mine - others)
         t = t[self.k - t <= capped]
         certain = t[(t > rival) | (2 * t > self.k)]
-        total = float(np.exp(self.log_comb(mine, certain) + self.log_comb(self.size - mine, self.k - certain)
-                             - self.log_comb(self.size, np.array([self.k]))).sum())
+        total = float(
+            np.exp(
+                self.log_comb(mine, certain)
+                + self.log_comb(self.size - mine, self.k - certain)
+                - self.log_comb(self.size, np.array([self.k]))
+            ).sum()
+        )
         contested = t[(t <= rival) & (2 * t <= self.k)]
         if len(contested):
             total += self._contested(mine, contested, sizes, times, self.size - mine - others)
@@ -139,11 +148,17 @@ class _Table:
         for slab in np.unique(slabs):
             chosen = slabs == slab
             rows = slice(int(t[chosen][0]), int(t[chosen][-1]) + 1)
-            nodes, node_weights = np.polynomial.legendre.leggauss(int(min(slab, ceil(need.max()))))
-            for y, w in zip((nodes + 1) / 2, node_weights / 2, strict=True):
+            for y, w in _unit_gauss(int(min(slab, ceil(need.max())))):
                 product = readers[chosen]
                 for below, equal, repeat in tables:
                     factor = below[rows] + y * equal[rows]
                     product = product * (factor if repeat == 1 else factor**repeat)
                 total += w * float(product.real.sum())
         return total
+
+
+@cache
+def _unit_gauss(count: int) -> list[tuple[float, float]]:
+    """Gauss-Legendre (node, weight) pairs on [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return list(zip(((nodes + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))

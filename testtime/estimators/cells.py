@@ -1,7 +1,7 @@
 """The `cells` table: each cell's accuracy with an interval, and what it costs.
 
-One row a (model, setting, budget, n, selector). Null scores are not guessed: a cell of n needs n scored samples on every problem,
-else it is absent, and `null_bounds` says what the nulls could have made of it.
+One row a (model, setting, budget, n, selector). Null scores are not guessed: a cell of n needs n scored samples on
+every problem, else it is absent, and `null_bounds` says what the nulls could have made of it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ def cells(
 ) -> pd.DataFrame:
     """The cells of a scores table.
 
-    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`), problems,
-    thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a deployment of the cell; NaN where the
-    scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact). Raises as `grid.build`.
+    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`),
+    problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a deployment of the
+    cell; NaN where the scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact).
+    Raises as `grid.build`.
     """
     return summary(build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed), level)
 
@@ -53,7 +54,8 @@ def replicates(
 ) -> Replicates:
     """Bootstrap replicates of all cells, accuracy and cost from the same draws, in the order of `cells`.
 
-    `.value` (resamples, cells), `.cost("flops")` (resamples, cells), `.out_of_bag`, `.weights` (resamples, problems), `.grid`.
+    `.value` (resamples, cells), `.cost("flops")` (resamples, cells), `.out_of_bag`, `.weights` (resamples, problems),
+    `.grid`.
     """
     return build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
 
@@ -80,10 +82,11 @@ def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Float
 
 
 def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str]) -> pd.DataFrame:
-    """What the unscored samples leave open: columns of the cell, `lower`, `upper` and `nulls` (unscored samples in the pool).
+    """What the unscored samples leave open: columns of the cell, `lower`, `upper` and `nulls` (unscored samples in
+    the pool).
 
-    Every null is taken as wrong (lower) or right (upper); in votes, nulls stand behind the strongest wrong or right answer.
-    Cells whose nulls keep them out of `cells` appear here too.
+    Every null is taken as wrong (lower) or right (upper); in votes, nulls stand behind the strongest wrong or right
+    answer. Cells whose nulls keep them out of `cells` appear here too.
     """
     import pandas as pd
 
@@ -123,7 +126,9 @@ def verdict_counts(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _filled(pool: Pool, score: float) -> Pool:
-    """The pool with nulls scored, and voting for the answer of that score which has most votes (a new one where none has)."""
+    """The pool with nulls scored, and voting for the answer of that score which has most votes (a new one where none
+    has).
+    """
     null = pool.drawn & np.isnan(pool.score)
     key = pool.key.copy()
     for row in np.flatnonzero(null.any(axis=1)):

@@ -1,8 +1,8 @@
 """Accuracy by difficulty, with the bin of a problem decided on other samples than those scored.
 
-Binning on the scored samples themselves selects on their noise: the hardest bin then looks worse than it is at one sample and
-better with more (regression to the mean). Samples are therefore split in two folds; each fold's pass rates bin the problems
-for the other (Snell et al. 2024, section 4.1, use the same two folds), and both are averaged.
+Binning on the scored samples themselves selects on their noise: the hardest bin then looks worse than it is at one
+sample and better with more (regression to the mean). Samples are therefore split in two folds; each fold's pass rates
+bin the problems for the other (Snell et al. 2024, section 4.1, use the same two folds), and both are averaged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Floats = NDArray[np.float64]
 
 
 def bins_by_rate(rate: ArrayLike, bins: int = 5) -> NDArray[np.int64]:
-    """Equal-sized bins of problems by pass rate, 1 the easiest; ties in the order given. NaN rates (no samples) get bin 0."""
+    """Equal-sized bins of problems by pass rate, 1 the easiest; ties in the order given. NaN rates (no samples) get
+    bin 0.
+    """
     x = np.asarray(rate, dtype=np.float64)
     result = np.zeros(len(x), dtype=np.int64)
     known = np.flatnonzero(~np.isnan(x))
@@ -35,13 +37,20 @@ def bins_by_rate(rate: ArrayLike, bins: int = 5) -> NDArray[np.int64]:
 
 
 def cells_by_difficulty(
-    scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str], *, bins: int = 5, resamples: int = 2000, seed: int = 0,
+    scores: pd.DataFrame,
+    n: Sequence[int] | None,
+    selectors: Sequence[str],
+    *,
+    bins: int = 5,
+    resamples: int = 2000,
+    seed: int = 0,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """The cells table with a leading column `difficulty` (1 easiest .. bins), for one model.
 
-    Difficulty is the model's own pass rate over all budgets in the fold that is not scored. Each fold holds half the samples, so n
-    goes up to half of them. Raises UserError for several models, or a pool with fewer than two samples a problem.
+    Difficulty is the model's own pass rate over all budgets in the fold that is not scored. Each fold holds half the
+    samples, so n goes up to half of them. Raises UserError for several models, or a pool with fewer than two samples
+    a problem.
     """
     import pandas as pd
 
@@ -50,7 +59,9 @@ def cells_by_difficulty(
         raise UserError(f"difficulty bins are one model's own; choose one of {sorted(table['model'].unique())}")
     fold = (table["sample"].rank(method="dense").astype(int) % 2).to_numpy()
     if (fold == fold[0]).all():
-        raise UserError("difficulty bins need at least two samples a problem: one half decides the bin, the other is scored")
+        raise UserError(
+            "difficulty bins need at least two samples a problem: one half decides the bin, the other is scored"
+        )
     grids, members = [], []
     for scored in (0, 1):
         grid = build(table[fold == scored], n, selectors, seed=seed)

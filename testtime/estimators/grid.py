@@ -1,7 +1,8 @@
 """The whole grid of cells at once: what each (model, setting, budget, n, selector) scores and costs on each problem.
 
-Everything a cell is reported with (its mean, interval, covariance with other cells, comparison, fitted law) is a weighted
-average of these columns over problems, so the grid is computed once and resampled cheaply, accuracy and cost together.
+Everything a cell is reported with (its mean, interval, covariance with other cells, comparison, fitted law) is a
+weighted average of these columns over problems, so the grid is computed once and resampled cheaply, accuracy and cost
+together.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ COSTS = ("thinking_tokens", "tokens", "prompt_tokens", "flops", "usd", "seconds"
 class Grid:
     """Cells by problems.
 
-    cells: one row a cell (model, setting, budget, n, selector); problems: ids; value: (problems, cells), NaN where a cell's pool
-    lacks the problem; mc_error: (cells,), standard error that Monte Carlo adds to the cell's mean, 0 where exact.
+    cells: one row a cell (model, setting, budget, n, selector); problems: ids; value: (problems, cells), NaN where a
+    cell's pool lacks the problem; mc_error: (cells,), standard error that Monte Carlo adds to the cell's mean, 0
+    where exact.
     """
 
     cells: pd.DataFrame
@@ -49,14 +51,16 @@ class Grid:
     def cost(self, name: str) -> Floats:
         """What the cell would spend on each problem where it were deployed: (problems, cells). `name` is one of COSTS.
 
-        n times the mean over the pool's samples. With prefill "once" the prompt is counted once for the n samples (and in
-        FLOPs the share that a column `prompt_flops` names); a selector on column c adds n times column `c_flops`.
+        n times the mean over the pool's samples. With prefill "once" the prompt is counted once for the n samples
+        (and in FLOPs the share that a column `prompt_flops` names); a selector on column c adds n times column
+        `c_flops`.
         """
         n = self.cells["n"].to_numpy(dtype=np.float64)
         once = self.prefill == "once"
         if name == "prompt_tokens":
-            return self._of("prompt_tokens") * (1.0 if once else n)
-        total = self._of(name) * n
+            prompt: Floats = self._of("prompt_tokens") * (1.0 if once else n)
+            return prompt
+        total: Floats = self._of(name) * n
         if name == "flops":
             if once and "prompt_flops" in self._unit:
                 total = total - self._of("prompt_flops") * (n - 1)
@@ -73,14 +77,12 @@ class Grid:
     @cached_property
     def problem_count(self) -> Floats:
         """Problems in each cell: (cells,)."""
-        return (~np.isnan(self.value)).sum(axis=0).astype(np.float64)
+        count: Floats = (~np.isnan(self.value)).sum(axis=0).astype(np.float64)
+        return count
 
     def means(self, values: Floats) -> Floats:
         """Mean over problems of each column of (problems, cells): (cells,); NaN where there is none."""
-        known = ~np.isnan(values)
-        with np.errstate(invalid="ignore"):
-            result: Floats = np.where(known, values, 0.0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
-        return result
+        return known_mean(values, axis=0)
 
     def _of(self, name: str) -> Floats:
         if name not in self._unit:
@@ -90,7 +92,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class Replicates:
-    """Bootstrap replicates of a grid. weights: (resamples, problems), how often each problem was drawn; 0 is out-of-bag."""
+    """Bootstrap replicates of a grid. weights: (resamples, problems), how often each problem was drawn; 0 is
+    out-of-bag.
+    """
 
     grid: Grid
     weights: Floats
@@ -111,13 +115,20 @@ class Replicates:
 
 
 def build(
-    scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str], *, prefill: Prefill = "once", draws: int = 128, seed: int = 0
+    scores: pd.DataFrame,
+    n: Sequence[int] | None,
+    selectors: Sequence[str],
+    *,
+    prefill: Prefill = "once",
+    draws: int = 128,
+    seed: int = 0,
 ) -> Grid:
     """The grid of a scores table.
 
-    n: sample counts, None for the powers of two a pool can serve; counts above the scored samples of any problem of a pool
-    give no cell there. selectors: of SELECTORS ("mean" gives the n = 1 cell only). draws and seed: of Monte Carlo votes.
-    Raises UserError for unknown selectors, absent columns, negative weights, and a table that supports no cell at all.
+    n: sample counts, None for the powers of two a pool can serve; counts above the scored samples of any problem of a
+    pool give no cell there. selectors: of SELECTORS ("mean" gives the n = 1 cell only). draws and seed: of Monte
+    Carlo votes. Raises UserError for unknown selectors, absent columns, negative weights, and a table that supports
+    no cell at all.
     """
     import pandas as pd
 
@@ -176,7 +187,9 @@ def selected(pool: Pool, selector: str, ks: Sequence[int], *, draws: int = 128, 
 
 
 def vote_weights(values: Floats, column: str) -> Floats:
-    """Weights of a vote from a score column: log-probabilities (named *logprob*) as probabilities, others as they are."""
+    """Weights of a vote from a score column: log-probabilities (named *logprob*) as probabilities, others as they
+    are.
+    """
     weights: Floats = np.exp(values) if "logprob" in column else values
     if np.nanmin(weights, initial=0.0) < 0:
         raise UserError(
@@ -193,28 +206,35 @@ def check_selectors(selectors: Sequence[str], groups: Sequence[Pool]) -> None:
         raise UserError(f"selectors: name at least one of {', '.join(SELECTORS)}")
     for selector in selectors:
         kind, colon, column = selector.partition(":")
-        if kind not in ("mean", "majority", "oracle", "weighted", "best") or bool(colon) != (kind in ("weighted", "best")):
+        if kind not in ("mean", "majority", "oracle", "weighted", "best") or bool(colon) != (
+            kind in ("weighted", "best")
+        ):
             raise UserError(f"selector {selector!r} does not exist; known: {', '.join(SELECTORS)}")
         if colon and column not in columns:
-            raise UserError(f"selector {selector!r}: the scores table has no numeric column {column!r}{suggest(column, columns)}")
+            raise UserError(
+                f"selector {selector!r}: the scores table has no numeric column {column!r}{suggest(column, columns)}"
+            )
         if kind in ("majority", "weighted") and all((p.key < 0).all() for p in groups):
-            raise UserError(f"selector {selector!r}: votes need a column 'answer_key' with the graders' key of each answer")
+            raise UserError(
+                f"selector {selector!r}: votes need a column 'answer_key' with the graders' key of each answer"
+            )
 
 
 def _unit_costs(pool: Pool) -> dict[str, Floats]:
     """Mean over a problem's samples of everything a sample costs: name -> (problems,)."""
-    mean = {c: _row_mean(v) for c, v in pool.columns.items() if c in {*TOKENS, *COSTS} or c.endswith("_flops")}
+    mean = {c: known_mean(v, axis=1) for c, v in pool.columns.items() if c in {*TOKENS, *COSTS} or c.endswith("_flops")}
     parts = [mean[c] for c in ("thinking_tokens", "forced_tokens", "answer_tokens") if c in mean]
     if parts:
         mean["tokens"] = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
     return mean
 
 
-def _row_mean(values: Floats) -> Floats:
+def known_mean(values: Floats, axis: int) -> Floats:
+    """Mean of what is not NaN; NaN where nothing is."""
     known = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        mean: Floats = np.where(known, values, 0.0).sum(axis=1) / np.where(known.any(axis=1), known.sum(axis=1), np.nan)
-    return mean
+    count = known.sum(axis=axis)
+    result: Floats = np.where(known, values, 0.0).sum(axis=axis) / np.where(count > 0, count, np.nan)
+    return result
 
 
 def _powers(top: int) -> list[int]:

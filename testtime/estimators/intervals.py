@@ -1,8 +1,8 @@
 """Intervals around means over problems: normal theory, clustered, and the bootstrap over whole problems.
 
-Problems, not samples, are what was drawn from the population a benchmark stands for, and all cells of a pool share them. So
-one matrix of bootstrap weights (how often each problem was drawn) serves every cell: replicates of any mean are one matrix
-product, and differences, covariances and fits of laws on the same weights are automatically paired.
+Problems, not samples, are what was drawn from the population a benchmark stands for, and all cells of a pool share
+them. So one matrix of bootstrap weights (how often each problem was drawn) serves every cell: replicates of any mean
+are one matrix product, and differences, covariances and fits of laws on the same weights are automatically paired.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def normal_quantile(q: float) -> float:
 
 
 def mean_clt(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Mean of one value a problem, with the normal interval s / sqrt(P) (Miller 2024, eq. 1). NaN values are left out."""
+    """Mean of one value a problem, with the normal interval s / sqrt(P) (Miller 2024, eq. 1). NaN values are left
+    out.
+    """
     x = np.asarray(values, dtype=np.float64).ravel()
     x = x[~np.isnan(x)]
     se = float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else float("nan")
@@ -55,8 +57,9 @@ def mean_clt(values: ArrayLike, level: float = 0.95) -> Interval:
 def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> Interval:
     """Mean over rows whose errors go together within a cluster (Miller 2024, eq. 4).
 
-    values: (rows,), NaN left out; clusters: a label a row (the problem a sample belongs to, the passage a question belongs to).
-    se^2 = sum over clusters of (sum of the cluster's residuals)^2 / rows^2, times C / (C - 1) for few clusters.
+    values: (rows,), NaN left out; clusters: a label a row (the problem a sample belongs to, the passage a question
+    belongs to). se^2 = sum over clusters of (sum of the cluster's residuals)^2 / rows^2, times C / (C - 1) for few
+    clusters.
     """
     x = np.asarray(values, dtype=np.float64).ravel()
     _, label = np.unique(np.asarray(clusters).ravel(), return_inverse=True)
@@ -72,12 +75,16 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) 
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Paired:
-    """Difference of two means over the same problems (Miller 2024, eq. 7): values (problems,), NaN where one has no value."""
+    """Difference of two means over the same problems (Miller 2024, eq. 7): values (problems,), NaN where one has no
+    value.
+    """
     x, y = np.asarray(a, dtype=np.float64).ravel(), np.asarray(b, dtype=np.float64).ravel()
     both = ~(np.isnan(x) | np.isnan(y))
     interval = mean_clt(x[both] - y[both], level)
     spread = x[both].std() * y[both].std() if both.sum() > 1 else 0.0
-    correlation = float(np.mean((x[both] - x[both].mean()) * (y[both] - y[both].mean())) / spread) if spread > 0 else float("nan")
+    correlation = (
+        float(np.mean((x[both] - x[both].mean()) * (y[both] - y[both].mean())) / spread) if spread > 0 else float("nan")
+    )
     return Paired(interval.value, interval.se, interval.lo, interval.hi, int(both.sum()), correlation)
 
 
@@ -95,8 +102,8 @@ def bootstrap_weights(problems: int, resamples: int = 2000, seed: int = 0) -> Fl
 def weighted_means(weights: Floats, values: Floats) -> Floats:
     """Bootstrap replicates of the mean of each column.
 
-    weights: (resamples, problems); values: (problems, columns), NaN where a column lacks that problem. Returns (resamples,
-    columns); NaN where none of a column's problems was drawn.
+    weights: (resamples, problems); values: (problems, columns), NaN where a column lacks that problem. Returns
+    (resamples, columns); NaN where none of a column's problems was drawn.
     """
     missing = np.isnan(values)
     if not missing.any():
@@ -110,9 +117,9 @@ def weighted_means(weights: Floats, values: Floats) -> Floats:
 def percentile_interval(replicates: Floats, problems: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
     """Percentile interval of each column of (resamples, columns) replicates of means over `problems` problems.
 
-    Plain percentiles are too narrow for few problems, as a normal quantile with the biased variance would be: the tail is
-    Phi(sqrt(P / (P - 1)) t) with t Student's quantile at P - 1 degrees (the expanded percentile interval, Hesterberg 2015,
-    section 3.5.2).
+    Plain percentiles are too narrow for few problems, as a normal quantile with the biased variance would be: the
+    tail is Phi(sqrt(P / (P - 1)) t) with t Student's quantile at P - 1 degrees (the expanded percentile interval,
+    Hesterberg 2015, section 3.5.2).
     """
     from scipy.special import ndtr, stdtrit
 
@@ -125,11 +132,13 @@ def percentile_interval(replicates: Floats, problems: ArrayLike, level: float = 
     return lo, hi
 
 
-def bounded_interval(replicates: Floats, means: Floats, problems: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
+def bounded_interval(
+    replicates: Floats, means: Floats, problems: ArrayLike, level: float = 0.95
+) -> tuple[Floats, Floats]:
     """`percentile_interval` for means of values within [0, 1].
 
-    Where every problem scored 0, or every problem 1, resampling sees no spread; there the exact binomial bound on the share
-    of problems of the other kind is taken (Clopper-Pearson; about 3/P, the rule of three).
+    Where every problem scored 0, or every problem 1, resampling sees no spread; there the exact binomial bound on the
+    share of problems of the other kind is taken (Clopper-Pearson; about 3/P, the rule of three).
     """
     lo, hi = percentile_interval(replicates, problems, level)
     count = np.broadcast_to(np.asarray(problems, dtype=np.float64), lo.shape)

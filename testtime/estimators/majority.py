@@ -1,9 +1,10 @@
-"""majority@k and weighted majority@k: what the vote of k samples scores, on average over k-subsets drawn without replacement.
+"""majority@k and weighted majority@k: what the vote of k samples scores, on average over k-subsets drawn without
+replacement.
 
 Ties are broken uniformly. The answer that wins scores what its samples score on average. Samples without a vote
 (unparsed) fill a place in the subset and cast nothing; a subset without any vote scores 0. A weight of zero is no vote.
-Unweighted votes are computed exactly where the work is bearable; otherwise, and for weights, random orders of the pool are
-counted vote by vote (every k is a prefix, so one order serves all k) and the error of that is returned.
+Unweighted votes are computed exactly where the work is bearable; otherwise, and for weights, random orders of the
+pool are counted vote by vote (every k is a prefix, so one order serves all k) and the error of that is returned.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ TIE = 1e-9  # sums of weights this near, against the pool's largest weight, are 
 
 @dataclass(frozen=True, slots=True)
 class KValues:
-    """One value a problem and k. `value` and `mc_error` are (problems, len(ks)); `mc_error` is the standard error of Monte
-    Carlo, 0 where the value is exact. NaN where a problem has fewer than k scored samples."""
+    """One value a problem and k. `value` and `mc_error` are (problems, len(ks)); `mc_error` is the standard error of
+    Monte Carlo, 0 where the value is exact. NaN where a problem has fewer than k scored samples."""
 
     value: Floats
     mc_error: Floats
@@ -43,7 +44,9 @@ class KValues:
 
 @dataclass(frozen=True, slots=True)
 class _Votes:
-    """A problem's scored samples: `key` 0..answers-1 or -1, `score` the mean score of the sample's answer, `weight` at most 1."""
+    """A problem's scored samples: `key` 0..answers-1 or -1, `score` the mean score of the sample's answer, `weight`
+    at most 1.
+    """
 
     key: Ints
     score: Floats
@@ -63,15 +66,17 @@ def majority_at_k(
 ) -> KValues:
     """Expected score of the (weighted) vote of k samples.
 
-    scores: (problems, samples), NaN = null (not in the pool); keys: integer codes of the answers, -1 = no vote; weights: at least
-    0. draws: random orders a problem, where Monte Carlo is used. Raises ValueError for shapes that differ and for negative
-    weights, and for method "exact" with weights that are too many to enumerate.
+    scores: (problems, samples), NaN = null (not in the pool); keys: integer codes of the answers, -1 = no vote;
+    weights: at least 0. draws: random orders a problem, where Monte Carlo is used. Raises ValueError for shapes that
+    differ and for negative weights, and for method "exact" with weights that are too many to enumerate.
     """
     score = np.asarray(scores, dtype=np.float64)
     key = np.asarray(keys, dtype=np.int64)
     weight = None if weights is None else np.asarray(weights, dtype=np.float64)
     if score.ndim != 2 or key.shape != score.shape or (weight is not None and weight.shape != score.shape):
-        raise ValueError(f"scores, keys and weights must share one (problems, samples) shape, got {score.shape}, {key.shape}")
+        raise ValueError(
+            f"scores, keys and weights must share one (problems, samples) shape, got {score.shape}, {key.shape}"
+        )
     if weight is not None and np.any(weight < 0):
         raise ValueError("weights of a vote must not be negative")
     pools = [_votes(score[i], key[i], None if weight is None else weight[i]) for i in range(len(score))]
@@ -79,7 +84,9 @@ def majority_at_k(
         work = sum(exact.operations(_multiplicities(p)[0], len(p.key), ks) for p in pools)
         if method == "exact" or work <= EXACT_OPERATIONS:
             return _exact(pools, ks)
-    return _counted(pools, ks, draws, seed, enumerate_all=weight is not None or method == "exact", strict=method == "exact")
+    return _counted(
+        pools, ks, draws, seed, enumerate_all=weight is not None or method == "exact", strict=method == "exact"
+    )
 
 
 def _votes(score: Floats, key: Ints, weight: Floats | None) -> _Votes:
@@ -94,7 +101,8 @@ def _votes(score: Floats, key: Ints, weight: Floats | None) -> _Votes:
     names, code = np.unique(key[voting], return_inverse=True)
     local = np.full(len(key), -1, dtype=np.int64)
     local[voting] = code
-    mean = np.bincount(code, weights=score[voting], minlength=len(names)) / np.maximum(np.bincount(code, minlength=len(names)), 1)
+    total, count = (np.bincount(code, weights=w, minlength=len(names)) for w in (score[voting], None))
+    mean = total / np.maximum(count, 1)
     answer = np.zeros(len(key))
     answer[voting] = mean[code]
     return _Votes(local, answer, share, len(names))
@@ -116,7 +124,9 @@ def _exact(pools: Sequence[_Votes], ks: Sequence[int]) -> KValues:
     return KValues(value, np.where(np.isnan(value), np.nan, 0.0))
 
 
-def _counted(pools: Sequence[_Votes], ks: Sequence[int], draws: int, seed: int, *, enumerate_all: bool, strict: bool) -> KValues:
+def _counted(
+    pools: Sequence[_Votes], ks: Sequence[int], draws: int, seed: int, *, enumerate_all: bool, strict: bool
+) -> KValues:
     """Counts votes over all subsets where these are few, over random orders otherwise."""
     shape = (len(pools), len(ks))
     value, error = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -126,7 +136,9 @@ def _counted(pools: Sequence[_Votes], ks: Sequence[int], draws: int, seed: int, 
         listed = [k for k in ks if k <= size and enumerate_all and comb(int(size), k) <= SUBSETS]
         drawn = [k for k in ks if k <= size and k not in listed]
         if drawn and strict:
-            raise ValueError(f"{comb(int(size), drawn[0])} subsets of {drawn[0]} out of {size} are too many to enumerate")
+            raise ValueError(
+                f"{comb(int(size), drawn[0])} subsets of {drawn[0]} out of {size} are too many to enumerate"
+            )
         for k in listed:
             orders = np.array(list(combinations(range(size), k)), dtype=np.int64)
             for part in _parts(rows, orders.size):
@@ -139,8 +151,8 @@ def _counted(pools: Sequence[_Votes], ks: Sequence[int], draws: int, seed: int, 
             for part in _parts(rows, draws * size):
                 orders = rng.permuted(np.broadcast_to(deck, (len(part), draws, size)), axis=2)[:, :, : max(drawn)]
                 tally = _tally([pools[i] for i in part], orders, drawn)
-                value[np.ix_(part, columns)] = tally.mean(axis=2).T
-                error[np.ix_(part, columns)] = tally.std(axis=2, ddof=1).T / np.sqrt(draws)
+                value[part[:, None], columns] = tally.mean(axis=2).T
+                error[part[:, None], columns] = tally.std(axis=2, ddof=1).T / np.sqrt(draws)
     return KValues(value, error)
 
 

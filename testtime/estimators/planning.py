@@ -25,8 +25,8 @@ def problems_needed(
 ) -> int:
     """Problems needed to find a difference `delta` between two paired models with the given power (Miller 2024, eq. 9).
 
-    (z_level + z_power)^2 (omega2 + within / samples) / delta^2, rounded up. omega2: variance over problems of the difference
-    of the two models' true scores; within: the sum of both models' variances of one sample within a problem.
+    (z_level + z_power)^2 (omega2 + within / samples) / delta^2, rounded up. omega2: variance over problems of the
+    difference of the two models' true scores; within: the sum of both models' variances of one sample within a problem.
     """
     _check(delta=delta, power=power, level=level)
     z = normal_quantile((1 + level) / 2) + normal_quantile(power)
@@ -36,7 +36,9 @@ def problems_needed(
 def samples_needed(
     problems: int, omega2: float, delta: float, within: float, *, power: float = 0.8, level: float = 0.95
 ) -> int | None:
-    """Samples a problem needed for the same, with the number of problems given; None where no number of samples suffices."""
+    """Samples a problem needed for the same, with the number of problems given; None where no number of samples
+    suffices.
+    """
     _check(delta=delta, power=power, level=level)
     z = normal_quantile((1 + level) / 2) + normal_quantile(power)
     room = problems * delta**2 / z**2 - omega2
@@ -44,7 +46,9 @@ def samples_needed(
 
 
 def problems_for_halfwidth(variance: float, halfwidth: float, *, level: float = 0.95) -> int:
-    """Problems needed for an interval of mean +- halfwidth. variance: of one problem's estimate (between + within / samples)."""
+    """Problems needed for an interval of mean +- halfwidth. variance: of one problem's estimate (between + within /
+    samples).
+    """
     _check(delta=halfwidth, power=0.5, level=level)
     return ceil(variance * (normal_quantile((1 + level) / 2) / halfwidth) ** 2 - 1e-9)
 

@@ -17,8 +17,8 @@ Floats = NDArray[np.float64]
 def pass_at_k(correct: ArrayLike, total: ArrayLike, k: ArrayLike) -> Floats:
     """Probability that at least one of k samples drawn without replacement is correct.
 
-    1 - C(n - c, k) / C(n, k) (Chen et al. 2021, eq. 1). Arguments broadcast; NaN where n < k, since k samples were never
-    there to draw. Counts may be floats holding whole numbers.
+    1 - C(n - c, k) / C(n, k) (Chen et al. 2021, eq. 1). Arguments broadcast; NaN where n < k, since k samples were
+    never there to draw. Counts may be floats holding whole numbers.
     """
     from scipy.special import gammaln
 
@@ -51,8 +51,8 @@ def best_weights(n: int, ks: Sequence[int]) -> Floats:
 def best_at_k(scores: ArrayLike, ranking: ArrayLike, ks: Sequence[int]) -> Floats:
     """Expected score of the sample that ranks highest among k drawn without replacement; ties are averaged.
 
-    scores: (problems, samples), NaN = null (that sample is not in the pool). ranking: same shape, larger is better; NaN ranks
-    below everything. Returns (problems, len(ks)), NaN where a problem has fewer than k scored samples.
+    scores: (problems, samples), NaN = null (that sample is not in the pool). ranking: same shape, larger is better;
+    NaN ranks below everything. Returns (problems, len(ks)), NaN where a problem has fewer than k scored samples.
     """
     values = np.asarray(scores, dtype=np.float64)
     rank = np.asarray(ranking, dtype=np.float64)
@@ -72,7 +72,9 @@ def best_at_k(scores: ArrayLike, ranking: ArrayLike, ks: Sequence[int]) -> Float
 
 
 def oracle_at_k(scores: ArrayLike, ks: Sequence[int]) -> Floats:
-    """Expected best score among k: pass@k for 0/1 scores, and its generalisation for partial credit. Shapes as `best_at_k`."""
+    """Expected best score among k: pass@k for 0/1 scores, and its generalisation for partial credit. Shapes as
+    `best_at_k`.
+    """
     return best_at_k(scores, scores, ks)
 
 

@@ -1,14 +1,14 @@
 """The `scores` table as arrays: one `Pool` for each (model, setting, budget), shaped (problems, samples).
 
-The reader accepts any table with problem_id, sample and score; what is absent gets the defaults below. It refuses what would
-give wrong numbers quietly: scores that are not numbers, and two rows for one sample.
+The reader accepts any table with problem_id, sample and score; what is absent gets the defaults below. It refuses
+what would give wrong numbers quietly: scores that are not numbers, and two rows for one sample.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ TOKENS = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens")
 class Pool:
     """All samples of one (model, setting, budget).
 
-    problems: ids, sorted; score: (problems, samples), NaN = null or not drawn; drawn: whether there is such a row at all;
-    key: codes of `answer_key`, -1 = no vote; columns: every further numeric column, same shape.
+    problems: ids, sorted; score: (problems, samples), NaN = null or not drawn; drawn: whether there is such a row at
+    all; key: codes of `answer_key`, -1 = no vote; columns: every further numeric column, same shape.
     """
 
     model: str
@@ -49,7 +49,9 @@ class Pool:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A CSV or Parquet file (a folder of Parquet parts too) as a table. Raises UserError when it is absent or unreadable."""
+    """A CSV or Parquet file (a folder of Parquet parts too) as a table. Raises UserError when it is absent or
+    unreadable.
+    """
     import pandas as pd
 
     source = Path(path)
@@ -61,7 +63,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return pd.read_csv(source)
     except Exception as error:  # pandas, pyarrow and the codecs each raise their own kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{source}: not readable as {'Parquet' if source.suffix == '.parquet' else 'CSV'}: {reason}") from None
+        raise UserError(
+            f"{source}: not readable as {'Parquet' if source.suffix == '.parquet' else 'CSV'}: {reason}"
+        ) from None
 
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
@@ -87,7 +91,9 @@ def normalise(scores: pd.DataFrame) -> pd.DataFrame:
         number = pd.to_numeric(table[name], errors="coerce").astype("float64")
         wrong = number.isna() & table[name].notna()
         if wrong.any():
-            raise UserError(f"scores table: column {name!r} holds {table[name][wrong].iloc[0]!r}, which is not a number")
+            raise UserError(
+                f"scores table: column {name!r} holds {table[name][wrong].iloc[0]!r}, which is not a number"
+            )
         table[name] = number
     if "budget" not in table:
         table["budget"] = 0.0
@@ -118,7 +124,8 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
     score = table["score"].to_numpy()
     identity = table["problem_id"].to_numpy(dtype=object)
     result = []
-    for (model, setting, budget), rows in table.groupby(GROUP, dropna=False, sort=True).indices.items():
+    for group, rows in table.groupby(GROUP, dropna=False, sort=True).indices.items():
+        model, setting, budget = cast("tuple[str, str, float]", group)
         names, problem = np.unique(identity[rows], return_inverse=True)
         order = np.lexsort((table["sample"].to_numpy()[rows], problem))
         rows, problem = rows[order], problem[order]
