@@ -1,0 +1,71 @@
+"""The process that judges: `python -m testtime.grading.worker`, started by `pool`.
+
+It reads one line with the grader and its limits, then lines of works, and answers each work with one line. The timer of
+a judgement counts CPU time and raises in the grader's code; the kernel's own CPU limit ends a process that does not
+listen (one big-number operation can hold the interpreter for minutes), also when the parent is long gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from testtime.grading.pool import RECYCLED
+from testtime.grading.registry import make
+
+GROWN = 0.7  # of the memory limit: after that a fresh process is cheaper than the risk
+
+
+class OutOfTime(BaseException):
+    """Raised in the middle of a judgement; a BaseException, because graders catch Exception."""
+
+
+def main() -> None:
+    """Serve until the input closes."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints must not mix with the answers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hello = json.loads(sys.stdin.readline())
+    grader = make(hello["path"], hello["options"])
+    limit = hello["memory_mb"] << 20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGPROF, _out_of_time)
+    print('"ready"', file=answers)
+    for line in sys.stdin:
+        for work in json.loads(line):
+            print(json.dumps(_judged(grader, tuple(work), hello["cpu_s"], hello["wall_s"])), file=answers)
+            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > GROWN * limit:
+                os._exit(RECYCLED)
+
+
+def _judged(grader: Any, work: tuple[str, ...], cpu_s: float, wall_s: float) -> list[Any]:
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + wall_s) + 2, hard))
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_PROF, cpu_s, 0.5)
+            grade = grader.judge(work)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except OutOfTime:
+        return ["timeout", work[-1], None, f"stopped after {cpu_s:g} s of CPU time"]
+    except MemoryError:
+        return ["error", work[-1], None, "out of memory"]
+    except Exception as error:
+        return ["error", work[-1], None, f"{type(error).__name__}: {error}"[:200]]
+    return [grade.verdict, grade.extracted, grade.answer_key, grade.detail]
+
+
+def _out_of_time(signum: int, frame: FrameType | None) -> None:
+    raise OutOfTime
+
+
+if __name__ == "__main__":
+    main()
