@@ -1,0 +1,29 @@
+"""The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that says how it was trained.
+
+`quickstart` answers chain sums; `ladder/0` (smallest) upwards are one family trained on the same data, so that test-time
+curves can be set beside a pretraining law. `benchmarks/ladder` trains them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from testtime.errors import UserError, suggest
+
+ROOT = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """Every model that `path` resolves, sorted: a model is a folder with a config.json."""
+    return sorted(config.parent.relative_to(ROOT).as_posix() for config in ROOT.rglob("config.json"))
+
+
+def path(name: str) -> Path:
+    """The folder of the model called `name`, e.g. `ladder/3`.
+
+    Raises UserError naming the nearest model when there is none of that name.
+    """
+    known = names()
+    if name not in known:
+        raise UserError(f"no model called {name!r} in the zoo{suggest(name, known)}")
+    return ROOT / name
