@@ -20,15 +20,37 @@ def pass_at_k(correct: ArrayLike, total: ArrayLike, k: ArrayLike) -> Floats:
     1 - C(n - c, k) / C(n, k) (Chen et al. 2021, eq. 1). Arguments broadcast; NaN where n < k, since k samples were
     never there to draw. Counts may be floats holding whole numbers.
     """
+    c, n, size = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (correct, total, k)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = np.where(n - c < size, 1.0, -np.expm1(_log_miss(c, n, size)))
+        value = np.where(size == 1, c / n, value)
+    result: Floats = np.where((n < size) | np.isnan(n) | np.isnan(c), np.nan, np.where(c == 0, 0.0, value))
+    return result
+
+
+def _log_miss(c: Floats, n: Floats, k: Floats) -> Floats:
+    """log of C(n - c, k) / C(n, k), for 0 < c and k <= n - c.
+
+    Differences of log-gammas lose nine digits at a million samples; here Stirling's large terms are cancelled on paper, and
+    what is left is of the size of min(c, k).
+    """
+    c, k = np.minimum(c, k), np.maximum(c, k)  # the ratio is symmetric in them
+    left = n - c - k
+    large = (n - c) * np.log1p(-c / n) - np.where(left > 0, left * np.log1p(-c / (n - k)), 0.0) + c * np.log1p(-k / n)
+    root = np.where(left > 0, -np.log1p(-c / (n - k)), np.log(2 * np.pi * (n - k))) + np.log1p(-c / n)
+    rest = _stirling(n - c) + _stirling(n - k) - _stirling(n) - np.where(left > 0, _stirling(left), 0.0)
+    result: Floats = large + root / 2 + rest
+    return result
+
+
+def _stirling(x: Floats) -> Floats:
+    """log x! less Stirling's formula, for x >= 1: the series from 16 on, the difference itself below."""
     from scipy.special import gammaln
 
-    c, n, size = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (correct, total, k)))
-    wrong = n - c
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_miss = gammaln(wrong + 1) - gammaln(wrong - size + 1) - gammaln(n + 1) + gammaln(n - size + 1)
-        value = np.where(wrong < size, 1.0, -np.expm1(log_miss))
-    value = np.where(size == 1, c / np.maximum(n, 1), value)  # exact where rounding can be had for nothing
-    result: Floats = np.where((n < size) | np.isnan(n) | np.isnan(c), np.nan, np.clip(value, 0.0, 1.0))
+    series = (1 / 12 - (1 / 360 - (1 / 1260 - 1 / (1680 * x**2)) / x**2) / x**2) / x
+    near = np.clip(x, 1, 16)
+    exact = gammaln(near + 1) - near * np.log(near) + near - np.log(2 * np.pi * near) / 2
+    result: Floats = np.where(x >= 16, series, exact)
     return result
 
 
