@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from testtime.engines.base import Sampling
 from testtime.errors import UserError, suggest
@@ -140,7 +149,9 @@ class Config(_Model):
             raise ValueError(f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n")
         for where, spec in (("sampling", self.sampling), ("answer.sampling", self.answer.sampling)):
             if spec and self.thinking.mode == "nested" and where == "sampling" and spec.penalty:
-                raise ValueError(f"{where}.{spec.penalty}: nested budgets cannot have it (a cut chain would differ from a fresh one); leave it out, or write thinking.mode: fresh")
+                raise ValueError(
+                    f"{where}.{spec.penalty}: nested budgets cannot have it (a cut chain would differ from a fresh one); leave it out, or write thinking.mode: fresh"
+                )
         return self
 
     def sample_counts(self) -> list[int]:
@@ -160,7 +171,9 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); give a run's YAML, such as configs/quickstart.yaml") from None
+        raise UserError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); give a run's YAML, such as configs/quickstart.yaml"
+        ) from None
     try:
         raw, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -195,7 +208,9 @@ def _override(raw: dict[str, Any], override: str) -> None:
         node[name] = {"name": child} if isinstance(child, str) else child if child is not None else {}
         node = node[name]
         if not isinstance(node, dict):
-            raise UserError(f"--set {override}: {name} is a {type(node).__name__}, not a group of keys; set it as a whole")
+            raise UserError(
+                f"--set {override}: {name} is a {type(node).__name__}, not a group of keys; set it as a whole"
+            )
     try:
         node[last] = yaml.safe_load(value)
     except yaml.YAMLError:

@@ -84,9 +84,13 @@ class Store:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{self.root}: no run here (no run.json); give a folder that `testtime run` or `import` wrote") from None
+            raise UserError(
+                f"{self.root}: no run here (no run.json); give a folder that `testtime run` or `import` wrote"
+            ) from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); restore it, or start a run under another name") from None
+            raise UserError(
+                f"{path}: cannot be read ({error}); restore it, or start a run under another name"
+            ) from None
         if not isinstance(data, dict):
             raise UserError(f"{path}: not a run's manifest; restore it, or start a run under another name")
         return data
@@ -139,17 +143,28 @@ class Store:
         if rows:
             self._write_part(table, pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]))
 
+    def replace(self, table: str, rows: Sequence[Row]) -> None:
+        """Put rows in the place of a whole (small) table."""
+        old = self.parts(table)
+        self.append(table, rows)
+        for part in old:
+            part.unlink(missing_ok=True)
+
     def _write_part(self, table: str, data: pa.Table) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(data, sink, compression="zstd", write_page_checksum=True)
         # Names sort by time, so that the first of two equal keys is the elder.
-        self.write_file(f"{table}/part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet", sink.getvalue().to_pybytes())
+        self.write_file(
+            f"{table}/part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet", sink.getvalue().to_pybytes()
+        )
 
     def read_parts(self, table: str, columns: Sequence[str] | None = None, filters: Any = None) -> Iterator[pa.Table]:
         """A table part by part, for what may not fit in memory. A damaged part is set aside and its name kept."""
         for part in self.parts(table):
             try:
-                yield pq.read_table(part, columns=columns, filters=filters, page_checksum_verification=True, partitioning=None)
+                yield pq.read_table(
+                    part, columns=columns, filters=filters, page_checksum_verification=True, partitioning=None
+                )
             except FileNotFoundError:
                 continue  # compacted meanwhile by another worker
             except (pa.ArrowException, OSError, ValueError):
@@ -218,7 +233,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); what was written before is kept, run again to resume") from None
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); what was written before is kept, run again to resume"
+        ) from None
 
 
 def _unique(table: pa.Table, keys: list[str]) -> pa.Table:
@@ -236,4 +253,6 @@ def _weight(part: Path) -> int | None:
         meta = pq.read_metadata(part)
     except (pa.ArrowException, OSError):
         return None
-    return sum(meta.row_group(g).column(c).num_values for g in range(meta.num_row_groups) for c in range(meta.num_columns))
+    return sum(
+        meta.row_group(g).column(c).num_values for g in range(meta.num_row_groups) for c in range(meta.num_columns)
+    )

@@ -58,13 +58,21 @@ class TransformersEngine:
     name = "transformers"
 
     def __init__(
-        self, model: str | Path, *, revision: str | None = None, max_num_seqs: int = 128, dtype: str = "auto", device: str = "auto"
+        self,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        max_num_seqs: int = 128,
+        dtype: str = "auto",
+        device: str = "auto",
     ) -> None:
         self.max_num_seqs = max_num_seqs
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         chosen = ("float32" if self.device.type == "cpu" else "auto") if dtype == "auto" else dtype
         try:
-            self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(str(model), revision=revision, dtype=chosen)
+            self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                str(model), revision=revision, dtype=chosen
+            )
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"model {model}: transformers cannot load it: {str(error).splitlines()[0]}") from error
         self.model.to(self.device).eval()
@@ -87,7 +95,9 @@ class TransformersEngine:
         if self._failure is not None:
             raise EngineError(f"the decoding loop stopped: {self._failure}")
         if len(request.prompt) + request.max_tokens > self.context:
-            raise EngineError(f"prompt of {len(request.prompt)} + {request.max_tokens} tokens exceeds the model's context of {self.context}")
+            raise EngineError(
+                f"prompt of {len(request.prompt)} + {request.max_tokens} tokens exceeds the model's context of {self.context}"
+            )
         loop = asyncio.get_running_loop()
         # A counter-based generator: cheap to seed, the same stream whatever the batch.
         uniforms = np.random.Generator(np.random.Philox(request.seed)).random(request.max_tokens)
@@ -131,7 +141,11 @@ class TransformersEngine:
             free = self.max_num_seqs - len(alive)
             ready = min(free, len(waiting))
             since += 1
-            if ready and (not alive or ready * 4 >= self.max_num_seqs or since > PATIENCE) or len(alive) * 4 < len(rows) * 3:
+            if (
+                (ready
+                and (not alive or ready * 4 >= self.max_num_seqs or since > PATIENCE))
+                or len(alive) * 4 < len(rows) * 3
+            ):
                 parts = [(cache, mask, torch.tensor(alive, device=self.device))] if alive else []
                 rows[:] = [rows[i] for i in alive]
                 fresh = sorted((waiting.popleft() for _ in range(ready)), key=lambda r: -len(r.request.prompt or ()))
@@ -170,11 +184,22 @@ class TransformersEngine:
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
         self._forward(rows, last, mask, positions, cache)
 
-    def _forward(self, rows: list[_Row], ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> None:
+    def _forward(
+        self, rows: list[_Row], ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any
+    ) -> None:
         """One pass; draws and appends the next token of every unfinished row, delivers those that finish."""
-        logits = self.model(
-            input_ids=ids.to(self.device), attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
-        ).logits[:, -1].float()
+        logits = (
+            self.model(
+                input_ids=ids.to(self.device),
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            .logits[:, -1]
+            .float()
+        )
         live = [i for i, row in enumerate(rows) if row.finish is None]
         if len(live) < len(rows):
             logits = logits[live]

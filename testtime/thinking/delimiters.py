@@ -82,7 +82,9 @@ def detect(tokenizer: Any) -> str | None:
     return None
 
 
-def resolve(tokenizer: Any, *, family: str | None = None, delimiters: tuple[str, str] | None = None, ending: str | None = None) -> Format:
+def resolve(
+    tokenizer: Any, *, family: str | None = None, delimiters: tuple[str, str] | None = None, ending: str | None = None
+) -> Format:
     """The format of a model.
 
     family: a name of FAMILIES, "none" for no delimiters, or None to detect; delimiters: (open, close) instead;
@@ -108,29 +110,40 @@ def resolve(tokenizer: Any, *, family: str | None = None, delimiters: tuple[str,
                 raise
             continue
         if find(ids, close) < 0:
-            raise UserError(f"thinking.ending: {text!r} does not contain the closing delimiter {chosen.close!r}; write it into the ending")
+            raise UserError(
+                f"thinking.ending: {text!r} does not contain the closing delimiter {chosen.close!r}; write it into the ending"
+            )
         return Format(opening, close, ids, text.split(chosen.close)[-1])
     raise AssertionError("unreachable: the last ending returns or raises")
 
 
-def render(tokenizer: Any, messages: Sequence[dict[str, str]], form: Format, template: dict[str, Any] | None = None) -> tuple[int, ...]:
+def render(
+    tokenizer: Any, asked: Sequence[dict[str, str]] | str, form: Format, template: dict[str, Any] | None = None
+) -> tuple[int, ...]:
     """Prompt ids, thinking opened.
 
-    The chat template is applied where there is one (with `template` as its switches), otherwise the turns' texts are
-    joined by blank lines. The opening delimiter is appended where the template does not open the thinking itself.
-    Raises UserError when the template closes the thinking again.
+    asked: chat turns, or plain text for a base model. Turns go through the chat template (with `template` as its
+    switches); where there is none they are joined by blank lines. The opening delimiter is appended where the template
+    does not open the thinking itself. Raises UserError when the template closes the thinking again.
     """
-    if getattr(tokenizer, "chat_template", None):
-        ids = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=True, return_dict=False, **(template or {}))
+    if not isinstance(asked, str) and getattr(tokenizer, "chat_template", None):
+        ids = tokenizer.apply_chat_template(
+            list(asked), add_generation_prompt=True, tokenize=True, return_dict=False, **(template or {})
+        )
     else:
-        ids = tokenizer.encode("\n\n".join(turn["content"] for turn in messages))
+        ids = tokenizer.encode(asked if isinstance(asked, str) else "\n\n".join(turn["content"] for turn in asked))
     ids = tuple(ids)
     if not form.delimited:
         return ids
-    opened = max((i for i in range(len(ids) - len(form.open) + 1) if ids[i : i + len(form.open)] == form.open), default=-1)
-    tail = ids[opened + len(form.open) :]
-    if opened >= 0 and not tokenizer.decode(tail).strip():
-        return ids
-    if opened >= 0 and tail[-len(form.close) :] == form.close or not tokenizer.decode(tail, skip_special_tokens=False).strip():
-        raise UserError("the chat template closes the thinking in the prompt; set model.template so that thinking is on")
+    width = len(form.open)
+    opened = max((i for i in range(len(ids) - width + 1) if ids[i : i + width] == form.open), default=-1)
+    if opened < 0:
+        return ids + form.open
+    tail = ids[opened + width :]
+    if not tokenizer.decode(tail).strip():
+        return ids  # the template has opened the thinking
+    if find(tail, form.close) >= 0 and not tokenizer.decode(tail[find(tail, form.close) + len(form.close) :]).strip():
+        raise UserError(
+            "the chat template closes the thinking in the prompt; set model.template so that thinking is on (enable_thinking: true, for example)"
+        )
     return ids + form.open

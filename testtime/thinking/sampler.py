@@ -109,9 +109,15 @@ async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Calla
     elif life.known is None:  # budget 0 alone: there is no thinking to draw
         sink("chains", {**key, "start": 0, "token_ids": [], "logprobs": [], "tokens": 0, "finish": "length", "seed": 0,
                         "prompt_tokens": len(life.prompt), "cached_tokens": 0})  # fmt: skip
-    cuts = [c for c in plan.cuts(len(chain.token_ids), chain.finish, life.variant.budgets) if (c.tokens, plan.spec(c.forced)) not in life.answered]
+    cuts = [
+        c
+        for c in plan.cuts(len(chain.token_ids), chain.finish, life.variant.budgets)
+        if (c.tokens, plan.spec(c.forced)) not in life.answered
+    ]
     answers = (_answer(engine, plan, life, chain, logprobs, c, affinity, sink, decode) for c in cuts)
-    for outcome in await asyncio.gather(*answers, return_exceptions=True):  # a failure must not leave the others unawaited
+    for outcome in await asyncio.gather(
+        *answers, return_exceptions=True
+    ):  # a failure must not leave the others unawaited
         if outcome is not None:
             raise outcome
 
@@ -124,9 +130,13 @@ async def _answer(
     spec = plan.spec(at.forced)
     if spec:
         ending = plan.form.ending if at.forced else ()
-        number = seed(plan.seed, life.problem_id, life.sample, "answer", at.tokens, ",".join(map(str, ending)), life.variant.name)
+        number = seed(
+            plan.seed, life.problem_id, life.sample, "answer", at.tokens, ",".join(map(str, ending)), life.variant.name
+        )
         prompt = (*life.prompt, *kept, *ending)
-        done = await engine.complete(Request(prompt, plan.answer_tokens, number, plan.answer_sampling, affinity=affinity))
+        done = await engine.complete(
+            Request(prompt, plan.answer_tokens, number, plan.answer_sampling, affinity=affinity)
+        )
         text = (plan.form.lead if at.forced else "") + decode(done.token_ids)
     else:
         number, text = 0, decode(kept)

@@ -1,0 +1,136 @@
+"""One model's share of a run, made ready: every mistake is found here, before the first token is drawn.
+
+A job holds the rendered prompts, the sampling plan and the run directory. The directory keeps chains of one identity only
+(model, sampling, mode, seed, delimiters); a changed prompt or identity is refused by name, anything else extends or re-reads
+the pool.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from testtime import models, tasks
+from testtime.config import Config, ModelRef
+from testtime.errors import UserError
+from testtime.store import Store
+from testtime.thinking import delimiters
+from testtime.thinking.delimiters import Format
+from testtime.thinking.sampler import Plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model's share of a run, ready to be drawn."""
+
+    config: Config
+    model: models.Model
+    plan: Plan
+    problems: list[dict[str, Any]]  # rows of the problems table
+    store: Store
+
+
+def load_problems(config: Config) -> list[tuple[tasks.Task, tasks.Problem]]:
+    """The problems of all benchmarks of a config. Raises UserError when two have the same id."""
+    found = []
+    for ref in config.task:
+        task = tasks.load(ref.name, limit=ref.limit, seed=ref.seed, overrides=ref.overrides)
+        found += [(task, problem) for problem in task.problems]
+    ids = [problem.id for _, problem in found]
+    if len(set(ids)) < len(ids):
+        double = next(i for i in ids if ids.count(i) > 1)
+        raise UserError(
+            f"task: problem {double!r} is named twice; list a benchmark once, or give its entries different seeds"
+        )
+    return found
+
+
+def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, tasks.Problem]]) -> Job:
+    """Resolve a model, render every prompt, and check the run directory. Writes nothing."""
+    model = models.resolve(ref.name, ref.revision)
+    thinking = config.thinking
+    form = delimiters.resolve(
+        model.tokenizer, family=thinking.family, delimiters=thinking.delimiters, ending=thinking.ending
+    )
+    rows = []
+    for task, problem in problems:
+        prompt = delimiters.render(model.tokenizer, problem.messages or problem.prompt or "", form, ref.template)
+        grader = json.dumps({"name": task.grader, "options": task.grader_options}, sort_keys=True)
+        rows.append({
+            "problem_id": problem.id, "task": task.name, "question": problem.question, "gold": problem.gold,
+            "prompt": model.tokenizer.decode(prompt), "prompt_ids": list(prompt), "grader": grader, "meta": json.dumps(problem.meta, default=str),
+        })  # fmt: skip
+    store = Store(Path(config.out) / config.name / model.folder_name)
+    job = Job(config, model, plan(config, form), rows, store)
+    check(job)
+    return job
+
+
+def plan(config: Config, form: Format) -> Plan:
+    """What a config draws for every problem, with a model's thinking format."""
+    sampling = config.sampling.sampling()
+    answer = config.answer.sampling.sampling() if config.answer.sampling else sampling
+    fresh = config.thinking.mode == "fresh"
+    return Plan(
+        form,
+        tuple(config.thinking.budgets),
+        config.samples,
+        config.seed,
+        sampling,
+        answer,
+        config.answer.max_tokens,
+        fresh,
+    )
+
+
+def identity(job: Job) -> dict[str, Any]:
+    """What makes chains comparable: a folder holds chains of one identity only."""
+    c = job.config
+    return {
+        "model": job.model.fingerprint,
+        "sampling": c.sampling.model_dump(),
+        "seed": c.seed,
+        "thinking.mode": c.thinking.mode,
+        "delimiters": [list(job.plan.form.open), list(job.plan.form.close)],
+    }
+
+
+def check(job: Job) -> None:
+    """Refuse a folder whose chains were drawn otherwise, naming what changed."""
+    if not job.store.exists:
+        return
+    root, now, old = job.store.root, identity(job), job.store.manifest().get("identity", {})
+    for key, value in now.items():
+        if old.get(key) != value:
+            said = f"{old.get(key)} there, {value} now" if key != "delimiters" else "other ids"
+            raise UserError(
+                f"{root}: its chains were drawn with another {key} ({said}); give the run another `name`, or move the folder away"
+            )
+    stored = {row["problem_id"]: row["prompt_ids"] for row in job.store.read("problems", ["prompt_ids"]).to_pylist()}
+    for row in job.problems:
+        if stored.get(row["problem_id"], row["prompt_ids"]) != row["prompt_ids"]:
+            raise UserError(
+                f"{root}: problem {row['problem_id']} was asked with another prompt there; give the run another `name`, or move the folder away"
+            )
+
+
+def register(job: Job) -> None:
+    """Write the manifest and the problems."""
+    store = job.store
+    old = store.manifest() if store.exists else {"created": time.time(), "sessions": []}
+    ref = next(m for m in job.config.model if m.name == job.model.name)
+    store.write_manifest({
+        **old, "testtime": metadata.version("testtime"), "model": job.model.name, "identity": identity(job),
+        "config": job.config.model_copy(update={"model": [ref]}).model_dump(),
+        "problems": [row["problem_id"] for row in job.problems], "model_config": job.model.config,
+        "format": {"open": job.plan.form.open, "close": job.plan.form.close, "ending": job.plan.form.ending, "lead": job.plan.form.lead},
+    })  # fmt: skip
+    kept = {row["problem_id"]: row for row in store.read("problems").to_pylist()}
+    merged = {**kept, **{row["problem_id"]: row for row in job.problems}}
+    if merged != kept:
+        store.replace("problems", list(merged.values()))

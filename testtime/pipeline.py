@@ -1,0 +1,155 @@
+"""The main job in reading order: problems -> chains -> answers -> verdicts -> grid -> report.
+
+Each step reads what the one before it stored, so a run that was killed resumes where it was, a larger one extends the
+pool, and changing selectors or graders only reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testtime import config as configs
+from testtime import jobs, scores
+from testtime.compute.flops import Flops
+from testtime.config import Config
+from testtime.drawing import draw
+from testtime.errors import UserError
+from testtime.estimators.cells import cells
+from testtime.jobs import Job
+from testtime.progress import Progress
+from testtime.store import Store
+from testtime.thinking.delimiters import Format
+from testtime.thinking.sampler import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = ("scores", "cells")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory as tables (pandas): `scores` and `cells` as DESIGN describes them."""
+
+    path: Path
+    manifest: dict[str, Any]
+    scores: pd.DataFrame
+    cells: pd.DataFrame
+
+
+def run(
+    config: Config | Mapping[str, Any] | str | Path, overrides: Sequence[str] = (), progress: Progress | None = None
+) -> list[Run]:
+    """Draw, grade and evaluate a config; one Run for each of its models. Resumes what is already there.
+
+    config: a Config, plain data of the same form, or a YAML path. Raises UserError for anything a user can mend.
+    """
+    if isinstance(config, (str, Path)):
+        config = configs.load(config, overrides)
+    elif not isinstance(config, Config):
+        config = configs.parse(config)
+    problems = jobs.load_problems(config)
+    ready = [jobs.prepare(config, ref, problems) for ref in config.model]  # every mistake shows before the first token
+    return [_execute(job, progress or Progress()) for job in ready]
+
+
+def _execute(job: Job, progress: Progress) -> Run:
+    store = job.store
+    with store.lock():
+        jobs.register(job)
+        missing = draw(job, progress)
+        for table in ("chains", "answers"):
+            store.compact(table)
+        result = _evaluate(store, progress)
+    for line in missing[:3]:
+        progress.say(f"missing: {line}")
+    if missing:
+        progress.say(f"{len(missing)} chains are incomplete: missing, not wrong; run again to complete them")
+    return result
+
+
+def grade(path: str | Path, progress: Progress | None = None) -> Run:
+    """Grade what has no verdict of its grader's current version, and make the tables again."""
+    store = Store(path)
+    store.manifest()
+    with store.lock():
+        return _evaluate(store, progress or Progress())
+
+
+def _evaluate(store: Store, progress: Progress) -> Run:
+    """Verdicts, then the two tidy tables, then the report."""
+    from testtime import report
+
+    progress.say(f"grading {store.root}")
+    graded = scores.grade_pool(store)
+    progress.say(f"graded {graded} distinct answers")
+    store.compact("grades")
+    manifest = store.manifest()
+    config = configs.parse(manifest["config"], str(store.root / "run.json"))
+    table = scores.scores(store, plan_of(config, manifest), manifest["problems"], manifest["model"], _flops(manifest))
+    grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
+    for name, frame in zip(TABLES, (table, grid), strict=True):
+        store.write_file(f"tables/{name}.parquet", frame.to_parquet(index=False))
+    for part in store.set_aside:
+        progress.say(f"damaged part set aside, run again to draw its rows anew: {part}")
+    result = Run(store.root, manifest, table, grid)
+    report.write(result)
+    return result
+
+
+def load(path: str | Path) -> Run:
+    """The tables of a run directory. Raises UserError when there is no run, or one without tables yet."""
+    import pandas as pd
+
+    store = Store(path)
+    manifest = store.manifest()
+    found = [store.root / "tables" / f"{name}.parquet" for name in TABLES]
+    if not all(file.is_file() for file in found):
+        raise UserError(
+            f"{path}: this run has no tables yet; finish it with `testtime run`, or `testtime grade` what there is"
+        )
+    return Run(store.root, manifest, *(pd.read_parquet(file) for file in found))
+
+
+def plan_of(config: Config, manifest: Mapping[str, Any]) -> Plan:
+    """The sampling plan a run directory was drawn with."""
+    return jobs.plan(
+        config,
+        Format(**{key: value if isinstance(value, str) else tuple(value) for key, value in manifest["format"].items()}),
+    )
+
+
+def _flops(manifest: Mapping[str, Any]) -> Flops | None:
+    """The model's FLOPs; None where its config says too little (imported runs)."""
+    try:
+        return Flops.from_config(manifest["model_config"])
+    except UserError:
+        return None
+
+
+def summary(run: Run) -> str:
+    """Accuracy by budget and n with intervals, for the terminal, and where the report is."""
+    config = run.manifest["config"]
+    lines = []
+    for selector in config["selectors"]:
+        grid = run.cells[run.cells["selector"] == selector]
+        counts = sorted(grid["n"].unique())
+        lines.append(
+            f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), {len(run.manifest['problems'])} problems, 95 % intervals"
+        )
+        lines.append(f"{'budget':>8} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts))
+        for budget, row in grid.groupby("budget"):
+            tokens = row.loc[row["n"] == counts[0], "thinking_tokens"].iloc[0] / counts[0]
+            cells = {
+                int(c["n"]): f"{100 * c['value']:5.1f} [{100 * c['lo']:5.1f},{100 * c['hi']:5.1f}]"
+                for c in row.to_dict("records")
+            }
+            lines.append(f"{budget:>8} {tokens:>9.1f} " + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts))
+        lines.append("")
+    verdicts = run.scores["verdict"].value_counts()
+    lines.append("verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items()))
+    lines.append(f"report: {run.path / 'report'}")
+    return "\n".join(lines)

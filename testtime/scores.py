@@ -1,0 +1,125 @@
+"""From the stored pool to the `scores` table: which answer each (problem, sample, budget) has, its verdict and its cost.
+
+This is the only bridge between sampling and analysis. It reads the columns it needs and never the chains' tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testtime.compute.flops import Flops
+from testtime.grading import grade
+from testtime.grading.registry import make
+from testtime.store import Store
+from testtime.thinking.sampler import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCK = 20_000  # pairs graded between two writes
+SCORE_OF = {"correct": 1.0, "wrong": 0.0, "unparsed": 0.0}  # timeout, error and missing are null: unknown, not wrong
+
+
+def grader_id(spec: str) -> str:
+    """The grader of a problem (JSON {"name", "options"}) with its current version: what a verdict stands for."""
+    parsed = json.loads(spec)
+    return f"{make(parsed['name'], parsed['options']).version} {spec}"
+
+
+def _with_grade_keys(store: Store, answers: pd.DataFrame) -> pd.DataFrame:
+    """Adds gold, grader, and key: a hash of (grader's version, gold, text). Equal pairs share a key and are graded once."""
+    answers = answers.merge(store.read("problems", ["gold", "grader"]).to_pandas(), on="problem_id", how="left")
+    ids = {spec: grader_id(spec) for spec in answers["grader"].unique()}
+    codes = answers.groupby(["grader", "gold", "text"], sort=False, dropna=False).ngroup()
+    first = answers.loc[~codes.duplicated(), ["grader", "gold", "text"]]
+    contents = (f"{ids[grader]}\x1f{gold}\x1f{text}" for grader, gold, text in first.itertuples(index=False))
+    keys = np.array(
+        [hashlib.blake2b(content.encode(), digest_size=12).hexdigest() for content in contents], dtype=object
+    )
+    return answers.assign(key=keys[codes] if len(answers) else [])
+
+
+def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flops: Flops | None) -> pd.DataFrame:
+    """The `scores` table of a pool under a plan: one row for each problem, sample, setting and budget.
+
+    What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN: problem_id, model, setting,
+    budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops, forced, verdict,
+    and the log-probability scores that selectors may weigh by.
+    """
+    import pandas as pd
+
+    chains = store.read("chains", ["tokens", "finish"]).to_pandas().sort_values(["start"], kind="stable")
+    chains["length"] = chains["start"] + chains["tokens"]
+    chains = chains.drop_duplicates(["problem_id", "sample", "variant"], keep="last")
+    columns = ["forced", "tokens", "text", "finish", "logprob_mean", "logprob_min", "answer_logprob"]
+    answers = _with_grade_keys(store, store.read("answers", columns).to_pandas()).drop(
+        columns=["gold", "grader", "text"]
+    )
+    answers = answers.rename(columns={"tokens": "answer_tokens", "finish": "answer_finish"})
+    grades = store.read("grades", ["verdict", "answer_key"]).to_pandas()[["key", "verdict", "answer_key"]]
+    answers = answers.merge(grades, on="key", how="left").drop(columns="key")
+
+    problems = store.read("problems", ["prompt_ids", "meta"]).to_pandas().set_index("problem_id").loc[list(problem_ids)]
+    lengths = problems["prompt_ids"].map(len)
+    grid = pd.MultiIndex.from_product(
+        [list(problem_ids), range(plan.samples)], names=["problem_id", "sample"]
+    ).to_frame(index=False)
+    pieces = []
+    for variant in plan.variants():
+        held = grid.merge(chains[chains["variant"] == variant.name], on=["problem_id", "sample"], how="left")
+        length, finish = held["length"].to_numpy(float), held["finish"].to_numpy(object)
+        for budget in variant.budgets:
+            natural = (finish == "natural") & (length <= budget)
+            known = natural | (finish != "length") & ~np.isnan(length) | (length >= budget)
+            piece = grid.copy()
+            piece["budget"], piece["variant"] = budget, variant.name
+            piece["cut"] = np.where(known, np.where(natural, length, np.fmin(length, budget)), -1).astype(int)
+            piece["spec"] = np.where(natural, plan.spec(False), plan.spec(True))
+            pieces.append(piece)
+    table = pd.concat(pieces, ignore_index=True).merge(
+        answers, on=["problem_id", "sample", "variant", "cut", "spec"], how="left"
+    )
+
+    drawn = table["answer_tokens"].notna()
+    table["verdict"] = table["verdict"].where(table["verdict"].notna() | ~drawn, "error").where(drawn, "missing")
+    table["score"] = table["verdict"].map(SCORE_OF).astype(float)
+    table["forced"] = table["forced"].eq(True)
+    table["thinking_tokens"] = table["cut"].where(drawn)
+    table["forced_tokens"] = (table["forced"] * len(plan.form.ending)).where(drawn)
+    table["prompt_tokens"] = table["problem_id"].map(lengths)
+    table["model"], table["setting"] = model, ""
+    counts = [
+        table[c].fillna(0).to_numpy(float)
+        for c in ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")
+    ]
+    table["flops"] = np.where(drawn, flops.sample_flops(*counts), np.nan) if flops else np.nan
+    table["truncated"] = table["answer_finish"].eq("length")
+    levels = problems["meta"].map(lambda text: json.loads(text).get("level"))
+    if levels.notna().any():
+        table["level"] = table["problem_id"].map(levels)
+    order = ["problem_id", "model", "setting", "budget", "sample", "score", "answer_key", "thinking_tokens", "forced_tokens",
+             "answer_tokens", "prompt_tokens", "flops", "forced", "verdict", "truncated", "logprob_mean", "logprob_min", "answer_logprob"]  # fmt: skip
+    return table[[*order, *(c for c in ("level",) if c in table)]]
+
+
+def grade_pool(store: Store, workers: int | None = None) -> int:
+    """Grade every answer that has no verdict of its grader's current version; returns how many distinct pairs that were."""
+    answers = _with_grade_keys(store, store.read("answers", ["text"]).to_pandas()).drop_duplicates("key")
+    pairs = answers[~answers["key"].isin(store.read("grades").to_pandas()["key"])]
+    for spec, group in pairs.groupby("grader", sort=False):
+        grader = json.loads(str(spec))
+        for start in range(0, len(group), BLOCK):
+            block = group.iloc[start : start + BLOCK]
+            found = grade(
+                grader["name"], list(zip(block["gold"], block["text"], strict=True)), grader["options"], workers
+            )
+            store.append(
+                "grades", [{"key": key, **asdict(result)} for key, result in zip(block["key"], found, strict=True)]
+            )
+    return len(pairs)
