@@ -1,0 +1,179 @@
+"""Think longer, or sample more? Doubling the budget against doubling n, from every cell.
+
+From a cell (b, n) that costs c, both (2b, n) and (b, 2n) cost at most 2c, so the difference of their gains says how a
+doubled compute is better spent. Where the longer step costs more than that (from budget 0, or to the next effort
+level), only the share of its gain that twice the compute buys counts, linear in log cost. Often it costs less, because
+chains that end by themselves do not get longer; `equal_cost` then reads the gain of more samples at that lower cost.
+Everything is computed in each bootstrap resample, accuracy and cost from the same problems, so intervals are paired.
+(A majority of two is a coin toss between two samples: from n = 1, more votes gain nothing at first.)
+
+Along growing budgets the difference changes sign once, but for noise. The crossover is the one split that fits best;
+resamples that put it outside the range count as below or above it, so that its interval can be open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.estimators.frontier import CELL, costs
+from testtime.estimators.grid import Replicates
+from testtime.estimators.intervals import percentile_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Columns of the grid, one entry a comparison: its start, the cell with more thinking, that with more samples."""
+
+    start: Ints
+    longer: Ints
+    more: Ints
+
+
+def steps(sample: Replicates, factor: int = 2) -> Steps:
+    """Every cell from which both steps exist in the grid.
+
+    The longer step goes to the smallest budget of at least `factor` times the start's (from 0, to the smallest above
+    it); among effort levels, which have no budget, to the next level by realised thinking. The other goes to factor
+    times n.
+    """
+    cells = sample.grid.cells
+    budget = cells["budget"].to_numpy(dtype=np.float64, na_value=np.nan)
+    thinking = sample.grid.means(sample.grid.cost("thinking_tokens"))
+    if np.isnan(thinking).all():
+        thinking = sample.grid.means(sample.grid.cost("tokens"))
+    told = np.isnan(budget)
+    rank = np.where(told, thinking, budget)
+    # effort levels of a model share one path; budgets share one where the setting is the same
+    names = zip(cells["model"], cells["selector"], cells["setting"].where(~told, None), cells["n"], strict=True)
+    paths: dict[tuple[str, str, str | None, int], list[int]] = {}
+    for i, name in enumerate(names):
+        paths.setdefault(name, []).append(i)
+    identity = zip(*(cells[c] for c in ("model", "selector", "setting", "n")), rank, strict=True)
+    wider = {key: i for i, key in enumerate(identity)}
+    found = []
+    for (model, selector, _, n), path in paths.items():
+        path.sort(key=lambda i: rank[i])
+        for i in path:
+            longer = (j for j in path if (rank[j] > rank[i] if told[i] else rank[j] >= max(factor * rank[i], 1e-9)))
+            pair = next(longer, None), wider.get((model, selector, cells["setting"].iloc[i], factor * n, rank[i]))
+            if None not in pair:
+                found.append((i, *pair))
+    columns = np.array(sorted(found), dtype=np.int64).reshape(-1, 3)
+    return Steps(columns[:, 0], columns[:, 1], columns[:, 2])
+
+
+def doublings(sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2) -> pd.DataFrame:
+    """Longer against more from every cell that allows both.
+
+    Columns: the starting cell; its value and cost; to_setting and to_budget of the longer step; longer and more, the
+    gains of the two steps; ratio_longer and ratio_more, their costs over the start's; difference = longer - more;
+    equal_cost, the difference at the longer step's cost; each of the four with _lo and _hi; better: "longer" or
+    "more", "undecided" where the interval of the difference covers 0.
+    """
+    at = steps(sample, factor)
+    cost, value = costs(sample, axis), sample.grid.means(sample.grid.value)
+    table = sample.grid.cells.iloc[at.start][CELL].reset_index(drop=True)
+    table["value"], table["cost"] = value[at.start], cost[at.start]
+    table["to_setting"] = sample.grid.cells["setting"].to_numpy()[at.longer]
+    table["to_budget"] = sample.grid.cells["budget"].array[at.longer]
+    own, drawn = _gains(value[None], cost[None], at), _gains(sample.value, sample.cost(axis), at)
+    for name in own:
+        table[name] = own[name][0]
+        table[f"{name}_lo"], table[f"{name}_hi"] = percentile_interval(
+            drawn[name], sample.grid.problem_count[at.start], level
+        )
+    table["ratio_longer"], table["ratio_more"] = cost[at.longer] / cost[at.start], cost[at.more] / cost[at.start]
+    sides = [table["difference_lo"] > 0, table["difference_hi"] < 0]
+    table["better"] = np.select(sides, ["longer", "more"], "undecided")
+    return table
+
+
+def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2) -> pd.DataFrame:
+    """Where the better step changes along growing budgets, for each model, setting, n and selector.
+
+    Columns: model, selector, setting, n; first and then, the better step below and above; compute with lo and hi (0 or
+    inf where that bound lies outside the range); from and to, the range of starting cells' costs; starts, how many
+    they are; note: "no crossover in range", with the better step, where there is none. Paths with fewer than two
+    starts are left out.
+    """
+    import pandas as pd
+
+    at = steps(sample, factor)
+    cost, drawn_cost = costs(sample, axis)[at.start], sample.cost(axis)[:, at.start]
+    own = _gains(sample.grid.means(sample.grid.value)[None], costs(sample, axis)[None], at)["difference"][0]
+    drawn = _gains(sample.value, sample.cost(axis), at)["difference"]
+    starts = sample.grid.cells.iloc[at.start].reset_index(drop=True)
+    starts["setting"] = starts["setting"].where(starts["budget"].notna(), "(levels)")
+    keys = ["model", "selector", "setting", "n"]
+    rows = []
+    for _, group in starts.groupby(keys, sort=False):
+        index = group.index.to_numpy()
+        index = index[np.argsort(cost[index], kind="stable")]
+        if len(index) < 2:
+            continue
+        place, longer_first = _split(cost[None, index], own[None, index])
+        resampled, _ = _split(drawn_cost[:, index], drawn[:, index], bool(longer_first[0]))
+        tail = 100 * (1 - level) / 2
+        lo, hi = np.percentile(resampled, [tail, 100 - tail], method="nearest")
+        first, then = ("longer", "more") if longer_first[0] else ("more", "longer")
+        inside = bool(0 < place[0] < np.inf)
+        if not inside:
+            first = then = first if place[0] > 0 else then
+        note = "" if inside else f"no crossover in range: {first} throughout"
+        rows.append(
+            {**group.iloc[0][keys], "first": first, "then": then}
+            | dict(zip(("compute", "lo", "hi"), (place[0], lo, hi) if inside else (np.nan,) * 3, strict=True))
+            | {"from": cost[index[0]], "to": cost[index[-1]], "starts": len(index), "note": note}
+        )
+    return pd.DataFrame(rows)
+
+
+def _gains(value: Floats, cost: Floats, at: Steps) -> dict[str, Floats]:
+    """Gains of both steps and their differences, (resamples, comparisons) each."""
+    longer = value[:, at.longer] - value[:, at.start]
+    more = value[:, at.more] - value[:, at.start]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.log(cost[:, at.longer] / cost[:, at.start]) / np.log(cost[:, at.more] / cost[:, at.start])
+        affordable = np.where(share > 1, 1 / share, 1.0)
+    return {
+        "longer": longer,
+        "more": more,
+        "difference": longer * affordable - more,
+        "equal_cost": longer - more * share,
+    }
+
+
+def _split(cost: Floats, difference: Floats, longer_first: bool | None = None) -> tuple[Floats, Flags]:
+    """The compute that best separates positive from negative differences along each row, and whether positive is first.
+
+    cost, difference: (rows, points), along growing cost. The split maximises the sum of differences before it minus
+    that after it, or the reverse where longer_first is False; None takes whichever is larger. Between two points the
+    zero is interpolated in log cost. Returns 0 where the second side holds throughout, inf where the first does.
+    """
+    rows, points = difference.shape
+    before = np.concatenate([np.zeros((rows, 1)), np.cumsum(difference, axis=1)], axis=1)
+    contrast = 2 * before - before[:, -1:]
+    forward = contrast.max(axis=1) >= (-contrast).max(axis=1)
+    if longer_first is not None:
+        forward[:] = longer_first
+    sign = np.where(forward, 1.0, -1.0)
+    split = np.argmax(sign[:, None] * contrast, axis=1)
+    line = np.arange(rows)
+    left, right = np.clip(split - 1, 0, points - 1), np.clip(split, 0, points - 1)
+    a, b = (sign * difference[line, side] for side in (left, right))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where((a > 0) & (b < 0), a / (a - b), 0.5)
+    x, y = np.log(cost[line, left]), np.log(cost[line, right])
+    place = np.exp(x + share * (y - x))
+    return np.where(split == 0, 0.0, np.where(split == points, np.inf, place)), forward

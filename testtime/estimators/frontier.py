@@ -1,0 +1,154 @@
+"""The best setting at each compute, without the optimism of choosing and judging on the same problems.
+
+Among many cells the one that looks best was partly lucky. So a choice is made in each bootstrap resample on the
+problems it drew, and judged on those it left out: each problem is scored by the choices that never saw it (the
+leave-one-out bootstrap, Efron and Tibshirani 1997, section 4). How often the resamples choose the same cell is the
+probability that it is the best. A cell's cost is taken as known: it varies far less than the question which cell is
+best. The oracle selector is never chosen, because nobody can deploy it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.errors import UserError, suggest
+from testtime.estimators.grid import COSTS, Replicates
+from testtime.estimators.intervals import bounded_interval, weighted_means
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+CELL = ["model", "setting", "budget", "n", "selector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a rule chose. cell: its column in the grid; value: its mean on all problems; p_best: share of resamples that
+    chose it; out_of_bag: (problems,), what choices made without each problem score on it."""
+
+    cell: int
+    value: float
+    p_best: float
+    out_of_bag: Floats
+
+
+def choose(sample: Replicates, cost: Floats, allowed: Flags, tolerance: float = 0.0) -> Choice | None:
+    """The cheapest allowed cell whose value is within `tolerance` of the best allowed one; None where none is allowed.
+
+    cost, allowed: (cells,). With tolerance 0 it is the best cell, the cheapest of several equal ones.
+    """
+    allowed = allowed & ~np.isnan(cost) & (sample.grid.cells["selector"] != "oracle").to_numpy()
+    columns = np.flatnonzero(allowed)
+    if not len(columns):
+        return None
+    columns = columns[np.argsort(cost[columns], kind="stable")]
+    value = sample.grid.value[:, columns]
+    means = sample.grid.means(value)
+
+    def cheapest_good(values: Floats) -> NDArray[np.int64]:
+        best = np.nanmax(values, axis=1, keepdims=True)
+        result: NDArray[np.int64] = np.argmax(values >= best - tolerance - 1e-12, axis=1)
+        return result
+
+    own = int(cheapest_good(means[None])[0])
+    drawn = sample.value[:, columns]
+    usable = ~np.isnan(drawn).any(axis=1)  # a resample of a small difficulty bin can be empty
+    chosen = cheapest_good(drawn[usable])
+    picked = np.zeros((len(chosen), len(columns)))
+    picked[np.arange(len(chosen)), chosen] = 1.0
+    left_out = (sample.weights[usable] == 0).astype(np.float64)
+    times = left_out.T @ picked  # (problems, columns): how often each cell was chosen without the problem
+    times = np.where(np.isnan(value), 0.0, times)
+    with np.errstate(invalid="ignore"):
+        judged = (times * np.nan_to_num(value)).sum(axis=1) / times.sum(axis=1)
+    return Choice(int(columns[own]), float(means[own]), float((chosen == own).mean()), judged)
+
+
+def frontier(
+    sample: Replicates, axis: str = "tokens", levels: Sequence[float] | None = None, level: float = 0.95
+) -> pd.DataFrame:
+    """The best cell that costs at most each compute level.
+
+    levels: compute on `axis` (a cost of the grid, means a problem); by default halvings of the dearest cell's cost
+    down to the cheapest. Columns: compute; the cell; cost; value (on all problems, optimistic); out_of_bag with lo and
+    hi; p_best. Raises UserError where the table holds no such cost.
+    """
+    import pandas as pd
+
+    cost = costs(sample, axis)
+    rows = []
+    for compute in levels if levels is not None else halvings(cost):
+        choice = choose(sample, cost, cost <= compute * (1 + 1e-9))
+        if choice is not None:
+            rows.append({"compute": float(compute), **described(sample, choice, cost, level)})
+    return pd.DataFrame(rows)
+
+
+def recommend(
+    sample: Replicates,
+    axis: str = "tokens",
+    tolerance: float = 0.01,
+    limits: Mapping[str, float] | None = None,
+    latency: Floats | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Settings to deploy: the best, the cheapest within `tolerance` of it, and the best under each limit.
+
+    limits: cost name (or "latency", in sequential tokens) -> the most that a problem may cost on average; latency:
+    (cells,) as `latency.latency` gives. Columns: rule, then those of `frontier` without compute. A limit that no cell
+    meets gives a row without a cell.
+    """
+    import pandas as pd
+
+    cost = costs(sample, axis)
+    everything = np.ones(len(cost), dtype=bool)
+    points = f"{100 * tolerance:g} point" + ("" if tolerance == 0.01 else "s")
+    rules = {"best": (everything, 0.0), f"cheapest within {points} of the best": (everything, tolerance)}
+    for name, limit in (limits or {}).items():
+        if name == "latency" and latency is None:
+            raise UserError("limit 'latency': the scores table has no thinking_tokens or answer_tokens")
+        amount = latency if name == "latency" and latency is not None else costs(sample, name)
+        rules[f"best at {name} <= {limit:g}"] = (amount <= limit, 0.0)
+    rows = []
+    for rule, (allowed, within) in rules.items():
+        choice = choose(sample, cost, allowed, within)
+        rows.append({"rule": rule, **(described(sample, choice, cost, level) if choice else {})})
+    return pd.DataFrame(rows)
+
+
+def costs(sample: Replicates, axis: str) -> Floats:
+    """Mean cost of each cell on an axis: (cells,). Raises UserError where the scores table lacks it."""
+    if axis not in COSTS:
+        raise UserError(f"axis {axis!r} does not exist{suggest(axis, COSTS)}")
+    cost = sample.grid.means(sample.grid.cost(axis))
+    if np.isnan(cost).all():
+        known = [c for c in COSTS if not np.isnan(sample.grid.cost(c)).all()]
+        raise UserError(
+            f"axis {axis!r}: the scores table does not hold it; it has {', '.join(known) or 'no costs at all'}"
+        )
+    return cost
+
+
+def halvings(cost: Floats) -> list[float]:
+    """The dearest cost, its half, its quarter, down to the cheapest; ascending."""
+    known = cost[~np.isnan(cost)]
+    top, low = float(known.max()), float(known[known > 0].min(initial=known.max()))
+    steps = int(np.floor(np.log2(top / low))) if low > 0 else 0
+    return [top / 2.0**i for i in range(min(steps, 24), -1, -1)]
+
+
+def described(sample: Replicates, choice: Choice, cost: Floats, level: float) -> dict[str, object]:
+    """A choice as a row: its cell, cost, value, out-of-bag value with interval, and probability of being the best."""
+    row = {name: sample.grid.cells[name].iloc[choice.cell] for name in CELL}
+    known = choice.out_of_bag[:, None]
+    mean = sample.grid.means(known)
+    lo, hi = bounded_interval(weighted_means(sample.weights, known), mean, (~np.isnan(known)).sum(axis=0), level)
+    judged = {"out_of_bag": float(mean[0]), "lo": float(lo[0]), "hi": float(hi[0]), "p_best": choice.p_best}
+    return {**row, "cost": float(cost[choice.cell]), "value": choice.value, **judged}
