@@ -1,7 +1,7 @@
 """The commands: each a few lines that call one function of the package.
 
-Heavy imports happen inside the commands, so that `testtime --help` answers at once. What a user can mend ends with one line
-and exit code 2.
+Heavy imports happen inside the commands, so that `testtime --help` answers at once. What a user can mend ends with
+one line and exit code 2.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ class TaskRef(_Model):
 
 
 class ModelRef(_Model):
-    """A model: a zoo name, a local folder or a hub id. `template` is passed to the chat template (enable_thinking: true).
+    """A model: a zoo name, a local folder or a hub id. `template` is passed to the chat template (enable_thinking:
+    true).
 
     training_tokens: what it was trained on, where the laws should place it; zoo models know their own.
     """
@@ -102,7 +103,7 @@ class SamplingSpec(_Model):
 
     @property
     def penalty(self) -> str | None:
-        """The name of a penalty that is switched on: it looks at the whole text, so a cut chain would differ from a fresh one."""
+        """The name of a penalty that is on: it looks at the whole text, so a cut chain would differ from a fresh one."""
         neutral = {"presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
         return next((name for name, value in neutral.items() if getattr(self, name) != value), None)
 
@@ -150,7 +151,8 @@ class Config(_Model):
         for where, spec in (("sampling", self.sampling), ("answer.sampling", self.answer.sampling)):
             if spec and self.thinking.mode == "nested" and where == "sampling" and spec.penalty:
                 raise ValueError(
-                    f"{where}.{spec.penalty}: nested budgets cannot have it (a cut chain would differ from a fresh one); leave it out, or write thinking.mode: fresh"
+                    f"{where}.{spec.penalty}: nested budgets cannot have it (a cut chain would differ from a fresh one); "
+                    f"leave it out, or write thinking.mode: fresh"
                 )
         return self
 
@@ -172,7 +174,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); give a run's YAML, such as configs/quickstart.yaml"
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); "
+            f"give a run's YAML, such as configs/quickstart.yaml"
         ) from None
     try:
         raw, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
@@ -234,8 +237,13 @@ def _say(error: Any) -> str:
 def _fields(loc: tuple[str | int, ...]) -> list[str]:
     """The keys allowed where an unknown one stands."""
     groups: dict[str, type[BaseModel]] = {
-        "task": TaskRef, "model": ModelRef, "engine": EngineSpec, "thinking": Thinking, "sampling": SamplingSpec, "answer": Answer,
-    }  # fmt: skip
+        "task": TaskRef,
+        "model": ModelRef,
+        "engine": EngineSpec,
+        "thinking": Thinking,
+        "sampling": SamplingSpec,
+        "answer": Answer,
+    }
     parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
     return list((groups.get(parents[-1], Config) if parents else Config).model_fields)
 

@@ -1,8 +1,8 @@
 """One model's share of a run, made ready: every mistake is found here, before the first token is drawn.
 
-A job holds the rendered prompts, the sampling plan and the run directory. The directory keeps chains of one identity only
-(model, sampling, mode, seed, delimiters); a changed prompt or identity is refused by name, anything else extends or re-reads
-the pool.
+A job holds the rendered prompts, the sampling plan and the run directory. The directory keeps chains of one identity
+only (model, sampling, mode, seed, delimiters); a changed prompt or identity is refused by name, anything else extends
+or re-reads the pool.
 """
 
 from __future__ import annotations
@@ -61,10 +61,18 @@ def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, 
     for task, problem in problems:
         prompt = delimiters.render(model.tokenizer, problem.messages or problem.prompt or "", form, ref.template)
         grader = json.dumps({"name": task.grader, "options": task.grader_options}, sort_keys=True)
-        rows.append({
-            "problem_id": problem.id, "task": task.name, "question": problem.question, "gold": problem.gold,
-            "prompt": model.tokenizer.decode(prompt), "prompt_ids": list(prompt), "grader": grader, "meta": json.dumps(problem.meta, default=str),
-        })  # fmt: skip
+        rows.append(
+            {
+                "problem_id": problem.id,
+                "task": task.name,
+                "question": problem.question,
+                "gold": problem.gold,
+                "prompt": model.tokenizer.decode(prompt),
+                "prompt_ids": list(prompt),
+                "grader": grader,
+                "meta": json.dumps(problem.meta, default=str),
+            }
+        )
     store = Store(Path(config.out) / config.name / model.folder_name)
     job = Job(config, model, plan(config, form), rows, store)
     check(job)
@@ -109,13 +117,15 @@ def check(job: Job) -> None:
         if old.get(key) != value:
             said = f"{old.get(key)} there, {value} now" if key != "delimiters" else "other ids"
             raise UserError(
-                f"{root}: its chains were drawn with another {key} ({said}); give the run another `name`, or move the folder away"
+                f"{root}: its chains were drawn with another {key} ({said}); "
+                f"give the run another `name`, or move the folder away"
             )
     stored = {row["problem_id"]: row["prompt_ids"] for row in job.store.read("problems", ["prompt_ids"]).to_pylist()}
     for row in job.problems:
         if stored.get(row["problem_id"], row["prompt_ids"]) != row["prompt_ids"]:
             raise UserError(
-                f"{root}: problem {row['problem_id']} was asked with another prompt there; give the run another `name`, or move the folder away"
+                f"{root}: problem {row['problem_id']} was asked with another prompt there; "
+                f"give the run another `name`, or move the folder away"
             )
 
 
@@ -124,12 +134,23 @@ def register(job: Job) -> None:
     store = job.store
     old = store.manifest() if store.exists else {"created": time.time(), "sessions": []}
     ref = next(m for m in job.config.model if m.name == job.model.name)
-    store.write_manifest({
-        **old, "testtime": metadata.version("testtime"), "model": job.model.name, "identity": identity(job),
-        "config": job.config.model_copy(update={"model": [ref]}).model_dump(),
-        "problems": [row["problem_id"] for row in job.problems], "model_config": job.model.config,
-        "format": {"open": job.plan.form.open, "close": job.plan.form.close, "ending": job.plan.form.ending, "lead": job.plan.form.lead},
-    })  # fmt: skip
+    store.write_manifest(
+        {
+            **old,
+            "testtime": metadata.version("testtime"),
+            "model": job.model.name,
+            "identity": identity(job),
+            "config": job.config.model_copy(update={"model": [ref]}).model_dump(),
+            "problems": [row["problem_id"] for row in job.problems],
+            "model_config": job.model.config,
+            "format": {
+                "open": job.plan.form.open,
+                "close": job.plan.form.close,
+                "ending": job.plan.form.ending,
+                "lead": job.plan.form.lead,
+            },
+        }
+    )
     kept = {row["problem_id"]: row for row in store.read("problems").to_pylist()}
     merged = {**kept, **{row["problem_id"]: row for row in job.problems}}
     if merged != kept:

@@ -61,7 +61,8 @@ def resolve(name: str, revision: str | None = None) -> Model:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(
-            f"model {name}: cannot be loaded ({' '.join(str(error).split())[:200]}); give a zoo model, a local folder or a hub id within reach"
+            f"model {name}: cannot be loaded ({' '.join(str(error).split())[:200]}); "
+            f"give a zoo model, a local folder or a hub id within reach"
         ) from None
     mark = (
         _folder_fingerprint(Path(source))

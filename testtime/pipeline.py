@@ -116,10 +116,8 @@ def load(path: str | Path) -> Run:
 
 def plan_of(config: Config, manifest: Mapping[str, Any]) -> Plan:
     """The sampling plan a run directory was drawn with."""
-    return jobs.plan(
-        config,
-        Format(**{key: value if isinstance(value, str) else tuple(value) for key, value in manifest["format"].items()}),
-    )
+    form = manifest["format"]
+    return jobs.plan(config, Format(tuple(form["open"]), tuple(form["close"]), tuple(form["ending"]), form["lead"]))
 
 
 def _flops(manifest: Mapping[str, Any]) -> Flops | None:
@@ -138,7 +136,8 @@ def summary(run: Run) -> str:
         grid = run.cells[run.cells["selector"] == selector]
         counts = sorted(grid["n"].unique())
         lines.append(
-            f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), {len(run.manifest['problems'])} problems, 95 % intervals"
+            f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), "
+            f"{len(run.manifest['problems'])} problems, 95 % intervals"
         )
         lines.append(f"{'budget':>8} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts))
         for budget, row in grid.groupby("budget"):

@@ -1,7 +1,7 @@
 """What a run tells about itself while it works.
 
-The base class says nothing, which is what the Python API wants by default; the command line shows a bar on a terminal and
-plain lines elsewhere.
+The base class says nothing, which is what the Python API wants by default; the command line shows a bar on a terminal
+and plain lines elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Progress:
-    """Tells nothing. start(what, total, done) opens a counted step; chain() and tokens(n) advance it; finish() ends it."""
+    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance it."""
 
     def say(self, line: str) -> None: ...
 
@@ -73,8 +73,15 @@ class Bar(Progress):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
-        columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("chains  {task.fields[rate]} tokens/s"),
-                              TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]  # fmt: skip
+        columns: list[Any] = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("chains  {task.fields[rate]} tokens/s"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        ]
         self._bar = RichProgress(*columns, console=self._console)
         self._task = self._bar.add_task(what, total=total, completed=done, rate="-")
         self._tokens, self._began = 0, time.monotonic()

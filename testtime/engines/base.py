@@ -1,8 +1,8 @@
 """What an engine is: something that can complete one request.
 
-Batching, caching and placement are the engine's business, so the sampler reads as straight code: await the chain, then its
-answers. A request is token ids, because cutting and closing a chain must never go through text; messages exist only for
-endpoints that take nothing else.
+Batching, caching and placement are the engine's business, so the sampler reads as straight code: await the chain,
+then its answers. A request is token ids, because cutting and closing a chain must never go through text; messages
+exist only for endpoints that take nothing else.
 """
 
 from __future__ import annotations
@@ -91,5 +91,5 @@ class EngineError(Exception):
     """One request failed for good: it is recorded as missing, never as wrong."""
 
 
-class EngineUnavailable(UserError):
+class EngineUnavailable(UserError):  # noqa: N818 - it is a UserError by base
     """This engine cannot run here; the message says what to install."""

@@ -42,7 +42,10 @@ def _vllm_trouble() -> str:
     try:
         import vllm.v1.engine.async_llm  # noqa: F401
     except Exception as error:  # any failure of a foreign import is an answer here
-        return f"installed, but cannot be imported ({type(error).__name__}: {str(error).splitlines()[0][:120]}); uninstall torchvision, torchaudio, torchcodec if they were built for another torch"
+        return (
+            f"installed, but cannot be imported ({type(error).__name__}: {str(error).splitlines()[0][:120]}); "
+            f"uninstall torchvision, torchaudio, torchcodec if they were built for another torch"
+        )
     return ""
 
 

@@ -1,8 +1,8 @@
 """The key-value cache of a batch whose rows come and go.
 
-Rows are right-aligned: every row's newest token stands in the same column, so one step writes one column and any model of
-`transformers` runs on it with an ordinary two-dimensional attention mask. Buffers are allocated ahead (the library's own
-dynamic cache copies everything at each step), and rows leave and join in one copy.
+Rows are right-aligned: every row's newest token stands in the same column, so one step writes one column and any
+model of `transformers` runs on it with an ordinary two-dimensional attention mask. Buffers are allocated ahead (the
+library's own dynamic cache copies everything at each step), and rows leave and join in one copy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 HEADROOM = 64  # columns allocated ahead
 
 
-class _Layer(CacheLayerMixin):
+class _Layer(CacheLayerMixin):  # type: ignore[misc]
     """Keys and values of one layer: buffers (rows, heads, capacity, width), of which `length` columns are filled."""
 
     is_sliding = False

@@ -1,9 +1,9 @@
 """The embedded default: a plain batched decoding loop over `AutoModelForCausalLM`.
 
-No server and no GPU, and it starts in seconds. Requests are prefilled in groups and decoded together; finished rows leave
-the batch and waiting ones join. The loop lives in a thread of its own, so `complete` is an ordinary awaitable. Each request
-draws one uniform number a token from its own counter-based stream and inverts the distribution, so its noise does not
-depend on who else is in the batch.
+No server and no GPU, and it starts in seconds. Requests are prefilled in groups and decoded together; finished rows
+leave the batch and waiting ones join. The loop lives in a thread of its own, so `complete` is an ordinary awaitable.
+Each request draws one uniform number a token from its own counter-based stream and inverts the distribution, so its
+noise does not depend on who else is in the batch.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class TransformersEngine:
             raise EngineError(f"the decoding loop stopped: {self._failure}")
         if len(request.prompt) + request.max_tokens > self.context:
             raise EngineError(
-                f"prompt of {len(request.prompt)} + {request.max_tokens} tokens exceeds the model's context of {self.context}"
+                f"prompt of {len(request.prompt)} + {request.max_tokens} tokens "
+                f"exceeds the model's context of {self.context}"
             )
         loop = asyncio.get_running_loop()
         # A counter-based generator: cheap to seed, the same stream whatever the batch.
@@ -141,11 +142,9 @@ class TransformersEngine:
             free = self.max_num_seqs - len(alive)
             ready = min(free, len(waiting))
             since += 1
-            if (
-                (ready
-                and (not alive or ready * 4 >= self.max_num_seqs or since > PATIENCE))
-                or len(alive) * 4 < len(rows) * 3
-            ):
+            if (ready and (not alive or ready * 4 >= self.max_num_seqs or since > PATIENCE)) or len(alive) * 4 < len(
+                rows
+            ) * 3:
                 parts = [(cache, mask, torch.tensor(alive, device=self.device))] if alive else []
                 rows[:] = [rows[i] for i in alive]
                 fresh = sorted((waiting.popleft() for _ in range(ready)), key=lambda r: -len(r.request.prompt or ()))
@@ -236,7 +235,10 @@ def draw(logprobs: torch.Tensor, samplings: list[Sampling], uniforms: torch.Tens
     greedy = logprobs.argmax(-1)
     if all(s.temperature == 0 for s in samplings):
         return greedy
-    column = lambda name: torch.tensor([getattr(s, name) for s in samplings], device=logprobs.device)[:, None]  # noqa: E731
+
+    def column(name: str) -> Any:
+        return torch.tensor([getattr(s, name) for s in samplings], device=logprobs.device)[:, None]
+
     temperature = column("temperature").to(logprobs.dtype)
     scaled = (logprobs / temperature.where(temperature > 0, torch.ones_like(temperature))).double()
     probs = torch.softmax(scaled, dim=-1)

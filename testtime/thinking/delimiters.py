@@ -1,8 +1,8 @@
 """How a model family marks its thinking, as token ids.
 
 Cutting and closing work on ids, so everything here is resolved once, at the start of a run: the ids that open and close
-thinking, whether the chat template opens it, and the ids of the forced ending. A model without delimiters gets none: its
-worked solution is the chain, and the forced ending asks for the final answer.
+thinking, whether the chat template opens it, and the ids of the forced ending. A model without delimiters gets none:
+its worked solution is the chain, and the forced ending asks for the final answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from testtime.errors import UserError, suggest
 
 @dataclass(frozen=True)
 class Family:
-    """A family's texts: what opens and closes thinking, and forced endings, the first that the tokenizer can write wins."""
+    """A family's texts: what opens and closes thinking, and forced endings (the first the tokenizer can write)."""
 
     open: str
     close: str
@@ -73,7 +73,7 @@ def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
 
 
 def detect(tokenizer: Any) -> str | None:
-    """The family whose delimiters the tokenizer holds as single tokens or its chat template names; None if there is none."""
+    """The family whose delimiters the tokenizer holds as single tokens or its chat template names, or None."""
     template = str(getattr(tokenizer, "chat_template", None) or "")
     added = tokenizer.get_added_vocab()
     for name, family in FAMILIES.items():
@@ -111,7 +111,8 @@ def resolve(
             continue
         if find(ids, close) < 0:
             raise UserError(
-                f"thinking.ending: {text!r} does not contain the closing delimiter {chosen.close!r}; write it into the ending"
+                f"thinking.ending: {text!r} does not contain the closing delimiter {chosen.close!r}; "
+                f"write it into the ending"
             )
         return Format(opening, close, ids, text.split(chosen.close)[-1])
     raise AssertionError("unreachable: the last ending returns or raises")
@@ -144,6 +145,7 @@ def render(
         return ids  # the template has opened the thinking
     if find(tail, form.close) >= 0 and not tokenizer.decode(tail[find(tail, form.close) + len(form.close) :]).strip():
         raise UserError(
-            "the chat template closes the thinking in the prompt; set model.template so that thinking is on (enable_thinking: true, for example)"
+            "the chat template closes the thinking in the prompt; "
+            "set model.template so that thinking is on (enable_thinking: true, for example)"
         )
     return ids + form.open

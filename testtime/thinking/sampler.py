@@ -1,11 +1,11 @@
 """One chain's life, and the pool of all of them.
 
 A life reads as straight code: await the chain, gather the answers of every budget, hand them over. At most
-`engine.max_num_seqs` lives are in flight: an engine serves first come first, so submitting every chain at once would queue
-all answers behind all chains, when their prefixes have long left the cache.
+`engine.max_num_seqs` lives are in flight: an engine serves first come first, so submitting every chain at once would
+queue all answers behind all chains, when their prefixes have long left the cache.
 
-Mode "nested" draws one chain to the largest budget and cuts it at the others; mode "fresh" draws one chain a budget. Both
-make the same two requests a cell, so their costs and distributions compare.
+Mode "nested" draws one chain to the largest budget and cuts it at the others; mode "fresh" draws one chain a budget.
+Both make the same two requests a cell, so their costs and distributions compare.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ Sink = Callable[[str, dict[str, Any]], None]
 
 
 async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]) -> None:
-    """Draw what a life lacks and hand each row to `sink(table, row)`. Raises EngineError when a request failed for good."""
+    """Draw what a life lacks; each row goes to `sink(table, row)`. Raises EngineError when a request failed for good."""
     key = {"problem_id": life.problem_id, "sample": life.sample, "variant": life.variant.name}
     affinity = f"{life.problem_id}/{life.sample}/{life.variant.name}"
     chain, logprobs = life.known or Chain([], "length"), list(life.logprobs)
@@ -102,13 +102,35 @@ async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Calla
         # A delimiter of several tokens may have begun in the stored part: rows then overlap by a token or two.
         new = chain.token_ids[start:]
         logprobs = [*logprobs, *done.logprobs][: len(chain.token_ids)]
-        sink("chains", {
-            **key, "start": start, "token_ids": new, "logprobs": logprobs[start:], "tokens": len(new), "finish": chain.finish,
-            "seed": number, "prompt_tokens": done.prompt_tokens, "cached_tokens": done.cached_tokens,
-        })  # fmt: skip
+        sink(
+            "chains",
+            {
+                **key,
+                "start": start,
+                "token_ids": new,
+                "logprobs": logprobs[start:],
+                "tokens": len(new),
+                "finish": chain.finish,
+                "seed": number,
+                "prompt_tokens": done.prompt_tokens,
+                "cached_tokens": done.cached_tokens,
+            },
+        )
     elif life.known is None:  # budget 0 alone: there is no thinking to draw
-        sink("chains", {**key, "start": 0, "token_ids": [], "logprobs": [], "tokens": 0, "finish": "length", "seed": 0,
-                        "prompt_tokens": len(life.prompt), "cached_tokens": 0})  # fmt: skip
+        sink(
+            "chains",
+            {
+                **key,
+                "start": 0,
+                "token_ids": [],
+                "logprobs": [],
+                "tokens": 0,
+                "finish": "length",
+                "seed": 0,
+                "prompt_tokens": len(life.prompt),
+                "cached_tokens": 0,
+            },
+        )
     cuts = [
         c
         for c in plan.cuts(len(chain.token_ids), chain.finish, life.variant.budgets)
@@ -123,9 +145,16 @@ async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Calla
 
 
 async def _answer(
-    engine: Engine, plan: Plan, life: Life, chain: Chain, logprobs: list[float], at: Cut, affinity: str, sink: Sink,
+    engine: Engine,
+    plan: Plan,
+    life: Life,
+    chain: Chain,
+    logprobs: list[float],
+    at: Cut,
+    affinity: str,
+    sink: Sink,
     decode: Callable[[list[int]], str],
-) -> None:  # fmt: skip
+) -> None:
     kept = chain.token_ids[: at.tokens]
     spec = plan.spec(at.forced)
     if spec:
@@ -142,19 +171,37 @@ async def _answer(
         number, text = 0, decode(kept)
         done = Completion([], "", "stop", [], len(life.prompt) + len(kept), len(life.prompt) + len(kept))
     weighed = [*logprobs[: at.tokens], *done.logprobs]
-    sink("answers", {
-        "problem_id": life.problem_id, "sample": life.sample, "variant": life.variant.name, "cut": at.tokens, "spec": spec,
-        "forced": at.forced, "token_ids": done.token_ids, "tokens": len(done.token_ids), "text": text, "finish": done.finish,
-        "logprob_mean": sum(weighed) / len(weighed) if weighed else None, "logprob_min": min(weighed, default=None),
-        "answer_logprob": sum(done.logprobs) if done.logprobs else None, "seed": number, "prompt_tokens": done.prompt_tokens,
-        "cached_tokens": done.cached_tokens,
-    })  # fmt: skip
+    sink(
+        "answers",
+        {
+            "problem_id": life.problem_id,
+            "sample": life.sample,
+            "variant": life.variant.name,
+            "cut": at.tokens,
+            "spec": spec,
+            "forced": at.forced,
+            "token_ids": done.token_ids,
+            "tokens": len(done.token_ids),
+            "text": text,
+            "finish": done.finish,
+            "logprob_mean": sum(weighed) / len(weighed) if weighed else None,
+            "logprob_min": min(weighed, default=None),
+            "answer_logprob": sum(done.logprobs) if done.logprobs else None,
+            "seed": number,
+            "prompt_tokens": done.prompt_tokens,
+            "cached_tokens": done.cached_tokens,
+        },
+    )
 
 
 async def draw_pool(
-    engine: Engine, plan: Plan, lives: Iterable[Life], sink: Sink, decode: Callable[[list[int]], str],
+    engine: Engine,
+    plan: Plan,
+    lives: Iterable[Life],
+    sink: Sink,
+    decode: Callable[[list[int]], str],
     finished: Callable[[Life], None],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Live every life, `engine.max_num_seqs` at a time; `finished` is called after each.
 
     Returns one line for each life that stays incomplete because its requests failed (its rows are missing, not wrong).
