@@ -51,9 +51,9 @@ class Grid:
     def cost(self, name: str) -> Floats:
         """What the cell would spend on each problem where it were deployed: (problems, cells). `name` is one of COSTS.
 
-        n times the mean over the pool's samples. With prefill "once" the prompt is counted once for the n samples
-        (and in FLOPs the share that a column `prompt_flops` names); a selector on column c adds n times column
-        `c_flops`.
+        n times the mean over the pool's samples. With prefill "once" the prompt is counted once for the n samples: what
+        the others save of a cost stands in a column `prompt_flops`, `prompt_usd` or `prompt_seconds`. A selector on
+        column c adds n times column `c_flops`.
         """
         n = self.cells["n"].to_numpy(dtype=np.float64)
         once = self.prefill == "once"
@@ -61,9 +61,9 @@ class Grid:
             prompt: Floats = self._of("prompt_tokens") * (1.0 if once else n)
             return prompt
         total: Floats = self._of(name) * n
+        if once and name in ("flops", "usd", "seconds") and f"prompt_{name}" in self._unit:
+            total = total - self._of(f"prompt_{name}") * (n - 1)
         if name == "flops":
-            if once and "prompt_flops" in self._unit:
-                total = total - self._of("prompt_flops") * (n - 1)
             for column, selector in enumerate(self.cells["selector"]):
                 extra = self._unit.get(selector.partition(":")[2] + "_flops")
                 if ":" in selector and extra is not None:
@@ -222,7 +222,8 @@ def check_selectors(selectors: Sequence[str], groups: Sequence[Pool]) -> None:
 
 def _unit_costs(pool: Pool) -> dict[str, Floats]:
     """Mean over a problem's samples of everything a sample costs: name -> (problems,)."""
-    mean = {c: known_mean(v, axis=1) for c, v in pool.columns.items() if c in {*TOKENS, *COSTS} or c.endswith("_flops")}
+    wanted = {*TOKENS, *COSTS, "prompt_usd", "prompt_seconds"}
+    mean = {c: known_mean(v, axis=1) for c, v in pool.columns.items() if c in wanted or c.endswith("_flops")}
     parts = [mean[c] for c in ("thinking_tokens", "forced_tokens", "answer_tokens") if c in mean]
     if parts:
         mean["tokens"] = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
