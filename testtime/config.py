@@ -103,7 +103,7 @@ class SamplingSpec(_Model):
 
     @property
     def penalty(self) -> str | None:
-        """The name of a penalty that is on: it looks at the whole text, so a cut chain would differ from a fresh one."""
+        """The name of a penalty that is on: it looks at the whole text, so nested budgets refuse it."""
         neutral = {"presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
         return next((name for name, value in neutral.items() if getattr(self, name) != value), None)
 
@@ -148,12 +148,11 @@ class Config(_Model):
     def _consistent(self) -> Config:
         if self.n and max(self.n) > self.samples:
             raise ValueError(f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n")
-        for where, spec in (("sampling", self.sampling), ("answer.sampling", self.answer.sampling)):
-            if spec and self.thinking.mode == "nested" and where == "sampling" and spec.penalty:
-                raise ValueError(
-                    f"{where}.{spec.penalty}: nested budgets cannot have it (a cut chain would differ from a fresh one); "
-                    f"leave it out, or write thinking.mode: fresh"
-                )
+        if self.thinking.mode == "nested" and self.sampling.penalty:
+            raise ValueError(
+                f"sampling.{self.sampling.penalty}: nested budgets cannot have it, since a cut chain would differ from "
+                "a fresh one; leave it out, or write thinking.mode: fresh"
+            )
         return self
 
     def sample_counts(self) -> list[int]:

@@ -86,7 +86,7 @@ Sink = Callable[[str, dict[str, Any]], None]
 
 
 async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]) -> None:
-    """Draw what a life lacks; each row goes to `sink(table, row)`. Raises EngineError when a request failed for good."""
+    """Draw what a life lacks; rows go to `sink(table, row)`. Raises EngineError when a request failed for good."""
     key = {"problem_id": life.problem_id, "sample": life.sample, "variant": life.variant.name}
     affinity = f"{life.problem_id}/{life.sample}/{life.variant.name}"
     chain, logprobs = life.known or Chain([], "length"), list(life.logprobs)

