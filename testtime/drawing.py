@@ -1,4 +1,9 @@
-"""Completing a pool: what is missing, the engine that draws it, and the rows it hands to the store."""
+"""Completing a pool: what is missing, the engine that draws it, and the rows it hands to the store.
+
+A chain may be stored in several rows, each continuing it from token `start`; one that was not drawn is a chain of no
+tokens. Rows that lost what they stand on (a damaged part was set aside) are dropped and drawn again: the engine may draw
+the chain otherwise this time, and old answers would not be answers to it.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +17,25 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any, TypeVar
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from testtime import engines
 from testtime.jobs import Job
 from testtime.progress import Progress
-from testtime.store import Writer
+from testtime.store import Store, Writer
 from testtime.thinking.contract import Chain
 from testtime.thinking.sampler import Life, draw_pool
 
 T = TypeVar("T")
-BLOCK = 64  # problems whose stored chains are in memory at once when a pool is resumed or extended
+Key = tuple[str, int, str]  # problem, sample, variant
+BLOCK_TOKENS = 4_000_000  # stored tokens in memory at once when a pool is resumed or extended
+FLUSH_SECONDS = 5.0  # at most this much work is lost to a kill
 
 
 def draw(job: Job, progress: Progress) -> list[str]:
     """Complete the pool; returns a line for each chain that stays incomplete because its requests failed."""
+    mend(job.store, progress)
     todo = pending(job)
     if not todo:
         progress.say(f"{job.store.root}: the pool is complete, nothing to draw")
@@ -50,10 +59,24 @@ def draw(job: Job, progress: Progress) -> list[str]:
 
     async def work() -> list[str]:
         try:
-            return await draw_pool(engine, job.plan, known(job, todo), sink, decode, lambda _: progress.chain())
+            async with asyncio.TaskGroup() as group:
+                saving = group.create_task(save())
+                try:
+                    return await draw_pool(
+                        engine, job.plan, known(job.store, todo), sink, decode, lambda _: progress.chain()
+                    )
+                finally:
+                    saving.cancel()
         finally:
+            try:
+                writer.flush()
+            finally:
+                await engine.close()
+
+    async def save() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
             writer.flush()
-            await engine.close()
 
     total = len(job.problems) * job.plan.samples * len(job.plan.variants())
     progress.start(f"drawing {job.model.name}", total, total - len(todo))
@@ -62,24 +85,58 @@ def draw(job: Job, progress: Progress) -> list[str]:
         missing = run_async(work())
     finally:
         progress.finish()
-        session = {"started": before, "engine": engine.name, "loading_seconds": began - before, "seconds": time.time() - began, **spent,
-                   "missing": len(missing), "versions": _versions(), "machine": platform.platform()}  # fmt: skip
+        session = {
+            "started": before,
+            "engine": engine.name,
+            "loading_seconds": began - before,
+            "seconds": time.time() - began,
+            **spent,
+            "missing": len(missing),
+            "versions": _versions(),
+            "machine": platform.platform(),
+        }
         manifest = job.store.manifest()
         job.store.write_manifest({**manifest, "sessions": [*manifest["sessions"], session]})
     return missing
 
 
-def pending(job: Job) -> list[Life]:
-    """The lives that lack their chain, part of it, or an answer; without their stored tokens yet (see `known`)."""
-    chains: dict[tuple[str, int, str], tuple[int, str]] = {}
-    stored = job.store.read("chains", ["tokens", "finish"]).sort_by("start").to_pydict()
-    for key, start, tokens, finish in zip(
-        _keys(stored), stored["start"], stored["tokens"], stored["finish"], strict=True
-    ):
-        chains[key] = (start + tokens, finish)
-    answered: defaultdict[tuple[str, int, str], set[tuple[int, str]]] = defaultdict(set)
-    stored = job.store.read("answers", []).to_pydict()
-    for key, at, spec in zip(_keys(stored), stored["cut"], stored["spec"], strict=True):
+def mend(store: Store, progress: Progress) -> None:
+    """Set damaged parts aside, and drop the rows that lost what they stand on, so that all of them are drawn again."""
+    for part in store.mend():
+        progress.say(f"damaged part set aside as .corrupt, its rows are drawn again: {part}")
+    if not any((store.root / "chains").glob("*.corrupt")):
+        return
+    ends = chain_ends(store.read("chains", ["tokens", "finish"]))
+
+    def stands(rows: pa.Table) -> pa.Array:
+        upto = rows["cut"] if "cut" in rows.column_names else pc.add(rows["start"], rows["tokens"])
+        pairs = zip(_keys(rows), upto.to_pylist(), strict=True)
+        return pa.array([end <= ends.get(key, (0, ""))[0] for key, end in pairs])
+
+    for table in ("chains", "answers"):
+        store.filter(table, stands)
+
+
+def chain_ends(rows: pa.Table) -> dict[Key, tuple[int, Any]]:
+    """For each chain, how many of its tokens are stored without a gap, and how it finished."""
+    rows = rows.sort_by("start")
+    ends: dict[Key, tuple[int, Any]] = {}
+    columns = (rows[name].to_pylist() for name in ("start", "tokens", "finish"))
+    for key, start, tokens, finish in zip(_keys(rows), *columns, strict=True):
+        if start == ends.get(key, (0, ""))[0]:
+            ends[key] = (start + tokens, finish)
+    return ends
+
+
+def pending(job: Job) -> list[tuple[Life, int]]:
+    """The lives that lack their chain, part of it, or an answer, each with the number of its chain's stored tokens.
+
+    The stored tokens themselves are read when their turn comes (see `known`).
+    """
+    ends = chain_ends(job.store.read("chains", ["tokens", "finish"]))
+    answered: defaultdict[Key, set[tuple[int, str]]] = defaultdict(set)
+    stored = job.store.read("answers", [])
+    for key, at, spec in zip(_keys(stored), stored["cut"].to_pylist(), stored["spec"].to_pylist(), strict=True):
         answered[key].add((at, spec))
     plan, todo = job.plan, []
     for row in job.problems:
@@ -87,41 +144,56 @@ def pending(job: Job) -> list[Life]:
         for sample in range(plan.samples):
             for variant in plan.variants():
                 key = (row["problem_id"], sample, variant.name)
-                if key in chains:
-                    length, finish = chains[key]
-                    wanted = {(c.tokens, plan.spec(c.forced)) for c in plan.cuts(length, finish, variant.budgets)}
-                    if wanted <= answered[key] and (finish != "length" or length >= variant.cap):
-                        continue
-                todo.append(Life(row["problem_id"], prompt, sample, variant, answered=frozenset(answered[key])))
+                length, finish = ends.get(key, (0, "length"))
+                wanted = {(c.tokens, plan.spec(c.forced)) for c in plan.cuts(length, finish, variant.budgets)}
+                if wanted <= answered[key] and (finish != "length" or length >= variant.cap):
+                    continue
+                todo.append(
+                    (Life(row["problem_id"], prompt, sample, variant, answered=frozenset(answered[key])), length)
+                )
     return todo
 
 
-def known(job: Job, todo: Sequence[Life]) -> Iterator[Life]:
-    """The lives with what is stored of their chains, read a block of problems at a time."""
-    ids = list(dict.fromkeys(life.problem_id for life in todo))
-    by_problem: defaultdict[str, list[Life]] = defaultdict(list)
-    for life in todo:
-        by_problem[life.problem_id].append(life)
-    for start in range(0, len(ids), BLOCK):
-        block = ids[start : start + BLOCK]
-        stored = (
-            job.store.read("chains", ["token_ids", "logprobs", "finish"], pc.field("problem_id").isin(block))
-            .sort_by("start")
-            .to_pydict()
-        )
-        chains: dict[tuple[str, int, str], tuple[Chain, tuple[float, ...]]] = {}
-        for key, ids_, logprobs, finish in zip(
-            _keys(stored), stored["token_ids"], stored["logprobs"], stored["finish"], strict=True
-        ):
-            chain, earlier = chains.get(key, (Chain([], "length"), ()))
-            chains[key] = (Chain([*chain.token_ids, *ids_], finish), (*earlier, *logprobs))
-        for life in (life for name in block for life in by_problem[name]):
-            chain, logprobs = chains.get((life.problem_id, life.sample, life.variant.name), (None, ()))
-            yield replace(life, known=chain, logprobs=logprobs)
+def known(store: Store, todo: Sequence[tuple[Life, int]]) -> Iterator[Life]:
+    """The lives with what is stored of their chains, which is read a bounded block at a time."""
+    block: list[Life] = []
+    weight = 0
+    for life, length in todo:
+        if weight + length > BLOCK_TOKENS and block:
+            yield from _load(store, block, weight)
+            block, weight = [], 0
+        block.append(life)
+        weight += length
+    yield from _load(store, block, weight)
 
 
-def _keys(columns: dict[str, list[Any]]) -> Iterator[tuple[str, int, str]]:
-    return zip(columns["problem_id"], columns["sample"], columns["variant"], strict=True)
+def _load(store: Store, lives: list[Life], weight: int) -> Iterator[Life]:
+    if not weight:
+        yield from lives
+        return
+    wanted = {(life.problem_id, life.sample, life.variant.name) for life in lives}
+    problems = pc.field("problem_id").isin(list({key[0] for key in wanted}))
+    columns = ["problem_id", "sample", "variant", "start", "token_ids", "logprobs", "finish"]
+    parts = [
+        part.filter(pa.array([key in wanted for key in _keys(part)], pa.bool_()))
+        for part in store.read_parts("chains", columns, problems)
+    ]
+    rows = pa.concat_tables(parts).sort_by("start")
+    where: defaultdict[Key, list[int]] = defaultdict(list)
+    for index, key in enumerate(_keys(rows)):
+        where[key].append(index)
+    for life in lives:
+        chain, logprobs = Chain([], "length"), ()
+        for index in where[life.problem_id, life.sample, life.variant.name]:
+            row = rows.slice(index, 1).to_pylist()[0]
+            if row["start"] == len(chain.token_ids):
+                chain = Chain([*chain.token_ids, *row["token_ids"]], row["finish"])
+                logprobs = (*logprobs, *row["logprobs"])
+        yield replace(life, known=chain, logprobs=logprobs)
+
+
+def _keys(rows: pa.Table) -> Iterator[Key]:
+    return zip(*(rows[name].to_pylist() for name in ("problem_id", "sample", "variant")), strict=True)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

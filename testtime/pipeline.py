@@ -93,8 +93,8 @@ def _evaluate(store: Store, progress: Progress) -> Run:
     grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
     for name, frame in zip(TABLES, (table, grid), strict=True):
         store.write_file(f"tables/{name}.parquet", frame.to_parquet(index=False))
-    for part in store.set_aside:
-        progress.say(f"damaged part set aside, run again to draw its rows anew: {part}")
+    for part in store.damaged:
+        progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
     result = Run(store.root, manifest, table, grid)
     report.write(result)
     return result

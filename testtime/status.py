@@ -18,23 +18,36 @@ def status(path: str | Path) -> dict[str, Any]:
     config = configs.parse(manifest["config"], str(store.root / "run.json"))
     chains, answers = store.read("chains", ["tokens"]), store.read("answers", ["tokens"])
     drawn = {(row["problem_id"], row["sample"], row["variant"]) for row in chains.drop_columns(["tokens"]).to_pylist()}
-    variants = len(config.thinking.budgets) if config.thinking.mode == "fresh" else 1
+    thinking = [budget for budget in config.thinking.budgets if budget > 0]  # budget 0 has no chain
+    variants = len(thinking) if config.thinking.mode == "fresh" else min(1, len(thinking))
     return {
-        "path": str(store.root), "model": manifest["model"], "problems": len(manifest["problems"]), "samples": config.samples,
-        "budgets": config.thinking.budgets, "chains": len(drawn), "chains_wanted": len(manifest["problems"]) * config.samples * variants,
-        "answers": len(answers), "grades": len(store.read("grades", [])),
-        "chain_tokens": pc.sum(chains["tokens"]).as_py() or 0, "answer_tokens": pc.sum(answers["tokens"]).as_py() or 0,
-        "seconds": round(sum(session["seconds"] for session in manifest["sessions"]), 1), "tables": (store.root / "tables/cells.parquet").is_file(),
-        "damaged_parts": [*map(str, sorted(store.root.glob("*/*.corrupt"))), *store.set_aside],
-    }  # fmt: skip
+        "path": str(store.root),
+        "model": manifest["model"],
+        "problems": len(manifest["problems"]),
+        "samples": config.samples,
+        "budgets": config.thinking.budgets,
+        "chains": len(drawn),
+        "chains_wanted": len(manifest["problems"]) * config.samples * variants,
+        "answers": len(answers),
+        "grades": len(store.read("grades", [])),
+        "chain_tokens": pc.sum(chains["tokens"]).as_py() or 0,
+        "answer_tokens": pc.sum(answers["tokens"]).as_py() or 0,
+        "seconds": round(sum(session["seconds"] for session in manifest["sessions"]), 1),
+        "tables": (store.root / "tables/cells.parquet").is_file(),
+        "damaged_parts": [*map(str, sorted(store.root.glob("*/*.corrupt"))), *store.damaged],
+    }
 
 
 def describe(found: dict[str, Any]) -> str:
     """A status for people."""
+    budgets = ", ".join(map(str, found["budgets"]))
+    begun = f"chains {found['chains']:,} of {found['chains_wanted']:,} begun"
+    tokens = f"{found['chain_tokens']:,} thinking and {found['answer_tokens']:,} answer tokens"
     lines = [
-        f"{found['path']}: {found['model']}, {found['problems']} problems x {found['samples']} samples, budgets {', '.join(map(str, found['budgets']))}",
-        f"chains {found['chains']:,} of {found['chains_wanted']:,} begun, answers {found['answers']:,}, distinct verdicts {found['grades']:,}",
-        f"{found['chain_tokens']:,} thinking and {found['answer_tokens']:,} answer tokens in {found['seconds']:,} s of sampling",
+        f"{found['path']}: {found['model']}, {found['problems']} problems x {found['samples']} samples",
+        f"budgets {budgets}",
+        f"{begun}, answers {found['answers']:,}, distinct verdicts {found['grades']:,}",
+        f"{tokens} in {found['seconds']:,} s of sampling",
         "tables are written" if found["tables"] else "no tables yet: `testtime run` finishes it",
     ]
-    return "\n".join([*lines, *(f"damaged part set aside: {part}" for part in found["damaged_parts"])])
+    return "\n".join([*lines, *(f"damaged part: {part}" for part in found["damaged_parts"])])

@@ -4,64 +4,41 @@
     problems/ chains/ answers/ grades/   Parquet parts (zstd)
     tables/ report/             what analysis wrote
 
-A part is written under a temporary name and renamed, so it is whole or absent, and any number of workers can write side by
-side. The key of a row is the content that determines it; reading drops doubles by key, so a crash between writing a
-compacted part and deleting its sources costs nothing. A part that cannot be read is set aside as `*.corrupt`, named, and only
-its rows are drawn again.
+A part is written under a temporary name and renamed, so it is whole or absent, and any number of workers can write side
+by side. The key of a row is the content that determines it; reading drops doubles by key, so a crash between writing a
+compacted part and deleting its sources costs nothing. A part's name holds the hash of its bytes, so that damage
+is found wherever it lies; a damaged part is passed over when reading, and who holds the lock sets it aside as `*.corrupt` (see
+`mend`). Nothing here holds more than one part in memory, unless whole columns are asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import hashlib
 import json
 import os
+import re
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testtime.errors import UserError
+from testtime.schemas import KEYS, SCHEMAS
 
-_TOKENS = pa.list_(pa.int32())
-_LOGPROBS = pa.list_(pa.float32())
-SCHEMAS: dict[str, pa.Schema] = {
-    "problems": pa.schema(
-        {"problem_id": pa.string(), "task": pa.string(), "question": pa.string(), "gold": pa.string(), "prompt": pa.string(),
-         "prompt_ids": _TOKENS, "grader": pa.string(), "meta": pa.string()}
-    ),
-    # A chain may have several rows: each continues it from token `start`, when a later run asked for a larger budget.
-    "chains": pa.schema(
-        {"problem_id": pa.string(), "sample": pa.int32(), "variant": pa.string(), "start": pa.int32(), "token_ids": _TOKENS,
-         "logprobs": _LOGPROBS, "tokens": pa.int32(), "finish": pa.string(), "seed": pa.int64(), "prompt_tokens": pa.int32(),
-         "cached_tokens": pa.int32()}
-    ),
-    # The log-probability columns hold what selectors weigh by, so that analysis never opens the chains' token lists.
-    "answers": pa.schema(
-        {"problem_id": pa.string(), "sample": pa.int32(), "variant": pa.string(), "cut": pa.int32(), "spec": pa.string(),
-         "forced": pa.bool_(), "token_ids": _TOKENS, "tokens": pa.int32(), "text": pa.string(), "finish": pa.string(),
-         "logprob_mean": pa.float32(), "logprob_min": pa.float32(), "answer_logprob": pa.float32(), "seed": pa.int64(),
-         "prompt_tokens": pa.int32(), "cached_tokens": pa.int32()}
-    ),
-    "grades": pa.schema(
-        {"key": pa.string(), "verdict": pa.string(), "extracted": pa.string(), "answer_key": pa.string(), "version": pa.string(),
-         "detail": pa.string()}
-    ),
-}  # fmt: skip
-KEYS: dict[str, list[str]] = {
-    "problems": ["problem_id"],
-    "chains": ["problem_id", "sample", "variant", "start"],
-    "answers": ["problem_id", "sample", "variant", "cut", "spec"],
-    "grades": ["key"],
-}
-FLUSH_SECONDS = 5.0  # at most this much work is lost to a kill
-PART_TOKENS = 8_000_000  # tokens a part may hold, so that a part always fits in memory
+PART_VALUES = 8_000_000  # values (ids, log-probabilities) a part may hold: 32 MB, so that it always fits in memory
 PART_ROWS = 100_000
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_PACKED = {"token_ids": np.int32, "logprobs": np.float32}
+_NAME = re.compile(r"part-\d{20}-([0-9a-f]{16})\.parquet")
 Row = Mapping[str, Any]
 
 
@@ -70,7 +47,7 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self.set_aside: list[str] = []
+        self.damaged: list[str] = []  # parts that were passed over
 
     # The manifest
 
@@ -99,7 +76,7 @@ class Store:
         self.write_file("run.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode())
 
     def write_file(self, name: str, data: bytes) -> Path:
-        """Write one file of the run atomically; returns its path. Raises UserError when the folder cannot be written."""
+        """Write one file of the run atomically; returns its path. Raises UserError when the disk refuses."""
         path = self.root / name
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         with writing(path):
@@ -122,15 +99,18 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             file = path.open("a+")
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise UserError(f"{self.root}: {holder} is writing here; wait for it, or use another name") from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            with writing(path):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.seek(0)
+                    holder = file.read().strip() or "another process"
+                    raise UserError(f"{self.root}: {holder} is writing here; wait, or use another name") from None
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}")
+                file.flush()
+                for left in self.root.glob("*/.*.tmp"):  # of a writer that was killed
+                    left.unlink(missing_ok=True)
             yield
 
     # Parts
@@ -141,36 +121,44 @@ class Store:
     def append(self, table: str, rows: Sequence[Row]) -> None:
         """Write rows as one part. When this returns they survive a kill."""
         if rows:
-            self._write_part(table, pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]))
+            self.append_table(table, pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]))
+
+    def append_table(self, table: str, data: pa.Table) -> None:
+        sink = pa.BufferOutputStream()
+        pq.write_table(data, sink, compression="zstd", write_page_checksum=True)
+        whole = sink.getvalue().to_pybytes()
+        digest = hashlib.blake2b(whole, digest_size=8).hexdigest()
+        # Names sort by time, so that the first of two equal keys is the elder.
+        self.write_file(f"{table}/part-{time.time_ns():020d}-{digest}.parquet", whole)
 
     def replace(self, table: str, rows: Sequence[Row]) -> None:
         """Put rows in the place of a whole (small) table."""
         old = self.parts(table)
         self.append(table, rows)
-        for part in old:
-            part.unlink(missing_ok=True)
-
-    def _write_part(self, table: str, data: pa.Table) -> None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(data, sink, compression="zstd", write_page_checksum=True)
-        # Names sort by time, so that the first of two equal keys is the elder.
-        self.write_file(
-            f"{table}/part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet", sink.getvalue().to_pybytes()
-        )
+        _remove(old)
 
     def read_parts(self, table: str, columns: Sequence[str] | None = None, filters: Any = None) -> Iterator[pa.Table]:
-        """A table part by part, for what may not fit in memory. A damaged part is set aside and its name kept."""
+        """A table part by part, for what may not fit in memory. A damaged part is passed over and named in `damaged`.
+
+        Raises UserError when the disk refuses.
+        """
         for part in self.parts(table):
-            try:
-                yield pq.read_table(
-                    part, columns=columns, filters=filters, page_checksum_verification=True, partitioning=None
-                )
-            except FileNotFoundError:
-                continue  # compacted meanwhile by another worker
-            except (pa.ArrowException, OSError, ValueError):
-                with contextlib.suppress(OSError):
-                    part.rename(part.with_suffix(".corrupt"))
-                self.set_aside.append(str(part))
+            if (data := self._read_part(part, columns, filters)) is not None:
+                yield data
+
+    def _read_part(self, part: Path, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table | None:
+        try:
+            return pq.read_table(
+                part, columns=columns, filters=filters, page_checksum_verification=True, partitioning=None
+            )
+        except FileNotFoundError:
+            return None  # compacted meanwhile by another worker
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if getattr(error, "errno", None):  # the disk's, not the file's: the rows may be whole
+                raise UserError(f"{part}: cannot be read ({error}); nothing was changed") from None
+            if str(part) not in self.damaged:
+                self.damaged.append(str(part))
+            return None
 
     def read(self, table: str, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
         """A whole table (chosen columns), doubles dropped by key."""
@@ -179,19 +167,42 @@ class Store:
         tables = list(self.read_parts(table, wanted, filters))
         return _unique(pa.concat_tables([schema.empty_table(), *tables]).combine_chunks(), KEYS[table])
 
+    # Upkeep, under the lock
+
+    def mend(self) -> list[str]:
+        """Set damaged parts aside as `*.corrupt`: every byte is checked. Returns their names."""
+        found = []
+        for part in (part for table in SCHEMAS for part in self.parts(table)):
+            named = _NAME.fullmatch(part.name)
+            with writing(part):
+                with part.open("rb") as file:
+                    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+                if (named and digest != named[1]) or _weight(part) is None:
+                    part.rename(part.with_suffix(".corrupt"))
+                    found.append(str(part))
+        return found
+
+    def filter(self, table: str, keep: Callable[[pa.Table], pa.Array]) -> None:
+        """Drop the rows where `keep(part)` is false, rewriting only parts that hold some."""
+        for part in self.parts(table):
+            data = self._read_part(part)
+            if data is not None and not all(mask := keep(data).to_pylist()):
+                self.append_table(table, data.filter(pa.array(mask)))
+                _remove([part])
+
     def compact(self, table: str) -> None:
-        """Merge small parts into parts of bounded size. Safe against kills: sources go after their merger is in place."""
+        """Merge small parts into bounded ones. Safe against kills: sources go after their merger is in place."""
         batch: list[pa.Table] = []
         sources: list[Path] = []
         weight = 0
         for part in self.parts(table):
             size = _weight(part)
-            if size is None or size >= PART_TOKENS // 2:
+            if size is None or size >= PART_VALUES // 2 or (data := self._read_part(part)) is None:
                 continue
-            if weight + size > PART_TOKENS and len(sources) > 1:
+            if weight + size > PART_VALUES and len(sources) > 1:
                 self._merge(table, batch, sources)
                 batch, sources, weight = [], [], 0
-            batch.append(pq.read_table(part, partitioning=None))
+            batch.append(data)
             sources.append(part)
             weight += size
         if len(sources) > 1:
@@ -199,32 +210,31 @@ class Store:
 
     def _merge(self, table: str, batch: Sequence[pa.Table], sources: Sequence[Path]) -> None:
         data = _unique(pa.concat_tables(batch).combine_chunks(), KEYS[table])
-        self._write_part(table, data.sort_by([(key, "ascending") for key in KEYS[table]]))
-        for part in sources:
-            part.unlink(missing_ok=True)
+        self.append_table(table, data.sort_by([(key, "ascending") for key in KEYS[table]]))
+        _remove(sources)
 
 
 class Writer:
-    """Collects rows and appends them as parts, every few seconds or when a part is full."""
+    """Collects rows and appends them as parts when a part is full, or whenever `flush` is called."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rows: dict[str, list[Row]] = {}
-        self._tokens = 0
-        self._since = time.monotonic()
+        self._rows: dict[str, list[Row]] = {table: [] for table in SCHEMAS}
+        self._values = 0
 
     def add(self, table: str, row: Row) -> None:
-        self._rows.setdefault(table, []).append(row)
-        self._tokens += len(row.get("token_ids", ()))
-        count = sum(map(len, self._rows.values()))
-        if self._tokens >= PART_TOKENS or count >= PART_ROWS or time.monotonic() - self._since >= FLUSH_SECONDS:
+        # Arrays take an eighth of what lists of Python numbers do.
+        packed = {name: np.asarray(row[name], kind) for name, kind in _PACKED.items() if name in row}
+        self._rows[table].append({**row, **packed})
+        self._values += sum(map(len, packed.values()))
+        if self._values >= PART_VALUES or len(self._rows[table]) >= PART_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        for table in list(self._rows):
-            self._store.append(table, self._rows[table])
-            del self._rows[table]  # only what is on disk is forgotten
-        self._tokens, self._since = 0, time.monotonic()
+        for table, rows in self._rows.items():  # chains before the answers that stand on them
+            self._store.append(table, rows)
+            rows.clear()  # only what is on disk is forgotten
+        self._values = 0
 
 
 @contextlib.contextmanager
@@ -233,9 +243,17 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        mend = "free some space" if error.errno in FULL else "make it writable, or write elsewhere with another `out`"
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); what was written before is kept, run again to resume"
+            f"{path}: cannot be written ({error.strerror or error}); {mend}; "
+            "what was written before is kept, run again to resume"
         ) from None
+
+
+def _remove(parts: Sequence[Path]) -> None:
+    for part in parts:
+        with writing(part):
+            part.unlink(missing_ok=True)
 
 
 def _unique(table: pa.Table, keys: list[str]) -> pa.Table:
@@ -253,6 +271,5 @@ def _weight(part: Path) -> int | None:
         meta = pq.read_metadata(part)
     except (pa.ArrowException, OSError):
         return None
-    return sum(
-        meta.row_group(g).column(c).num_values for g in range(meta.num_row_groups) for c in range(meta.num_columns)
-    )
+    groups = map(meta.row_group, range(meta.num_row_groups))
+    return sum(int(group.column(c).num_values) for group in groups for c in range(meta.num_columns))

@@ -116,21 +116,6 @@ async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Calla
                 "cached_tokens": done.cached_tokens,
             },
         )
-    elif life.known is None:  # budget 0 alone: there is no thinking to draw
-        sink(
-            "chains",
-            {
-                **key,
-                "start": 0,
-                "token_ids": [],
-                "logprobs": [],
-                "tokens": 0,
-                "finish": "length",
-                "seed": 0,
-                "prompt_tokens": len(life.prompt),
-                "cached_tokens": 0,
-            },
-        )
     cuts = [
         c
         for c in plan.cuts(len(chain.token_ids), chain.finish, life.variant.budgets)
