@@ -1,8 +1,8 @@
 """Completing a pool: what is missing, the engine that draws it, and the rows it hands to the store.
 
 A chain may be stored in several rows, each continuing it from token `start`; one that was not drawn is a chain of no
-tokens. Rows that lost what they stand on (a damaged part was set aside) are dropped and drawn again: the engine may draw
-the chain otherwise this time, and old answers would not be answers to it.
+tokens. Rows that lost what they stand on (a damaged part was set aside) are dropped and drawn again: the engine may
+draw the chain otherwise this time, and old answers would not be answers to it.
 """
 
 from __future__ import annotations

@@ -1,21 +1,24 @@
-"""From the stored pool to the `scores` table: which answer each (problem, sample, budget) has, its verdict and its cost.
+"""From the stored pool to the `scores` table: which answer each (problem, sample, budget) has, its verdict, its cost.
 
-This is the only bridge between sampling and analysis. It reads the columns it needs and never the chains' tokens.
+This is the only bridge between sampling and analysis. It reads the columns it needs, never the chains' tokens, and the
+answers' texts one part at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from testtime.compute.flops import Flops
 from testtime.grading import grade
 from testtime.grading.registry import make
+from testtime.schemas import KEYS, SCHEMAS
 from testtime.store import Store
 from testtime.thinking.sampler import Plan
 
@@ -32,38 +35,42 @@ def grader_id(spec: str) -> str:
     return f"{make(parsed['name'], parsed['options']).version} {spec}"
 
 
-def _with_grade_keys(store: Store, answers: pd.DataFrame) -> pd.DataFrame:
-    """Adds gold, grader, and key: a hash of (grader's version, gold, text). Equal pairs share a key and are graded once."""
-    answers = answers.merge(store.read("problems", ["gold", "grader"]).to_pandas(), on="problem_id", how="left")
-    ids = {spec: grader_id(spec) for spec in answers["grader"].unique()}
-    codes = answers.groupby(["grader", "gold", "text"], sort=False, dropna=False).ngroup()
-    first = answers.loc[~codes.duplicated(), ["grader", "gold", "text"]]
-    contents = (f"{ids[grader]}\x1f{gold}\x1f{text}" for grader, gold, text in first.itertuples(index=False))
-    keys = np.array(
-        [hashlib.blake2b(content.encode(), digest_size=12).hexdigest() for content in contents], dtype=object
-    )
-    return answers.assign(key=keys[codes] if len(answers) else [])
+def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """The answers part by part, with gold, grader, and grade_key: a hash of (grader's version, gold, text).
+
+    Equal pairs share a key and are graded once.
+    """
+    asked = store.read("problems", ["gold", "grader"]).to_pandas()
+    ids = {spec: grader_id(spec) for spec in asked["grader"].unique()}
+    names = [*KEYS["answers"], "text", *columns]
+    for part in chain([SCHEMAS["answers"].empty_table().select(names)], store.read_parts("answers", names)):
+        answers = part.to_pandas().merge(asked, on="problem_id")
+        codes = answers.groupby(["grader", "gold", "text"], sort=False, dropna=False).ngroup()
+        first = answers.loc[~codes.duplicated(), ["grader", "gold", "text"]]
+        contents = (f"{ids[grader]}\x1f{gold}\x1f{text}" for grader, gold, text in first.itertuples(index=False))
+        keys = [hashlib.blake2b(content.encode(), digest_size=12).hexdigest() for content in contents]
+        yield answers.assign(grade_key=np.array(keys, dtype=object)[codes])
 
 
 def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flops: Flops | None) -> pd.DataFrame:
     """The `scores` table of a pool under a plan: one row for each problem, sample, setting and budget.
 
     What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN: problem_id, model, setting,
-    budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops, forced, verdict,
-    and the log-probability scores that selectors may weigh by.
+    budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops, forced,
+    verdict, and the log-probability scores that selectors may weigh by.
     """
     import pandas as pd
 
     chains = store.read("chains", ["tokens", "finish"]).to_pandas().sort_values(["start"], kind="stable")
     chains["length"] = chains["start"] + chains["tokens"]
     chains = chains.drop_duplicates(["problem_id", "sample", "variant"], keep="last")
-    columns = ["forced", "tokens", "text", "finish", "logprob_mean", "logprob_min", "answer_logprob"]
-    answers = _with_grade_keys(store, store.read("answers", columns).to_pandas()).drop(
-        columns=["gold", "grader", "text"]
-    )
+    columns = ["forced", "tokens", "finish", "logprob_mean", "logprob_min", "answer_logprob"]
+    parts = [part.drop(columns=["gold", "grader", "text"]) for part in _graded_answers(store, columns)]
+    answers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    answers = answers.drop_duplicates(KEYS["answers"])
     answers = answers.rename(columns={"tokens": "answer_tokens", "finish": "answer_finish"})
-    grades = store.read("grades", ["verdict", "answer_key"]).to_pandas()[["key", "verdict", "answer_key"]]
-    answers = answers.merge(grades, on="key", how="left").drop(columns="key")
+    grades = store.read("grades", ["verdict", "answer_key"]).to_pandas().rename(columns={"key": "grade_key"})
+    answers = answers.merge(grades, on="grade_key", how="left").drop(columns="grade_key")
 
     problems = store.read("problems", ["prompt_ids", "meta"]).to_pandas().set_index("problem_id").loc[list(problem_ids)]
     lengths = problems["prompt_ids"].map(len)
@@ -73,10 +80,11 @@ def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flo
     pieces = []
     for variant in plan.variants():
         held = grid.merge(chains[chains["variant"] == variant.name], on=["problem_id", "sample"], how="left")
-        length, finish = held["length"].to_numpy(float), held["finish"].to_numpy(object)
+        # A chain that was not drawn has no tokens: it answers budget 0 alone.
+        length, finish = held["length"].fillna(0).to_numpy(float), held["finish"].fillna("length").to_numpy(object)
         for budget in variant.budgets:
             natural = (finish == "natural") & (length <= budget)
-            known = natural | (finish != "length") & ~np.isnan(length) | (length >= budget)
+            known = natural | (finish != "length") | (length >= budget)
             piece = grid.copy()
             piece["budget"], piece["variant"] = budget, variant.name
             piece["cut"] = np.where(known, np.where(natural, length, np.fmin(length, budget)), -1).astype(int)
@@ -103,23 +111,28 @@ def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flo
     levels = problems["meta"].map(lambda text: json.loads(text).get("level"))
     if levels.notna().any():
         table["level"] = table["problem_id"].map(levels)
-    order = ["problem_id", "model", "setting", "budget", "sample", "score", "answer_key", "thinking_tokens", "forced_tokens",
-             "answer_tokens", "prompt_tokens", "flops", "forced", "verdict", "truncated", "logprob_mean", "logprob_min", "answer_logprob"]  # fmt: skip
-    return table[[*order, *(c for c in ("level",) if c in table)]]
+    order = "problem_id model setting budget sample score answer_key thinking_tokens forced_tokens answer_tokens"
+    order += " prompt_tokens flops forced verdict truncated logprob_mean logprob_min answer_logprob"
+    return table[[*order.split(), *(c for c in ("level",) if c in table)]]
 
 
 def grade_pool(store: Store, workers: int | None = None) -> int:
-    """Grade every answer that has no verdict of its grader's current version; returns how many distinct pairs that were."""
-    answers = _with_grade_keys(store, store.read("answers", ["text"]).to_pandas()).drop_duplicates("key")
-    pairs = answers[~answers["key"].isin(store.read("grades").to_pandas()["key"])]
-    for spec, group in pairs.groupby("grader", sort=False):
-        grader = json.loads(str(spec))
-        for start in range(0, len(group), BLOCK):
-            block = group.iloc[start : start + BLOCK]
-            found = grade(
-                grader["name"], list(zip(block["gold"], block["text"], strict=True)), grader["options"], workers
-            )
-            store.append(
-                "grades", [{"key": key, **asdict(result)} for key, result in zip(block["key"], found, strict=True)]
-            )
-    return len(pairs)
+    """Grade every answer that has no verdict of its grader's current version; returns how many distinct pairs."""
+    done = set(store.read("grades", [])["key"].to_pylist())
+    before = len(done)
+    for answers in _graded_answers(store, []):
+        pairs = answers.drop_duplicates("grade_key")
+        pairs = pairs[~pairs["grade_key"].isin(done)]
+        for spec, group in pairs.groupby("grader", sort=False):
+            _grade(store, json.loads(str(spec)), group, workers)
+        done.update(pairs["grade_key"])
+    return len(done) - before
+
+
+def _grade(store: Store, grader: dict[str, Any], pairs: pd.DataFrame, workers: int | None) -> None:
+    for start in range(0, len(pairs), BLOCK):
+        block = pairs.iloc[start : start + BLOCK]
+        texts = list(zip(block["gold"], block["text"], strict=True))
+        found = grade(grader["name"], texts, grader["options"], workers)
+        rows = [{"key": key, **asdict(result)} for key, result in zip(block["grade_key"], found, strict=True)]
+        store.append("grades", rows)

@@ -7,8 +7,8 @@
 A part is written under a temporary name and renamed, so it is whole or absent, and any number of workers can write side
 by side. The key of a row is the content that determines it; reading drops doubles by key, so a crash between writing a
 compacted part and deleting its sources costs nothing. A part's name holds the hash of its bytes, so that damage
-is found wherever it lies; a damaged part is passed over when reading, and who holds the lock sets it aside as `*.corrupt` (see
-`mend`). Nothing here holds more than one part in memory, unless whole columns are asked for.
+is found wherever it lies; a damaged part is passed over when reading, and who holds the lock sets it aside as
+`*.corrupt` (see `mend`). Nothing here holds more than one part in memory, unless whole columns are asked for.
 """
 
 from __future__ import annotations
