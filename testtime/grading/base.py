@@ -1,8 +1,8 @@
 """What a grader is, and what it says about one answer.
 
 A grader works in two steps. `prepare` runs in the caller's process: it finds the final answer in the text and decides
-the cheap cases. What it cannot decide safely it hands on as a `Work` tuple, and `judge` decides that in a worker process
-that can be killed. Equal works are judged once, so forty samples of one problem cost a handful of judgements.
+the cheap cases. What it cannot decide safely it hands on as a `Work` tuple, and `judge` decides that in a worker
+process that can be killed. Equal works are judged once, so forty samples of one problem cost a handful of judgements.
 """
 
 from __future__ import annotations

@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import re
 
-TAIL = 4000  # characters from the end in which an announced answer is looked for
+TAIL = 4000  # characters from the end in which an answer without a box is looked for
+SNIPPET = 300  # characters of a text that may be an answer as a whole
 
 _ANNOUNCED = re.compile(
-    r"(?i:final\s+answer\s*(?:is|:|=)|answer\s*\**\s*(?:is|:|=)|answer\s+(?:is|=))\s*:?|\\?#{4}|(?m:^\s*A\s*:)"
+    r"(?i:answer|r[ée]ponse|antwort|respuesta|risposta|resposta|ответ)\s*\**\s*(?:is|est|ist|es|è|é|:|=)\s*:?"
+    r"|(?:答案|الجواب|उत्तर)\s*(?:是|为|هو|है)?\s*[:：]?|\\?#{4}|(?m:^\s*A\s*:)"
+)
+_TRAILER = re.compile(
+    r"(?i)\.?\s*(?:I hope it is correct|<\|)|(?<=[\w)}$%])\.\s+(?=[A-Z])|\s+\(because|,?\s+(?:because|since|which)\b"
+)
+_FORMULA = re.compile(
+    r"\$\$(?:[^$]|\\\$){1,2000}?\$\$|(?<![\\$\d])\$(?![\s$])(?:[^$\n]|\\\$){0,2000}?[^\s$\\]\$(?!\d)"
+    r"|\\\[.{1,2000}?\\\]|\\\(.{1,2000}?\\\)",
+    re.DOTALL,
+)
+_NUMBERS = re.compile(
+    r"(?<![\w.,])[+-]?\s?[$€£¥]?(?:(?:\d{1,3}(?:[, ]\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
+    r"(?:[eE][+-]?\d{1,4})?(?:\s?/\s?\d+)?"
+    r"|(?<=[^\x00-\x7f])\d+(?:[.,/]\d+)?"
 )
 _JOINED = re.compile(r"(?:[\s$,;]|\\[()\[\],;!]|\\quad|\\qquad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*")
 
 
 def after_thinking(text: str) -> str:
-    """The text behind the thinking: empty where a `<think>` was never closed; inside `<answer>` tags if there are any."""
+    """The text behind the thinking, inside `<answer>` tags if there are any; empty where a `<think>` never closed."""
     _, _, rest = text.rpartition("</think>")
     if "<think>" in rest:
         return ""
@@ -76,11 +91,58 @@ def last_box(text: str) -> str | None:
 
 
 def announced(text: str) -> str | None:
-    """The rest of the line (or paragraph of mathematics) behind the last "answer is", "Answer:", "####" or "A:"."""
+    """The rest of the line (or the display) behind the last "answer is", "Answer:", "####" or "A:"."""
     tail = text[-TAIL:]
     matches = list(_ANNOUNCED.finditer(tail))
     if not matches:
         return None
     rest = tail[matches[-1].end() :].strip()
-    line = rest.split("\n", 1)[0] if not rest.startswith(("\\[", "$$")) else rest
-    return line.strip() or None
+    if rest.startswith(("\\[", "$$")):
+        return rest
+    return rest.partition("\n")[0].strip() or None
+
+
+def final_answer(text: str) -> str | None:
+    """The final answer of a solution: the last box, else what is announced, else a text that is an answer as a whole,
+    else the last mathematics or number. None where the text has nothing of the kind."""
+    boxed = last_box(text)
+    if boxed is not None:
+        return boxed.strip()
+    said = announced(text)
+    if said is not None and (found := _of_snippet(said)):
+        return found
+    if len(text) <= SNIPPET and _is_mathematics(text):
+        return text.strip() or None
+    return _last_mathematics(text[-TAIL:])
+
+
+def _of_snippet(snippet: str) -> str | None:
+    snippet = _TRAILER.split(snippet.strip(" *_\"':"), maxsplit=1)[0].strip(" *_\"'")
+    formulas = list(_FORMULA.finditer(snippet))
+    if formulas:
+        last = formulas[0]
+        for following in formulas[1:]:
+            if not _JOINED.fullmatch(snippet[last.end() : following.start()]):
+                break
+            last = following
+        return snippet[formulas[0].start() : last.end()]
+    if len(snippet) <= SNIPPET and _is_mathematics(snippet):
+        return snippet
+    sides = snippet.rpartition("=")
+    numbers = _NUMBERS.findall(sides[2] if sides[1] else snippet)
+    if numbers:
+        return str(numbers[0]).strip()
+    return snippet if snippet and len(snippet) <= SNIPPET else None
+
+
+def _is_mathematics(text: str) -> bool:
+    """Whether a short text reads as one expression and not as a sentence."""
+    words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+(?:\{[^{}]*\})?", " ", text))
+    return bool(text.strip()) and len(words) <= 2 and "\n" not in text.strip()
+
+
+def _last_mathematics(text: str) -> str | None:
+    formulas, numbers = list(_FORMULA.finditer(text)), list(_NUMBERS.finditer(text))
+    if formulas and (not numbers or numbers[-1].start() < formulas[-1].end()):
+        return formulas[-1].group()
+    return numbers[-1].group().strip() if numbers else None

@@ -1,70 +1,164 @@
 """Mathematical answers: math-verify, with what it gets wrong mended and kept in a worker it cannot harm.
 
 The convention: the last box counts (boxes joined by commas or "and" are one list); a percent sign is ignored unless
-`percent` is "strict"; a missing unit is forgiven, a different one is not.
+`percent` is "strict"; a missing unit is forgiven, a different one is not. Plain numbers, equal spellings and words are
+decided without a worker.
 """
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
-from typing import ClassVar, Literal
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
 
 from testtime.grading.base import Grade, Grader, Work
-from testtime.grading.extract import after_thinking, announced, last_box
-from testtime.grading.numbers import last_number, number_key, parse_number
+from testtime.grading.conventions import difference, without_unit
+from testtime.grading.extract import after_thinking, final_answer, last_box
+from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, words_of
+from testtime.grading.numbers import number_key, parse_number, parse_sum
+
+LONGEST = 2000  # characters of an answer that a parser is given
+_KEYABLE = re.compile(r"(?:[\w\s+*/().=,-]|\^\{?-?\d{1,2}\}?|\\(?:[dt]?frac|sqrt|pi|cdot|times|[{}])|[{}]){1,120}")
 
 
 class Math(Grader):
     """Correct where the final answer is mathematically the gold.
 
+    percent: "ignore" takes 25\\% for 25 and for 0.25, "strict" for 0.25 only.
     precision: decimals that must agree where one side is a decimal fraction.
-    strict: variables must have the same names, a set is no tuple.
+    strict: variables must have the same names, and a set is no tuple.
+    allow_set_relation_comp: an interval as gold accepts an inequality.
+    match_types: what is read as mathematics: LaTeX, plain expressions.
     """
 
     version: ClassVar[str] = "math-1"
     percent: Literal["ignore", "strict"] = "ignore"
-    precision: int = 6
+    precision: int = Field(default=6, ge=0, le=15)
     strict: bool = True
-    allow_set_relation_comp: bool = False
+    allow_set_relation_comp: bool = True
     match_types: tuple[Literal["latex", "expr"], ...] = ("latex", "expr")
 
     def prepare(self, gold: str, answer: str) -> Grade | Work:
-        text = after_thinking(answer)
-        found = last_box(text)
+        found = final_answer(after_thinking(answer))
         if found is None:
-            found = announced(text) or last_number(text)
-        if not found or not found.strip():
             return self.grade("unparsed", None, None, "no answer in the text")
-        found = found.strip()
-        wanted_number, number = parse_number(gold), parse_number(found)
-        if wanted_number is not None and number is not None:
-            return self.grade(self._close(wanted_number, number), found, number_key(number))
-        return (_wrapped(gold), _wrapped(found))
+        shown = found[:LONGEST]
+        wanted, given = _clean(gold), _clean(found)
+        if not given:
+            return self.grade("unparsed", shown, None, "the answer is empty")
+        if not wanted:
+            return self.grade(False, shown, given[:LONGEST], "the gold answer is empty")
+        if decided := self._as_numbers(wanted, given):
+            return self.grade(decided[0], shown, decided[1])
+        if _compact(wanted) == _compact(given):
+            return self.grade(True, shown, _compact(given)[:LONGEST])
+        if reason := difference(wanted, given):
+            return self.grade(False, shown, _compact(given)[:LONGEST], reason)
+        words = words_of(wanted)
+        if words is not None:
+            said = words_of(given) or _compact(given).lower()
+            return self.grade(words == said, shown, said)
+        if len(given) > LONGEST:
+            return self.grade("unparsed", shown, None, f"the answer has {len(given)} characters")
+        wanted, given = letter_e(without_unit(wanted), without_unit(given))
+        if decided := self._as_numbers(wanted, given):
+            return self.grade(decided[0], shown, decided[1])
+        if self.percent == "strict":
+            wanted, given = as_percent(wanted), as_percent(given)
+        return (f"${wanted}$", f"${given}$", shown)
 
     def judge(self, work: Work) -> Grade:
-        gold, found = work
-        key = "".join(found.split())
-        return self.grade(self.verify(gold, found), found, key)
+        gold, given, shown = work
+        right = self.verify(gold, given)
+        return self.grade(right, shown, _key(given, self.match_types))
 
-    def verify(self, gold: str, pred: str) -> bool:
-        """math-verify's comparison of two texts, each with its mathematics between dollar signs or in the open."""
-        from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+    def verify(self, gold: str, given: str) -> bool:
+        """math-verify's comparison of two mended texts, each with its mathematics as LaTeX or in the open."""
+        from math_verify import verify
 
-        targets = [LatexExtractionConfig() if kind == "latex" else ExprExtractionConfig() for kind in self.match_types]
+        wanted, found = _parsed(mend(gold), self.match_types), _parsed(mend(given), self.match_types)
         return bool(
             verify(
-                parse(gold, targets, parsing_timeout=None),
-                parse(pred, targets, parsing_timeout=None),
+                wanted,
+                found,
                 float_rounding=self.precision,
                 strict=self.strict,
                 allow_set_relation_comp=self.allow_set_relation_comp,
                 timeout_seconds=None,
             )
-        )
+        ) or _same_solutions(wanted, found)
 
-    def _close(self, gold: Fraction, found: Fraction) -> bool:
-        return gold == found or abs(gold - found) < Fraction(1, 2 * 10**self.precision)
+    def _as_numbers(self, gold: str, given: str) -> tuple[bool, str] | None:
+        """(right, vote) where both are plain numbers or sums of them."""
+        wanted, value = parse_number(gold), parse_number(given)
+        value = parse_sum(given) if value is None else value
+        if wanted is None or value is None:
+            return None
+        decimal = "." in gold or "." in given
+        marks = gold.endswith("%"), given.endswith("%")
+        if self.percent == "strict":
+            wanted, value = (
+                number / 100 if mark else number for number, mark in zip((wanted, value), marks, strict=True)
+            )
+        right = self._close(wanted, value, decimal)
+        if self.percent == "ignore" and marks[0] != marks[1]:
+            bare, marked = (value, wanted) if marks[0] else (wanted, value)
+            right = right or self._close(marked / 100, bare, decimal)
+        return right, number_key(value)
+
+    def _close(self, gold: Fraction, value: Fraction, decimal: bool) -> bool:
+        gap = abs(gold - value)
+        return not gap or (decimal and gap <= Fraction(1, 2 * 10**self.precision) and gap <= abs(gold) / 100)
 
 
-def _wrapped(text: str) -> str:
-    return text if "$" in text or "\\(" in text or "\\[" in text or "\\boxed" in text else f"${text}$"
+def _clean(text: str) -> str:
+    boxed = last_box(text)
+    return one_spelling(mend(text if boxed is None else boxed))
+
+
+def _compact(text: str) -> str:
+    text = re.sub(r"\\[dtc]frac", r"\\frac", text)
+    return re.sub(r"\\[,;!: ]|\\q?quad\b|[\s$]|\\text\{\s*\}", "", text)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, match_types: tuple[str, ...]) -> Any:
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    targets = [LatexExtractionConfig() if kind == "latex" else ExprExtractionConfig() for kind in match_types]
+    return parse(text, targets, parsing_timeout=None)
+
+
+def _same_solutions(wanted: list[Any], found: list[Any]) -> bool:
+    """Whether two inequalities in one real variable hold for the same numbers (-1 < x < 1 and |x| < 1)."""
+    from math_verify.grader import is_relation
+
+    if not (wanted and found and is_relation(wanted[0]) and is_relation(found[0])):
+        return False
+    symbols = wanted[0].free_symbols
+    if len(symbols) != 1 or found[0].free_symbols != symbols:
+        return False
+    try:
+        return bool(wanted[0].as_set() == found[0].as_set())
+    except (NotImplementedError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def _key(given: str, match_types: tuple[str, ...]) -> str:
+    """What answers of equal value share: the number for a closed expression, the printed form for one with variables.
+
+    Only for short expressions of bounded powers: printing or evaluating others can take minutes.
+    """
+    plain = _compact(given)
+    if not _KEYABLE.fullmatch(plain):
+        return plain
+    found = [item for item in _parsed(mend(given), match_types) if not isinstance(item, str)]
+    if not found or not hasattr(found[0], "evalf"):
+        return plain
+    if getattr(found[0], "free_symbols", True):
+        return str(found[0])
+    value = found[0].evalf(12)
+    return f"~{value}" if getattr(value, "is_number", False) else str(found[0])

@@ -83,3 +83,14 @@ def last_number(text: str) -> str | None:
 def number_key(value: Fraction) -> str:
     """The same text for the same number."""
     return str(value)
+
+
+def parse_sum(text: str) -> Fraction | None:
+    """The value of a sum of at least two plain numbers, however long; None for anything else."""
+    if not _SUM.fullmatch(text):
+        return None
+    return sum((Fraction(term.replace(" ", "")) for term in _TERM.findall(text)), Fraction(0))
+
+
+_TERM = re.compile(r"[+-]?\s*\d{1,30}(?:\.\d{1,30})?")
+_SUM = re.compile(r"\s*[+-]?\s*\d{1,30}(?:\.\d{1,30})?(?:\s*[+-]\s*\d{1,30}(?:\.\d{1,30})?)+\s*")

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -37,8 +38,8 @@ class Limits:
     memory_mb: address space of a worker. total_s: seconds for all; what is left then is a timeout.
     """
 
-    cpu_s: float = 3.0
-    wall_s: float = 8.0
+    cpu_s: float = 2.0
+    wall_s: float = 9.0
     memory_mb: int = 1024
     total_s: float | None = None
 
@@ -100,7 +101,6 @@ class _Pool:
             "path": path,
             "options": grader.model_dump(mode="json"),
             "cpu_s": limits.cpu_s,
-            "wall_s": limits.wall_s,
             "memory_mb": limits.memory_mb,
         }
         self.waiting = deque(range(len(works)))
@@ -157,6 +157,8 @@ class _Pool:
                 self._replace(worker)
             elif code == RECYCLED:
                 self._replace(worker)
+            elif code == -signal.SIGXCPU:
+                self._replace(worker, "timeout", f"stopped after {self.limits.cpu_s:g} s of CPU time")
             else:
                 self._replace(worker, "error", f"the worker died (exit code {code}: out of memory or a crash)")
             return

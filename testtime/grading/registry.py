@@ -11,9 +11,11 @@ from testtime.errors import UserError, suggest
 from testtime.grading.base import Grader
 
 GRADERS = {
+    "choice": "testtime.grading.choice:Choice",
     "exact": "testtime.grading.exact:Exact",
     "math": "testtime.grading.maths:Math",
     "numeric": "testtime.grading.numeric:Numeric",
+    "text": "testtime.grading.text:Text",
 }
 
 

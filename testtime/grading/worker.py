@@ -8,6 +8,7 @@ listen (one big-number operation can hold the interpreter for minutes), also whe
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -40,14 +41,14 @@ def main() -> None:
     print('"ready"', file=answers)
     for line in sys.stdin:
         for work in json.loads(line):
-            print(json.dumps(_judged(grader, tuple(work), hello["cpu_s"], hello["wall_s"])), file=answers)
+            print(json.dumps(_judged(grader, tuple(work), hello["cpu_s"])), file=answers)
             if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > GROWN * limit:
                 os._exit(RECYCLED)
 
 
-def _judged(grader: Any, work: tuple[str, ...], cpu_s: float, wall_s: float) -> list[Any]:
+def _judged(grader: Any, work: tuple[str, ...], cpu_s: float) -> list[Any]:
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + wall_s) + 2, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + cpu_s + 0.5), hard))
     try:
         try:
             signal.setitimer(signal.ITIMER_PROF, cpu_s, 0.5)
