@@ -86,7 +86,7 @@ def by_pass_rate(
         value=np.vstack([g.value for g in grids]),
         _unit={name: np.vstack([g._unit[name] for g in grids]) for name in grids[0]._unit},
     )
-    return {str(b): _part(both, weights, member == b) for b in range(1, bins + 1)}
+    return {str(b): _part(both, weights, member == b) for b in range(1, bins + 1) if (member == b).any()}
 
 
 def _part(grid: Grid, weights: Floats, rows: NDArray[np.bool_]) -> Replicates:

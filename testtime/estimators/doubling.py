@@ -49,24 +49,27 @@ def steps(sample: Replicates, factor: int = 2) -> Steps:
     """
     cells = sample.grid.cells
     budget = cells["budget"].to_numpy(dtype=np.float64, na_value=np.nan)
-    thinking = sample.grid.means(sample.grid.cost("thinking_tokens"))
-    if np.isnan(thinking).all():
-        thinking = sample.grid.means(sample.grid.cost("tokens"))
+    each = sample.grid.means(sample.grid.cost("thinking_tokens"))
+    if np.isnan(each).all():
+        each = sample.grid.means(sample.grid.cost("tokens"))
+    thinking = each / cells["n"].to_numpy(dtype=np.float64)
     told = np.isnan(budget)
     rank = np.where(told, thinking, budget)
     # effort levels of a model share one path; budgets share one where the setting is the same
-    names = zip(cells["model"], cells["selector"], cells["setting"].where(~told, None), cells["n"], strict=True)
-    paths: dict[tuple[str, str, str | None, int], list[int]] = {}
+    names = zip(
+        cells["model"], cells["selector"], cells["setting"].mask(told, ""), told.tolist(), cells["n"], strict=True
+    )
+    paths: dict[tuple[str, str, str, bool, int], list[int]] = {}
     for i, name in enumerate(names):
         paths.setdefault(name, []).append(i)
-    identity = zip(*(cells[c] for c in ("model", "selector", "setting", "n")), rank, strict=True)
-    wider = {key: i for i, key in enumerate(identity)}
+    pool = list(zip(cells["model"], cells["selector"], cells["setting"], np.where(told, -1.0, budget), strict=True))
+    wider = {(*key, n): i for i, (key, n) in enumerate(zip(pool, cells["n"], strict=True))}
     found = []
-    for (model, selector, _, n), path in paths.items():
+    for (*_, n), path in paths.items():
         path.sort(key=lambda i: rank[i])
         for i in path:
             longer = (j for j in path if (rank[j] > rank[i] if told[i] else rank[j] >= max(factor * rank[i], 1e-9)))
-            pair = next(longer, None), wider.get((model, selector, cells["setting"].iloc[i], factor * n, rank[i]))
+            pair = next(longer, None), wider.get((*pool[i], factor * n))
             if None not in pair:
                 found.append((i, *pair))
     columns = np.array(sorted(found), dtype=np.int64).reshape(-1, 3)

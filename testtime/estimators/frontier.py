@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from testtime.errors import UserError, suggest
 from testtime.estimators.grid import COSTS, Replicates
-from testtime.estimators.intervals import bounded_interval, weighted_means
+from testtime.estimators.intervals import bounded_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,11 @@ def choose(sample: Replicates, cost: Floats, allowed: Flags, tolerance: float = 
 
 
 def frontier(
-    sample: Replicates, axis: str = "tokens", levels: Sequence[float] | None = None, level: float = 0.95
+    sample: Replicates,
+    axis: str = "tokens",
+    levels: Sequence[float] | None = None,
+    latency: Floats | None = None,
+    level: float = 0.95,
 ) -> pd.DataFrame:
     """The best cell that costs at most each compute level.
 
@@ -80,15 +84,13 @@ def frontier(
     down to the cheapest. Columns: compute; the cell; cost; value (on all problems, optimistic); out_of_bag with lo and
     hi; p_best. Raises UserError where the table holds no such cost.
     """
-    import pandas as pd
-
     cost = costs(sample, axis)
     rows = []
     for compute in levels if levels is not None else halvings(cost):
         choice = choose(sample, cost, cost <= compute * (1 + 1e-9))
         if choice is not None:
-            rows.append({"compute": float(compute), **described(sample, choice, cost, level)})
-    return pd.DataFrame(rows)
+            rows.append({"compute": float(compute), **_described(sample, choice, cost, latency, level)})
+    return _table(rows, sample)
 
 
 def recommend(
@@ -105,8 +107,6 @@ def recommend(
     (cells,) as `latency.latency` gives. Columns: rule, then those of `frontier` without compute. A limit that no cell
     meets gives a row without a cell.
     """
-    import pandas as pd
-
     cost = costs(sample, axis)
     everything = np.ones(len(cost), dtype=bool)
     points = f"{100 * tolerance:g} point" + ("" if tolerance == 0.01 else "s")
@@ -119,8 +119,8 @@ def recommend(
     rows = []
     for rule, (allowed, within) in rules.items():
         choice = choose(sample, cost, allowed, within)
-        rows.append({"rule": rule, **(described(sample, choice, cost, level) if choice else {})})
-    return pd.DataFrame(rows)
+        rows.append({"rule": rule, **(_described(sample, choice, cost, latency, level) if choice else {})})
+    return _table(rows, sample)
 
 
 def costs(sample: Replicates, axis: str) -> Floats:
@@ -144,11 +144,24 @@ def halvings(cost: Floats) -> list[float]:
     return [top / 2.0**i for i in range(min(steps, 24), -1, -1)]
 
 
-def described(sample: Replicates, choice: Choice, cost: Floats, level: float) -> dict[str, object]:
-    """A choice as a row: its cell, cost, value, out-of-bag value with interval, and probability of being the best."""
+def _described(
+    sample: Replicates, choice: Choice, cost: Floats, latency: Floats | None, level: float
+) -> dict[str, object]:
+    """A choice as a row: its cell, cost, value, out-of-bag value with interval, probability of being best, latency."""
     row = {name: sample.grid.cells[name].iloc[choice.cell] for name in CELL}
-    known = choice.out_of_bag[:, None]
-    mean = sample.grid.means(known)
-    lo, hi = bounded_interval(weighted_means(sample.weights, known), mean, (~np.isnan(known)).sum(axis=0), level)
-    judged = {"out_of_bag": float(mean[0]), "lo": float(lo[0]), "hi": float(hi[0]), "p_best": choice.p_best}
-    return {**row, "cost": float(cost[choice.cell]), "value": choice.value, **judged}
+    judged = float(sample.grid.means(choice.out_of_bag[:, None])[0])
+    one = [choice.cell]
+    own = bounded_interval(sample.value[:, one], np.array([choice.value]), sample.grid.problem_count[one], level)
+    lo, hi = (float(np.clip(bound[0] + judged - choice.value, 0.0, 1.0)) for bound in own)
+    found = {"value": choice.value, "out_of_bag": judged, "lo": lo, "hi": hi, "p_best": choice.p_best}
+    path = {} if latency is None else {"latency": float(latency[choice.cell])}
+    return {**row, "cost": float(cost[choice.cell]), **found, **path}
+
+
+def _table(rows: list[dict[str, object]], sample: Replicates) -> pd.DataFrame:
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    if "budget" in table:
+        table["budget"] = table["budget"].astype(sample.grid.cells["budget"].dtype)
+    return table

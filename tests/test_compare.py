@@ -1,0 +1,154 @@
+"""Comparisons of one or several runs: what is said, what is refused, and real effort levels as budgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from testtime.compare import compare
+from testtime.errors import UserError
+
+
+def run(model: str = "m", *, skill: float = 0.7, seed: int = 0, problems: int = 60, samples: int = 8) -> pd.DataFrame:
+    """A model whose chains end at about 30 tokens: longer helps up to there, votes help after."""
+    rng = np.random.default_rng(seed)
+    length = rng.integers(15, 45, (problems, samples))
+    luck, wrong = rng.random((problems, samples)), rng.integers(0, 5, (problems, samples))
+    pieces = []
+    for budget in (0, 8, 16, 32, 64):
+        right = luck < 0.05 + skill * np.minimum(1, budget / length) ** 2
+        problem, sample = np.indices(right.shape)
+        columns = {
+            "problem_id": np.char.add("p", problem.ravel().astype(str)), "model": model, "budget": budget,
+            "sample": sample.ravel(), "score": right.ravel().astype(float),
+            "answer_key": np.where(right, "r", wrong.astype(str)).ravel(),
+            "thinking_tokens": np.minimum(budget, length).ravel(), "forced_tokens": 2 * (length > budget).ravel(),
+            "answer_tokens": 3, "prompt_tokens": 10,
+        }  # fmt: skip
+        pieces.append(pd.DataFrame(columns))
+    return pd.concat(pieces)
+
+
+def test_both_regimes_are_found_and_said() -> None:
+    found = compare({"one": run()}, resamples=300)
+    assert found.axis == "tokens" and found.problems == 60
+    table = found.tables["doublings"]
+    assert {"longer", "more"} <= set(table.loc[table["selector"] == "majority", "better"])
+    change = found.tables["crossovers"].query("selector == 'majority' and n == 2").iloc[0]
+    assert (change["first"], change["then"]) == ("longer", "more") and change["lo"] <= change["compute"] <= change["hi"]
+    assert set(found.tables["by_difficulty_frontier"]["difficulty"]) == {"1", "2", "3"}
+    assert found.tables["frontier"]["latency" if "latency" in found.tables["frontier"] else "cost"].notna().all()
+    text = found.report()
+    for words in ("Recommended settings", "longer up to", "then more", "longest path", "bin 1, m"):
+        assert words in text
+    assert "oracle of" not in text.split("Paired")[0]
+
+
+def test_two_models_are_paired_and_one_catches_up() -> None:
+    found = compare({"a": run("small", skill=0.6), "b": run("large", skill=0.9, seed=1)}, resamples=300, bins=0)
+    pairs = found.tables["differences"]
+    assert set(pairs["a_model"]) == {"large"} and set(pairs["b_model"]) == {"small"}
+    assert len(found.tables["catching_up"]) == 1
+    assert "Paired differences" in found.report() and "by_difficulty_crossovers" not in found.tables
+
+
+def test_two_runs_of_one_model_are_told_apart_by_name() -> None:
+    found = compare({"first": run(seed=0), "again": run(seed=1)}, resamples=200, bins=0)
+    assert set(found.tables["cells"]["model"]) == {"m (first)", "m (again)"}
+
+
+def test_problems_that_one_run_lacks_are_left_out_and_said() -> None:
+    few = run("b", problems=40)
+    found = compare({"a": run("a"), "b": few}, resamples=200, bins=0)
+    assert found.problems == 40
+    assert "20 problems that not every model has were left out" in found.report()
+
+
+def test_a_table_of_three_columns_is_enough() -> None:
+    table = pd.DataFrame(
+        {"problem_id": list("aabb"), "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1], "answer_tokens": 5}
+    )
+    found = compare({"x": table}, resamples=100)
+    assert found.tables["recommended"]["value"].iloc[0] == 0.75
+    assert "doublings" not in found.tables
+
+
+def test_flops_are_the_axis_where_every_row_has_them() -> None:
+    assert compare({"x": run().assign(flops=1e9)}, resamples=100, bins=0).axis == "flops"
+    partly = run().assign(flops=1e9)
+    partly.iloc[0, partly.columns.get_loc("flops")] = np.nan
+    assert compare({"x": partly}, resamples=100, bins=0).axis == "tokens"
+
+
+def test_a_column_can_state_the_difficulty() -> None:
+    table = run()
+    table["level"] = np.where(table["problem_id"].str.len() > 2, "hard", "easy")
+    found = compare({"x": table}, difficulty="level", resamples=100)
+    assert set(found.tables["by_difficulty_frontier"]["difficulty"]) == {"easy", "hard"}
+
+
+def test_tables_and_text_are_written(tmp_path: Path) -> None:
+    found = compare({"x": run()}, resamples=100)
+    paths = found.write(tmp_path / "out")
+    assert {p.name for p in paths} == {*(f"{name}.csv" for name in found.tables), "compare.txt"}
+    back = pd.read_csv(tmp_path / "out" / "frontier.csv")
+    assert back["out_of_bag"].to_numpy() == pytest.approx(found.tables["frontier"]["out_of_bag"].to_numpy())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        found.write(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"axis": "flopz"}, "did you mean 'flops'"),
+        ({"axis": "usd"}, "does not hold it"),
+        ({"tolerance": 1.5}, "tolerance"),
+        ({"selectors": ["best:reward"]}, "reward"),
+        ({"limits": {"tokenz": 5}}, "did you mean 'tokens'"),
+        ({"difficulty": "levle"}, "levle"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, object], word: str) -> None:
+    with pytest.raises(UserError, match=word):
+        compare({"x": run()}, resamples=100, **arguments)  # type: ignore[arg-type]
+
+
+def test_runs_without_common_problems_are_refused() -> None:
+    other = run("b").assign(problem_id=lambda t: "q" + t["problem_id"])
+    with pytest.raises(UserError, match="no problem in common"):
+        compare({"a": run("a"), "b": other})
+    with pytest.raises(UserError, match="at least one run"):
+        compare({})
+
+
+def otis(shared_data: Path, models: list[str]) -> pd.DataFrame:
+    """Epoch's OTIS Mock AIME samples as a scores table: effort levels are settings without a budget."""
+    raw = pd.read_csv(shared_data / "laws" / "epoch_benchmark_logs" / "otis_mock_aime_samples.csv.gz")
+    raw = raw[raw["model"].isin(models)]
+    effort = raw["reasoning_effort"].fillna("")
+    return pd.DataFrame(
+        {
+            "problem_id": raw["problem"], "model": raw["model"], "sample": raw["epoch"],
+            "setting": ("effort=" + effort).where(effort != "", ""), "budget": raw["reasoning_budget"],
+            "score": raw["score"].map({"C": 1.0, "I": 0.0}), "answer_tokens": raw["output_tokens"],
+        }
+    )  # fmt: skip
+
+
+def test_effort_levels_are_budgets(shared_data: Path) -> None:
+    table = otis(shared_data, ["openai/gpt-5.2-2025-12-11", "openai/gpt-5-mini-2025-08-07"])
+    found = compare({"otis": table}, n=[1, 2], resamples=500, bins=0)
+    cells = found.tables["cells"].query("selector == 'mean'").set_index(["model", "setting"])
+    measured = cells.loc["openai/gpt-5.2-2025-12-11"].sort_values("tokens")
+    assert measured.index.tolist() == ["effort=low", "effort=medium", "effort=high", "effort=xhigh"]
+    assert measured["value"].to_numpy() == pytest.approx([0.788889, 0.938889, 0.961111, 0.961111], abs=1e-6)
+    assert measured["tokens"].to_numpy() == pytest.approx([4537.9, 7995.4, 11016.8, 18614.8], abs=0.1)
+    pairs = found.tables["differences"].query("selector == 'mean' and a_model != b_model")
+    high = pairs[(pairs["a_setting"] == "effort=high") & (pairs["b_setting"] == "effort=high")].iloc[0]
+    assert high["problems"] == 45 and high["lo"] < abs(high["difference"])
+    low = found.tables["doublings"].query("model == 'openai/gpt-5.2-2025-12-11' and setting == 'effort=low' and n == 1")
+    assert low["to_setting"].tolist() == ["effort=medium"]

@@ -1,0 +1,182 @@
+"""Think longer, sample more, or take another model: every comparison of one or several runs, as tables and in words.
+
+One grid of cells and one set of bootstrap draws serve all of it, so that whatever is compared is paired. The report
+states each finding with its interval and says where the data decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testtime.errors import UserError
+from testtime.estimators import binned, doubling, frontier, models
+from testtime.estimators.cells import summary
+from testtime.estimators.grid import Prefill, Replicates, build
+from testtime.estimators.latency import latency
+from testtime.estimators.table import GROUP, normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found. axis: the compute axis; problems: those all runs share; level: of every interval.
+
+    tables: cells, frontier, recommended, doublings, crossovers, differences, catching_up, and by_difficulty_frontier
+    and by_difficulty_crossovers (leading columns of which name model and bin); only those that the runs support.
+    notes: what was left out, and why.
+    """
+
+    axis: str
+    problems: int
+    level: float
+    tables: dict[str, pd.DataFrame]
+    notes: list[str] = field(default_factory=list)
+
+    def report(self) -> str:
+        """The findings as text for a terminal."""
+        from testtime.compare_text import describe
+
+        return describe(self)
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write each table as CSV and the report as compare.txt into `folder`; returns the paths."""
+        target = Path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            paths = []
+            for name, table in self.tables.items():
+                table.to_csv(target / f"{name}.csv", index=False)
+                paths.append(target / f"{name}.csv")
+            (target / "compare.txt").write_text(self.report() + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written ({error.strerror}); give another folder") from None
+        return [*paths, target / "compare.txt"]
+
+
+def compare(
+    runs: Mapping[str, pd.DataFrame],
+    *,
+    axis: str | None = None,
+    n: Sequence[int] | None = None,
+    selectors: Sequence[str] | None = None,
+    bins: int = 3,
+    difficulty: str | None = None,
+    tolerance: float = 0.01,
+    limits: Mapping[str, float] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+    prefill: Prefill = "once",
+) -> Comparison:
+    """Compare the scores tables of one or several runs (name -> table) on the problems they share.
+
+    axis: tokens, flops, usd, seconds (None: flops where every row has them, else tokens). n: sample counts (None:
+    powers of two). selectors: as in a config (None: majority where answers can vote, and the oracle as ceiling). bins:
+    of difficulty, by each model's own pass rate on other samples than those scored; 0 for none; difficulty: a column
+    that states it instead. tolerance: "cheapest within" this of the best. limits: cost name or "latency" -> the most a
+    problem may cost. Raises UserError for runs without common problems, unknown selectors or axes, and values out of
+    range.
+    """
+    notes: list[str] = []
+    scores = join(runs, notes)
+    axis = axis or ("flops" if "flops" in scores and scores["flops"].notna().all() else "tokens")
+    chosen = ["mean", *(s for s in (selectors or _selectors(scores)) if s != "mean")]
+    if not 0 <= tolerance < 1 or bins < 0 or not 0 < level < 1:
+        raise UserError(
+            "compare: tolerance is a share from 0 to below 1, bins is 0 or more, level lies between 0 and 1"
+        )
+    sample = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
+    path = latency(scores, sample.grid)
+    tables = {"cells": summary(sample, level)}
+    if path is not None:
+        tables["cells"]["latency"] = path
+    tables["frontier"] = frontier.frontier(sample, axis, None, path, level)
+    tables["recommended"] = frontier.recommend(sample, axis, tolerance, limits, path, level)
+    tables["doublings"] = doubling.doublings(sample, axis, level)
+    tables["crossovers"] = doubling.crossovers(sample, axis, level)
+    tables["differences"] = models.differences(sample, axis, level)
+    if scores["model"].nunique() > 1:
+        tables["catching_up"] = models.catching_up(sample, axis, level)
+    if bins or difficulty:
+        parts = _bins(scores, sample, n, chosen, bins, difficulty, resamples, seed, prefill, notes)
+        tables["by_difficulty_frontier"] = _stacked(parts, lambda part: frontier.frontier(part, axis, level=level))
+        tables["by_difficulty_crossovers"] = _stacked(parts, lambda part: doubling.crossovers(part, axis, level))
+    supported = {name: table for name, table in tables.items() if len(table)}
+    return Comparison(axis, len(sample.grid.problems), level, supported, notes)
+
+
+def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
+    """The runs' scores as one table, on the problems that every model has.
+
+    Where two runs hold the same model, setting and budget, the run's name is added to the model's. `notes` is told how
+    many problems were left out.
+    """
+    import pandas as pd
+
+    if not runs:
+        raise UserError("compare: give at least one run")
+    tables = {name: normalise(table) for name, table in runs.items()}
+    pools = [set(map(tuple, t[GROUP].fillna(-1).drop_duplicates().to_numpy().tolist())) for t in tables.values()]
+    if len(set().union(*pools)) < sum(map(len, pools)):
+        tables = {name: t.assign(model=t["model"] + f" ({name})") for name, t in tables.items()}
+    scores = pd.concat(tables.values(), ignore_index=True)
+    held = scores.groupby("model")["problem_id"].agg(set)
+    common = set.intersection(*held)
+    if not common:
+        raise UserError(
+            f"compare: {', '.join(held.index)} have no problem in common, so nothing can be paired; "
+            "give runs of the same benchmark"
+        )
+    left_out = scores["problem_id"].nunique() - len(common)
+    if left_out:
+        notes.append(f"{left_out} problems that not every model has were left out")
+        scores = scores[scores["problem_id"].isin(common)]
+    return scores
+
+
+def _selectors(scores: pd.DataFrame) -> list[str]:
+    votes = "answer_key" in scores and bool(scores["answer_key"].notna().any())
+    return ["majority", "oracle"] if votes else ["oracle"]
+
+
+def _bins(
+    scores: pd.DataFrame,
+    sample: Replicates,
+    n: Sequence[int] | None,
+    selectors: Sequence[str],
+    bins: int,
+    difficulty: str | None,
+    resamples: int,
+    seed: int,
+    prefill: Prefill,
+    notes: list[str],
+) -> dict[tuple[str, str], Replicates]:
+    """(model, bin) -> replicates; a model that cannot be binned is noted and left out."""
+    if difficulty:
+        return {("all", b): part for b, part in binned.by_column(sample, scores, difficulty).items()}
+    parts: dict[tuple[str, str], Replicates] = {}
+    for model, table in scores.groupby("model", sort=True):
+        try:
+            found = binned.by_pass_rate(table, n, selectors, bins=bins, resamples=resamples, seed=seed, prefill=prefill)
+        except UserError as error:
+            notes.append(f"{model} has no difficulty bins: {error}")
+            continue
+        parts |= {(str(model), b): part for b, part in found.items()}
+    return parts
+
+
+def _stacked(parts: Mapping[tuple[str, str], Replicates], table: Callable[[Replicates], pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    pieces = []
+    for (model, label), part in parts.items():
+        piece = table(part)
+        piece["model"] = piece.get("model", model)
+        piece.insert(0, "difficulty", label)
+        pieces.append(piece)
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()
