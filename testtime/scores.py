@@ -55,8 +55,8 @@ def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFra
 def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flops: Flops | None) -> pd.DataFrame:
     """The `scores` table of a pool under a plan: one row for each problem, sample, setting and budget.
 
-    What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN: problem_id, model, setting,
-    budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops, forced,
+    What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN: problem_id, model,
+    setting, budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops, forced,
     verdict, and the log-probability scores that selectors may weigh by.
     """
     import pandas as pd
