@@ -12,6 +12,7 @@ from testtime.grading.base import Grader
 
 GRADERS = {
     "choice": "testtime.grading.choice:Choice",
+    "code": "testtime.grading.code:Code",
     "exact": "testtime.grading.exact:Exact",
     "math": "testtime.grading.maths:Math",
     "numeric": "testtime.grading.numeric:Numeric",

@@ -1,0 +1,119 @@
+"""Programs, graded by running their tests in the sandbox.
+
+The gold is JSON with the tests, as a task's `gold` mapping gives it; three kinds are known:
+`{"prompt", "test", "entry_point"}` (HumanEval), `{"tests", "setup"}` with asserts, a list or a text (MBPP), and
+`{"inputs", "outputs"}` (standard input and what must be printed).
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from testtime.grading import sandbox
+from testtime.grading.base import Grade, Grader, Work
+from testtime.grading.extract import after_thinking
+
+_BLOCK = re.compile(r"```(?:[Pp]ython3?|py)?[ \t]*\r?\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+_NEXT = re.compile(r"\n(?=(?:def|class|if|print|assert|@)\b|#|```)")
+LONGEST = 100_000
+
+
+class Code(Grader):
+    """Correct where every test passes within the limits.
+
+    allow_code: must be true: this grader runs what a model wrote. allow_unsandboxed: run it with the limits alone where
+    bubblewrap does not work; the program can then read files, use the network and end other processes.
+    cpu_s, wall_s: seconds of one run; a run over cpu_s is wrong, one over wall_s (asleep, or a busy machine) a timeout.
+    """
+
+    version: ClassVar[str] = "code-1"
+    runs: ClassVar[Literal["worker", "thread"]] = "thread"
+    allow_code: bool = False
+    allow_unsandboxed: bool = False
+    cpu_s: int = Field(default=10, ge=1)
+    wall_s: float = Field(default=30.0, gt=0)
+    memory_mb: int = Field(default=1024, ge=128)
+    processes: int = Field(default=32, ge=1)
+    packages: tuple[str, ...] = ("numpy",)
+
+    @model_validator(mode="after")
+    def _may_run(self) -> Self:
+        if not self.allow_code:
+            raise ValueError("it runs programs that a model wrote; to permit that set its option allow_code: true")
+        if not self.allow_unsandboxed and (missing := sandbox.available()):
+            raise ValueError(f"{missing}; or set allow_unsandboxed: true to run the programs without a sandbox")
+        return self
+
+    def prepare(self, gold: str, answer: str) -> Grade | Work:
+        tests = json.loads(gold)
+        program = program_of(after_thinking(answer), tests)
+        if program is None:
+            return self.grade("unparsed", None, None, "no program in the answer")
+        if len(program) > LONGEST:
+            return self.grade("unparsed", program[:2000], None, f"the program has {len(program)} characters")
+        return (gold, program)
+
+    def judge(self, work: Work) -> Grade:
+        gold, program = work
+        tests = json.loads(gold)
+        for source, given, wanted in _runs(tests, program):
+            bounds = sandbox.Bounds(self.cpu_s, self.wall_s, self.memory_mb, self.processes)
+            outcome = sandbox.run(source, bounds, given, self.packages, sandboxed=sandbox.available() is None)
+            if outcome.status == "timeout":
+                return self.grade("timeout", program, None, f"no end after {self.wall_s:g} s")
+            if outcome.status != "finished":
+                last = outcome.output.strip().rsplit("\n", 1)[-1][:200]
+                reason = {"cpu": f"over {self.cpu_s} s of CPU time", "output": "too much output"}
+                return self.grade(False, program, None, reason.get(outcome.status, last))
+            if wanted is not None and not _same_output(outcome.output, wanted):
+                return self.grade(False, program, None, f"printed {outcome.output[:80]!r}, not {wanted[:80]!r}")
+        return self.grade(True, program)
+
+
+def program_of(answer: str, tests: dict[str, Any]) -> str | None:
+    """The program in an answer: its last code block that defines what is asked for, or the text as a continuation."""
+    entry = tests.get("entry_point")
+    blocks = [block for block in _BLOCK.findall(answer) if block.strip()]
+    if entry:
+        blocks = [block for block in blocks if re.search(rf"\bdef\s+{re.escape(entry)}\b", block)] or blocks
+    found = blocks[-1] if blocks else answer
+    if not found.strip():
+        return None
+    if not entry:
+        return found if blocks or _parses(found) else None
+    prompt = str(tests["prompt"])
+    if re.search(rf"\bdef\s+{re.escape(entry)}\b", found):
+        return f"{prompt}\n    pass\n\n{found}"
+    body = found if blocks else _NEXT.split(found, maxsplit=1)[0]
+    if not re.match(r"\s*\n?[ \t]+\S", body):
+        body = "    " + body.strip("\n").replace("\n", "\n    ")
+    return prompt + body
+
+
+def _parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _runs(tests: dict[str, Any], program: str) -> list[tuple[str, str, str | None]]:
+    """(source, standard input, output that must come) of each run."""
+    if "inputs" in tests:
+        return [(program, str(i), str(o)) for i, o in zip(tests["inputs"], tests["outputs"], strict=True)]
+    if "entry_point" in tests:
+        return [(f"{program}\n\n{tests['test']}\n\ncheck({tests['entry_point']})\n", "", None)]
+    asserts = tests["tests"] if isinstance(tests["tests"], str) else "\n".join(tests["tests"])
+    return [(f"{tests.get('setup') or ''}\n{program}\n\n{asserts}\n", "", None)]
+
+
+def _same_output(printed: str, wanted: str) -> bool:
+    """Equal line by line but for spaces at the ends."""
+    lines = [[line.rstrip() for line in text.strip().split("\n")] for text in (printed, wanted)]
+    return lines[0] == lines[1]
