@@ -27,6 +27,8 @@ def names() -> list[str]:
 
 def path_of(name: str) -> str:
     """`module:Class` of a grader. Raises UserError for a name that is neither known nor such a path."""
+    if name == "judge":
+        raise UserError("the judge needs an engine: use testtime.grading.judge.Judge(engine).grade(...)")
     if name not in GRADERS and ":" not in name:
         raise UserError(f"there is no grader {name!r} (one of your own: give module:Class){suggest(name, GRADERS)}")
     return GRADERS.get(name, name)
