@@ -1,0 +1,136 @@
+"""Scores of stored answers by a reward model: a pass of its own over the pool, so that it can be added to any run
+later.
+
+A reward model is a decoder with a classification head (`...ForSequenceClassification` or `...ForTokenClassification`),
+run by transformers. An outcome model scores the whole text at its last token; a process model scores each step at the
+step's last token, and the steps are joined by their product, minimum, or last (Lightman et al. 2023; Snell et al.
+2024, appendix E). Scores are probabilities, so that they rank (best-of-n) and weigh votes alike. Attention is causal:
+padding on the right and later steps change nothing before them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.errors import UserError
+
+Over = Literal["text", "product", "min", "last"]
+PLACE = (
+    "\u241fRESPONSE\u241f"  # stands for the response while the chat template is rendered, which may edit what it reads
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """value: a probability for each text, NaN where the model cannot read one so long; tokens: what each pass read."""
+
+    value: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+
+
+class RewardModel:
+    """A reward model in memory. Raises UserError where the folder holds none.
+
+    device: "cuda" where there is one, else "cpu"; batch_tokens: how many tokens, padding included, one pass takes.
+    """
+
+    def __init__(self, path: str | Path, *, device: str | None = None, batch_tokens: int = 16384) -> None:
+        import torch
+        import transformers
+
+        file = Path(path) / "config.json"
+        if not file.is_file():
+            raise UserError(f"reward model {path}: no config.json there; give a folder with a Hugging Face model")
+        kind = str((json.loads(file.read_text()).get("architectures") or ["none"])[0])
+        for ending in ("ForSequenceClassification", "ForTokenClassification"):
+            if kind.endswith(ending):
+                load = getattr(transformers, f"AutoModel{ending}")
+                break
+        else:
+            raise UserError(
+                f"reward model {path}: its architecture is {kind}, which has no classification head; "
+                "give a ...ForSequenceClassification or ...ForTokenClassification model"
+            )
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
+        self.model = load.from_pretrained(str(path), dtype="auto").to(self.device).eval()
+        self.batch_tokens = batch_tokens
+        self.longest = int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
+
+    def score(self, pairs: Sequence[tuple[str, str]], over: Over = "text", separator: str = "\n\n") -> Rewards:
+        """Score (question, response) pairs, each rendered by the model's chat template as one exchange.
+
+        over: "text" reads the last token; the others read the last token of each step of the response, steps being
+        divided by `separator`. One label is read as a logit, of two the second is "right". A response without steps
+        scores 0.
+        """
+        if over not in ("text", "product", "min", "last"):
+            raise UserError(f"reward: over is {over!r}; choose text, product, min or last")
+        encoded = [self._encode(*pair, over, separator) for pair in pairs]
+        value = np.full(len(pairs), np.nan)
+        tokens = np.array([len(ids) for ids, _ in encoded], dtype=np.int64)
+        fitting = [i for i in np.argsort(tokens, kind="stable") if tokens[i] <= self.longest]
+        for batch in self._batches(fitting, tokens):
+            for i, found in zip(batch, self._read([encoded[i] for i in batch]), strict=True):
+                value[i] = _join(found, over)
+        return Rewards(value, tokens)
+
+    def _encode(self, question: str, response: str, over: Over, separator: str) -> tuple[list[int], list[int]]:
+        """Token ids, and the places to read."""
+        if self.tokenizer.chat_template:
+            turns = [{"role": "user", "content": question}, {"role": "assistant", "content": PLACE}]
+            head, _, tail = self.tokenizer.apply_chat_template(turns, tokenize=False).partition(PLACE)
+        else:
+            head, tail = f"{question}\n", ""
+        plain = over == "text"
+        coded = self.tokenizer(head + response + tail, add_special_tokens=False, return_offsets_mapping=not plain)
+        ids = list(coded["input_ids"])
+        if plain:
+            return ids, [len(ids) - 1] if ids else []
+        starts = np.array([start for start, _ in coded["offset_mapping"]])
+        ends, at = [], len(head)
+        for step in response.split(separator):
+            at += len(step)
+            if step.strip():
+                ends.append(at - (len(step) - len(step.rstrip())))
+            at += len(separator)
+        return ids, [int(np.searchsorted(starts, end) - 1) for end in ends]
+
+    def _batches(self, order: Sequence[int], tokens: NDArray[np.int64]) -> list[list[int]]:
+        """Texts of like length together, padded to the longest within `batch_tokens`."""
+        batches: list[list[int]] = []
+        for i in order:
+            if batches and (len(batches[-1]) + 1) * tokens[i] <= self.batch_tokens:
+                batches[-1].append(i)
+            else:
+                batches.append([i])
+        return batches
+
+    def _read(self, texts: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float64]]:
+        """The probability of "right" at each place of each text."""
+        import torch
+
+        width = max(1, *(len(ids) for ids, _ in texts))
+        ids = torch.zeros((len(texts), width), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, (text, _) in enumerate(texts):
+            ids[row, : len(text)] = torch.tensor(text, dtype=torch.long)
+            mask[row, : len(text)] = 1
+        with torch.inference_mode():
+            hidden: Any = self.model.base_model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device))
+            logits = self.model.score(hidden.last_hidden_state).double().cpu()
+        right = torch.sigmoid(logits[..., 0]) if logits.shape[-1] == 1 else torch.softmax(logits, dim=-1)[..., 1]
+        return [right[row, places].numpy() for row, (_, places) in enumerate(texts)]
+
+
+def _join(found: NDArray[np.float64], over: Over) -> float:
+    if not len(found):
+        return 0.0
+    return float({"product": found.prod(), "min": found.min()}.get(over, found[-1]))
