@@ -16,6 +16,7 @@ from testtime.errors import UserError, suggest
 from testtime.tasks.spec import Choices, TaskSpec
 
 LETTERS = string.ascii_uppercase
+_ONE_FIELD = re.compile(r"\{[^{}:!]+\}")
 
 
 def text(template: str, fields: dict[str, Any], where: str) -> str:
@@ -30,10 +31,11 @@ def text(template: str, fields: dict[str, Any], where: str) -> str:
 
 
 def value(template: str, fields: dict[str, Any], where: str) -> Any:
-    """Like `text`, but a template that is one plain field keeps the field's type."""
-    if template.startswith("{") and template.endswith("}") and template[1:-1] in fields:
-        return fields[template[1:-1]]
-    return text(template, fields, where)
+    """Like `text`, but a template that is one field and nothing else keeps the field's type."""
+    if not _ONE_FIELD.fullmatch(template):
+        return text(template, fields, where)
+    text(template, fields, where)  # its errors are worded there
+    return string.Formatter().get_field(template[1:-1], (), fields)[0]
 
 
 def gold(spec: TaskSpec, row: dict[str, Any], where: str) -> str:
@@ -54,8 +56,8 @@ def options(choices: Choices, row: dict[str, Any], key: str, where: str) -> tupl
     """The options as they are shown and the right one's letter. `key` (seed and problem) decides the order."""
     if isinstance(choices.options, str):
         found = value(f"{{{choices.options}}}", row, f"{where}: choices.options")
-        if not isinstance(found, list):
-            raise UserError(f"{where}: field {choices.options!r} of choices.options holds no list")
+        if not isinstance(found, list) or not found or len(found) > len(LETTERS):
+            raise UserError(f"{where}: field {choices.options!r} of choices.options holds no list of 1 to 26 options")
         listed = [str(option) for option in found]
     else:
         listed = [text(template, row, f"{where}: choices.options") for template in choices.options]
@@ -76,8 +78,10 @@ def _right(choices: Choices, given: str, listed: list[str], where: str) -> int:
     elif choices.correct_is == "index":
         if given.isdecimal() and int(given) < len(listed):
             return int(given)
-    elif len(given) == 1 and given.upper() in LETTERS[: len(listed)]:
-        return LETTERS.index(given.upper())
+    elif len(given) == 1:
+        place = LETTERS.find(given.upper()) if given.isalpha() else "123456789".find(given)
+        if 0 <= place < len(listed):
+            return place
     raise UserError(f"{where}: choices.correct gives {given!r}: no {choices.correct_is} of its {len(listed)} options")
 
 
