@@ -1,0 +1,48 @@
+"""The bias audit on an engine whose chains and answers depend on each other: it passes the honest sampler and finds both planted errors.
+
+`benchmarks/bias_audit.py` runs the same audit on a real model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.bias_audit import Asked, audit, intervals
+from testtime.engines.base import Completion, Request, Sampling
+from testtime.thinking.sampler import Plan
+from tests.tiny import CLOSE, FORM, MemorylessEngine
+
+PROBLEMS, SAMPLES, ANSWER = 200, 32, 3
+
+
+class Believing(MemorylessEngine):
+    """Thinks a 10 (right) or an 11 at each step; answers 10 with the share of right steps it has seen, one more for luck."""
+
+    async def complete(self, request: Request) -> Completion:
+        if request.max_tokens != ANSWER:
+            return await super().complete(request)
+        prompt = request.prompt or ()
+        share = (prompt.count(10) + 1) / (prompt.count(10) + prompt.count(11) + 2)
+        uniform = np.random.Generator(np.random.Philox(request.seed)).random()
+        return Completion([10 if uniform < share else 11], "", "length", [0.0], len(prompt))
+
+
+@pytest.fixture(scope="module")
+def differences() -> dict[str, np.ndarray]:
+    sampling = Sampling()
+    plan = Plan(FORM, (0, 1, 4), SAMPLES, 7, sampling, sampling, ANSWER)
+    asked = [Asked(f"p{i}", (7, 8), lambda text: text == "[10]") for i in range(PROBLEMS)]
+    return audit(Believing({10: 0.8, 11: 0.15, CLOSE: 0.05}), plan, asked, str)
+
+
+def test_honest_pools_agree_within_three_points(differences: dict[str, np.ndarray]) -> None:
+    _, low, high = intervals(differences["honest"], resamples=2000)
+    assert (low <= 0).all() and (high >= 0).all()
+    assert (high - low).max() / 2 < 0.03
+
+
+@pytest.mark.parametrize("error", ["shared seed", "off by one"])
+def test_a_planted_error_is_found(differences: dict[str, np.ndarray], error: str) -> None:
+    _, low, high = intervals(differences[error], resamples=2000)
+    assert ((low > 0) | (high < 0)).any()
