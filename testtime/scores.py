@@ -56,8 +56,8 @@ def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flo
     """The `scores` table of a pool under a plan: one row for each problem, sample, setting and budget.
 
     What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN: problem_id, model,
-    setting, budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops, forced,
-    verdict, and the log-probability scores that selectors may weigh by.
+    setting, budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops,
+    forced, verdict, and the log-probability scores that selectors may weigh by.
     """
     import pandas as pd
 
