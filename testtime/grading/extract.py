@@ -72,6 +72,7 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
 
 
 _BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\(?:boxed|fbox)\b|\\[{}]|\\\\(?!boxed|fbox)|[{}]")
+_CJK = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 ESCAPED = ("\\{", "\\}", "\\\\")
 _BARE_BOXED = re.compile(r"\s+([^\s$\\{}]+?)(?=[.,;]?(?:[\s$]|$))")
 
@@ -138,7 +139,7 @@ def _of_snippet(snippet: str) -> str | None:
 def _is_mathematics(text: str) -> bool:
     """Whether a short text reads as one expression and not as a sentence."""
     words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+(?:\{[^{}]*\})?", " ", text))
-    return bool(text.strip()) and len(words) <= 2 and "\n" not in text.strip()
+    return bool(text.strip()) and len(words) <= 2 and not _CJK.search(text) and "\n" not in text.strip()
 
 
 def _last_mathematics(text: str) -> str | None:

@@ -1,7 +1,8 @@
 """Another model as grader, through any engine: for answers that no rule can compare.
 
 A judge is a measurement with an error of its own, so what it was asked is part of the grade's version: the engine's
-name and a hash of the prompt. Sampling is greedy; a judgement without a clear last word is an error, never a wrong answer.
+name and a hash of the prompt. Sampling is greedy; a judgement without a clear last word is an error, never a wrong
+answer.
 """
 
 from __future__ import annotations

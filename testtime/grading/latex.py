@@ -37,6 +37,7 @@ def mend(text: str) -> str:
         text = _plain_signs(text)
     text = to_ascii(text)
     text = text.replace("\\left", "").replace("\\right", "") if "\\left" in text else text
+    text = re.sub(r"\^\s*\{?((?:\s*\\prime)+)\s*\}?", lambda m: "'" * m[1].count("prime"), text)
     text = _python(text) if "**" in text or "sqrt(" in text else text
     text = _EXPONENT.sub(r"\1 \\times 10^{\2}", text)
     return _REPEATING.sub(_repeating, text) if "\\overline" in text or "\\bar" in text else text

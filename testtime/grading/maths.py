@@ -7,7 +7,6 @@ decided without a worker.
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -17,11 +16,11 @@ from pydantic import Field
 from testtime.grading.base import Grade, Grader, Work
 from testtime.grading.conventions import difference, without_unit
 from testtime.grading.extract import after_thinking, final_answer, last_box
+from testtime.grading.keys import answer_key, spelling
 from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, words_of
 from testtime.grading.numbers import number_key, parse_number, parse_sum
 
 LONGEST = 2000  # characters of an answer that a parser is given
-_KEYABLE = re.compile(r"(?:[\w\s+*/().=,-]|\^\{?-?\d{1,2}\}?|\\(?:[dt]?frac|sqrt|pi|cdot|times|[{}])|[{}]){1,120}")
 
 
 class Math(Grader):
@@ -50,17 +49,17 @@ class Math(Grader):
         if not given:
             return self.grade("unparsed", shown, None, "the answer is empty")
         if not wanted:
-            return self.grade(False, shown, given[:LONGEST], "the gold answer is empty")
+            return self.grade(False, shown, answer_key(without_unit(given)), "the gold answer is empty")
         if decided := self._as_numbers(wanted, given):
             return self.grade(decided[0], shown, decided[1])
-        if _compact(wanted) == _compact(given):
-            return self.grade(True, shown, _compact(given)[:LONGEST])
+        key = words_of(given) or answer_key(without_unit(given))
+        if spelling(wanted) == spelling(given):
+            return self.grade(True, shown, key)
         if reason := difference(wanted, given):
-            return self.grade(False, shown, _compact(given)[:LONGEST], reason)
+            return self.grade(False, shown, key, reason)
         words = words_of(wanted)
         if words is not None:
-            said = words_of(given) or _compact(given).lower()
-            return self.grade(words == said, shown, said)
+            return self.grade(words in (key, spelling(given).lower()), shown, key)
         if len(given) > LONGEST:
             return self.grade("unparsed", shown, None, f"the answer has {len(given)} characters")
         wanted, given = letter_e(without_unit(wanted), without_unit(given))
@@ -68,12 +67,11 @@ class Math(Grader):
             return self.grade(decided[0], shown, decided[1])
         if self.percent == "strict":
             wanted, given = as_percent(wanted), as_percent(given)
-        return (f"${wanted}$", f"${given}$", shown)
+        return (f"${wanted}$", f"${given}$", key, shown)
 
     def judge(self, work: Work) -> Grade:
-        gold, given, shown = work
-        right = self.verify(gold, given)
-        return self.grade(right, shown, _key(given, self.match_types))
+        gold, given, key, shown = work
+        return self.grade(self.verify(gold, given), shown, key)
 
     def verify(self, gold: str, given: str) -> bool:
         """math-verify's comparison of two mended texts, each with its mathematics as LaTeX or in the open."""
@@ -119,11 +117,6 @@ def _clean(text: str) -> str:
     return one_spelling(mend(text if boxed is None else boxed))
 
 
-def _compact(text: str) -> str:
-    text = re.sub(r"\\[dtc]frac", r"\\frac", text)
-    return re.sub(r"\\[,;!: ]|\\q?quad\b|[\s$]|\\text\{\s*\}", "", text)
-
-
 @lru_cache(maxsize=4096)
 def _parsed(text: str, match_types: tuple[str, ...]) -> Any:
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
@@ -145,20 +138,3 @@ def _same_solutions(wanted: list[Any], found: list[Any]) -> bool:
         return bool(wanted[0].as_set() == found[0].as_set())
     except (NotImplementedError, TypeError, ValueError, AttributeError):
         return False
-
-
-def _key(given: str, match_types: tuple[str, ...]) -> str:
-    """What answers of equal value share: the number for a closed expression, the printed form for one with variables.
-
-    Only for short expressions of bounded powers: printing or evaluating others can take minutes.
-    """
-    plain = _compact(given)
-    if not _KEYABLE.fullmatch(plain):
-        return plain
-    found = [item for item in _parsed(mend(given), match_types) if not isinstance(item, str)]
-    if not found or not hasattr(found[0], "evalf"):
-        return plain
-    if getattr(found[0], "free_symbols", True):
-        return str(found[0])
-    value = found[0].evalf(12)
-    return f"~{value}" if getattr(value, "is_number", False) else str(found[0])

@@ -1,8 +1,7 @@
 """Worker processes that can be killed: one bad answer costs its own verdict and nothing else.
 
 Plain child processes over pipes rather than multiprocessing: they start from any thread, notebook or event loop, never
-import the caller's main module, and end by themselves when their parent is gone (their input closes; a judgement in
-progress is stopped by the CPU limit that the kernel enforces).
+import the caller's main module, and are ended by the kernel when their parent is gone.
 """
 
 from __future__ import annotations

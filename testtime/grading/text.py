@@ -28,6 +28,7 @@ def normalised(text: str) -> str:
     """Small letters and digits with single spaces, articles left out."""
     text = unicodedata.normalize("NFKC", text).casefold()
     text = re.sub(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     text = re.sub(r"(?<=\d)[.,](?=\d)", "\x00", text)  # 3.5 is not 35, and -5 is not 5
     text = re.sub(r"(?<![\w)\x00])[-−](?=[\d\x00])", "\x01", text)
     words = re.sub(r"[^\w\x00\x01]+", " ", text).replace("\x00", ".").replace("\x01", "-").split()

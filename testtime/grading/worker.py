@@ -32,6 +32,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints must not mix with the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
     hello = json.loads(sys.stdin.readline())
     grader = make(hello["path"], hello["options"])
     limit = hello["memory_mb"] << 20
@@ -44,6 +45,14 @@ def main() -> None:
             print(json.dumps(_judged(grader, tuple(work), hello["cpu_s"])), file=answers)
             if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > GROWN * limit:
                 os._exit(RECYCLED)
+
+
+def _die_with_parent() -> None:
+    """Linux ends this process with the thread that started it; elsewhere the closed input and the CPU limit do."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _judged(grader: Any, work: tuple[str, ...], cpu_s: float) -> list[Any]:
