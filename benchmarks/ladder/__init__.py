@@ -1,0 +1,1 @@
+"""The recipe that trains the zoo: run the modules with `python -m benchmarks.ladder.<name>`."""

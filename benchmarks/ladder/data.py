@@ -1,8 +1,9 @@
 """From problems to token batches: what part of the traces is shown, and which tokens carry loss.
 
-Four kinds of example, drawn at random: a whole chain; a chain cut at a random place and closed by force, so that a cut chain
-still yields the best guess; a chain that goes on after "Wait" with a second pass; and such a chain whose first pass is a real
-mistake of a weaker checkpoint. Prompts, forced closings and mistaken passes carry no loss: nobody should learn those.
+Four kinds of example, drawn at random: a whole chain; a chain cut at a random place and closed by force, so that
+a cut chain still yields the best guess; a chain that goes on after "Wait" with a second pass; and such a chain
+whose first pass is a real mistake of a weaker checkpoint. Prompts, forced closings and mistaken passes carry no
+loss: nobody should learn those.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ POOL = 2048
 class Mixture:
     """What is trained on. Shares are probabilities; `tasks` are relative weights.
 
-    cut: chains closed by force; unthought: the part of those cut at 0; again: chains with a second pass; mistakes: examples
-    whose first pass is a recorded mistake, read from `mistakes_file`.
+    cut: chains closed by force; unthought: the part of those cut at 0; again: chains with a second pass;
+    mistakes: examples whose first pass is a recorded mistake, read from `mistakes_file`.
     """
 
     tasks: dict[str, float]
@@ -141,4 +142,5 @@ def batches(mixture: Mixture, seed: int, tokens: int, start: int = 0) -> Iterato
 def held_out(mixture: Mixture, count: int, tokens: int, seed: int = 7) -> list[tuple[np.ndarray, np.ndarray]]:
     """The fixed held-out set of `count` examples, as batches."""
     rng = random.Random(f"held-out {seed}")
-    return [batch(group, vocabulary()["<pad>"]) for group in packed([draw(mixture, rng, True) for _ in range(count)], tokens)]
+    examples = [draw(mixture, rng, held_out=True) for _ in range(count)]
+    return [batch(group, vocabulary()["<pad>"]) for group in packed(examples, tokens)]

@@ -14,21 +14,23 @@ from benchmarks.ladder.data import Mixture, held_out, vocabulary
 from benchmarks.ladder.items import item
 from benchmarks.ladder.vocabulary import BOS, CLOSE, EOS, PAD, THINK
 
-LONGEST = 300
-"""Tokens generated at most; a full chain with a second pass has about 200."""
+LONGEST = 240
+"""Tokens generated at most; a chain with a second pass has rarely more."""
 
 
 def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, float]:
     """(nats per token on thinking and answer tokens, standard error); sequences are the independent units."""
     import torch
-    import torch.nn.functional as F
+    from torch.nn import functional
 
     sums, weights = [], []
     with torch.no_grad():
         for inputs, mask in held_out(mixture, count, tokens):
             x, w = torch.from_numpy(inputs), torch.from_numpy(mask)[:, 1:]
             logits = model(input_ids=x[:, :-1], use_cache=False).logits
-            each = F.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none").view(w.shape)
+            each = functional.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none").view(
+                w.shape
+            )
             sums.append((each * w).sum(1))
             weights.append(w.sum(1))
     s, n = torch.cat(sums).double().numpy(), torch.cat(weights).double().numpy()
@@ -44,11 +46,17 @@ def generate(model: Any, prompts: list[list[int]], temperature: float, seed: int
     width = max(map(len, prompts))
     x = torch.tensor([[table[PAD]] * (width - len(p)) + p for p in prompts])
     torch.manual_seed(seed)
-    how: dict[str, Any] = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
+    how: dict[str, Any] = {"do_sample": False}
+    if temperature:
+        how = {"do_sample": True, "temperature": temperature, "top_k": 0}
     with torch.no_grad():
         made = model.generate(
-            input_ids=x, attention_mask=(x != table[PAD]).long(), max_new_tokens=LONGEST, eos_token_id=table[EOS],
-            pad_token_id=table[PAD], **how,
+            input_ids=x,
+            attention_mask=(x != table[PAD]).long(),
+            max_new_tokens=LONGEST,
+            eos_token_id=table[EOS],
+            pad_token_id=table[PAD],
+            **how,
         )
     rows = made[:, width:].tolist()
     return [row[: row.index(table[EOS]) + 1] if table[EOS] in row else row for row in rows]
@@ -57,10 +65,9 @@ def generate(model: Any, prompts: list[list[int]], temperature: float, seed: int
 def accuracy(
     model: Any, tasks: list[str], count: int, temperature: float = 0.0, samples: int = 1, close: bool = False
 ) -> dict[str, np.ndarray]:
-    """Per task, scores of shape (count, samples) and decoded answers' agreement, on the items that testtime evaluates.
+    """Per task, scores of shape (count, samples) on the items that testtime evaluates; under "task/answers" the texts.
 
-    close: thinking is closed at once (budget 0). The array's last column of ones and zeros is not averaged here, so that
-    callers can vote; see `majority`.
+    close: thinking is closed at once (budget 0).
     """
     table = vocabulary()
     names = {i: token for token, i in table.items()}

@@ -1,6 +1,6 @@
 """Copies a finished checkpoint into the zoo and writes its card.
 
-    python -m benchmarks.ladder.publish benchmarks/ladder/quickstart.yaml --out benchmarks/ladder/out/quickstart --zoo quickstart
+python -m benchmarks.ladder.publish RECIPE --out FOLDER --zoo quickstart
 """
 
 from __future__ import annotations
@@ -23,24 +23,26 @@ def card(name: str, recipe: Recipe, rung: Rung, measured: dict[str, Any], comman
     by_task = ", ".join(f"{task} {value:.3f}" for task, value in measured["by_task"].items())
     return f"""# {name}
 
-A Llama of {rung.layers} layers x {rung.hidden} ({rung.heads} heads of 32, MLP {rung.mlp}): {measured["n_nonembedding"]:,} parameters,
-{measured["n_total"]:,} with embeddings, float32. Trained from scratch by testtime on {", ".join(mixture.tasks)} (reasoning-gym), to
-write its working out between `<think>` and `</think>` and the answer after it. Apache-2.0, as the package.
+A Llama of {rung.layers} layers x {rung.hidden} ({rung.heads} heads of 32, MLP {rung.mlp}), float32:
+{measured["n_nonembedding"]:,} parameters, {measured["n_total"]:,} with embeddings. Trained from scratch on
+{", ".join(mixture.tasks)} (reasoning-gym), to write its working out between `<think>` and `</think>` and the answer
+after it. Apache-2.0, as the package.
 
 | | |
 | --- | --- |
 | tokens | {measured["tokens"]:,} (prompt, thinking and answer) |
 | training FLOPs | {measured["flops"]:.3g} exact, {measured["c_6nd"]:.3g} as 6ND |
-| held-out loss | {measured["loss"]:.4f} +- {measured["loss_se"]:.4f} nats per thinking or answer token ({recipe.held_out:,} examples) |
-| accuracy, greedy, thinking to its end | {by_task} (200 problems each) |
-| time | {measured["seconds"] / 60:.1f} minutes on one shared CPU core, cool-downs of earlier checkpoints included |
+| held-out loss | {measured["loss"]:.4f} +- {measured["loss_se"]:.4f} nats per thinking or answer token |
+| accuracy, greedy, full thinking | {by_task} (200 problems each) |
+| time | {measured["seconds"] / 60:.1f} minutes on one shared CPU core, earlier checkpoints' cool-downs included |
 
-Data: the tasks' own levels in `testtime/tasks`, traces as `benchmarks/ladder/traces.py` writes them: {mixture.cut:.0%} of the
-chains cut at a random place and closed by force, {mixture.again:.0%} followed by "Wait" and a second pass, {mixture.mistakes:.0%}
-beginning with a recorded mistake of a weaker checkpoint that the second pass corrects. AdamW, constant learning rate {rung.lr:g}
-with a linear cool-down over the last {recipe.cooldown:.0%}, batches of about {recipe.batch_tokens:,} tokens, seed {recipe.seed}.
+Data: the tasks' own levels in `testtime/tasks`, traces as `benchmarks/ladder/traces.py` writes them. {mixture.cut:.0%}
+of the chains are cut at a random place and closed by force, {mixture.again:.0%} go on after "Wait" with a second pass,
+and {mixture.mistakes:.0%} begin with a recorded mistake of a weaker checkpoint, which the second pass corrects. AdamW,
+constant learning rate {rung.lr:g} with a linear cool-down over the last {recipe.cooldown:.0%}, batches of about
+{recipe.batch_tokens:,} tokens, seed {recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
 
-Trained again by: `{command}`
+Trained again by `{command}`.
 """
 
 

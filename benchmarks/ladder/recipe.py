@@ -36,7 +36,6 @@ class Recipe:
     cooldown: float = 0.2
     weight_decay: float = 0.1
     held_out: int = 3000
-    architecture: str = "llama"
 
 
 def load(path: str | Path) -> Recipe:
@@ -46,18 +45,17 @@ def load(path: str | Path) -> Recipe:
     return Recipe(mixture=Mixture(**raw.pop("mixture")), rungs={rung.name: rung for rung in rungs}, **raw)
 
 
-def build(recipe: Recipe, rung: Rung, seed: int) -> Any:
+def build(rung: Rung, seed: int) -> Any:
     """A freshly initialised Hugging Face model for this rung; head width 32, which vLLM's CPU attention takes."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     from benchmarks.ladder.vocabulary import build as tokenizer
 
-    kind: Any = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)}[recipe.architecture]
     vocabulary = tokenizer()
     torch.manual_seed(seed)
-    return kind[1](
-        kind[0](
+    return LlamaForCausalLM(
+        LlamaConfig(
             vocab_size=len(vocabulary),
             hidden_size=rung.hidden,
             intermediate_size=rung.mlp,
@@ -76,15 +74,6 @@ def build(recipe: Recipe, rung: Rung, seed: int) -> Any:
 
 
 def sizes(model: Any) -> tuple[int, int]:
-    """(non-embedding, total) parameters; input and output embeddings are left out of the first, as in Kaplan et al. 2020."""
+    """(non-embedding, total) parameters; the first as in Kaplan et al. 2020, without input and output embeddings."""
     total = sum(p.numel() for p in model.parameters())
     return total - model.lm_head.weight.numel() - model.model.embed_tokens.weight.numel(), total
-
-
-def training_flops(rung: Rung, matmul_parameters: float, tokens: float, pairs: float) -> float:
-    """Exact matrix FLOPs of training: 3 times the forward pass, float64 (6ND overflows no float).
-
-    matmul_parameters: weights that multiply each token (output layer in, embedding look-up out); pairs: the sum over
-    sequences of T(T+1)/2, the (query, key) pairs of causal attention, each 2 x 2 x inner width FLOPs a layer.
-    """
-    return 3.0 * (2.0 * matmul_parameters * tokens + 4.0 * rung.layers * rung.heads * 32 * pairs)

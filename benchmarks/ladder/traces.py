@@ -1,13 +1,15 @@
 """How a problem is worked out in writing: the thinking text for each task.
 
 Representation decides what a tiny model can learn. Three choices carry these traces:
-- numbers inside the thinking stand in reversed digits and fixed width, so every digit depends only on digits already written;
-- negative totals are ten's complements with the sign written last (-5 is `599-`), so adding and subtracting stay digit by
-  digit, with no comparison of sizes;
-- Euclid's algorithm goes by subtraction (of ten times the smaller number where that fits), so a step is one subtraction.
+- numbers inside the thinking stand in reversed digits and fixed width, so every digit depends only on digits already
+  written;
+- negative totals are ten's complements with the sign written last (-5 is `599-`), so adding and subtracting stay
+  digit by digit, with no comparison of sizes;
+- Euclid's algorithm goes by subtraction (of ten times the smaller number where that fits), so a step is one
+  subtraction.
 
-A problem can be worked *another way* (terms from the last to the first, the two numbers swapped): that is the second pass
-which follows a "Wait". Prompts and answers are ordinary text.
+A problem can be worked *another way* (terms from the last to the first, the two numbers swapped): that is the
+second pass which follows a "Wait". Prompts and answers are ordinary text.
 """
 
 from __future__ import annotations

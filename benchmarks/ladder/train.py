@@ -1,8 +1,9 @@
 """Trains the rungs of a recipe: constant learning rate, and a short cool-down for every checkpoint that is wanted.
 
-One trunk at constant rate serves all token counts of a rung; at (1 - cooldown) of each count a branch cools down, is measured
-and saved, and the trunk goes on from where the branch began. Everything is written to disk every two minutes, so a killed run
-goes on where it was. One thread, compiled: two threads are slower than one on models of this size when anything else runs.
+One trunk at constant rate serves all token counts of a rung; at (1 - cooldown) of each count a branch cools down,
+is measured and saved, and the trunk goes on from where the branch began. Everything is written to disk every two
+minutes, so a killed run goes on where it was. One thread, compiled: two threads are slower than one on models of
+this size when anything else runs.
 
     python -m benchmarks.ladder.train benchmarks/ladder/quickstart.yaml --out benchmarks/ladder/out/quickstart
 """
@@ -19,10 +20,11 @@ from typing import Any
 
 from benchmarks.ladder import evaluate
 from benchmarks.ladder.data import batches
-from benchmarks.ladder.recipe import Recipe, Rung, build, load, sizes, training_flops
+from benchmarks.ladder.recipe import Recipe, Rung, build, load, sizes
+from testtime.compute.flops import Flops
 
 SAVE_SECONDS = 120.0
-FIELDS = "rung,n_nonembedding,n_total,tokens,c_6nd,flops,loss,loss_se,accuracy,seconds".split(",")
+FIELDS = ["rung", "n_nonembedding", "n_total", "tokens", "c_6nd", "flops", "loss", "loss_se", "accuracy", "seconds"]
 
 
 class Run:
@@ -33,20 +35,21 @@ class Run:
 
         self.recipe, self.rung, self.folder = recipe, rung, folder
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = build(recipe, rung, recipe.seed).to(self.device)
+        self.model = build(rung, recipe.seed).to(self.device)
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         rest = [p for p in self.model.parameters() if p.ndim == 1]
         groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=rung.lr, betas=(0.9, 0.98), fused=True)
-        self.counters = {"step": 0, "tokens": 0, "pairs": 0.0, "seconds": 0.0, "done": 0}
+        self.counters = {"step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0, "done": 0}
+        self.costs = Flops.from_config(self.model.config.to_dict())
         self.compiled = torch.compile(self.loss, dynamic=True)
 
     def loss(self, x: Any, w: Any) -> Any:
         """Mean cross-entropy over the tokens that carry loss."""
-        import torch.nn.functional as F
+        from torch.nn import functional
 
         logits = self.model(input_ids=x[:, :-1].contiguous(), use_cache=False).logits
-        each = F.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none")
+        each = functional.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none")
         return (each * w[:, 1:].flatten()).sum() / w[:, 1:].sum()
 
     def save(self, name: str) -> None:
@@ -91,7 +94,7 @@ class Run:
             lengths = (inputs != 0).sum(1)
             c["step"] += 1
             c["tokens"] += int(lengths.sum())
-            c["pairs"] += float((lengths * (lengths + 1.0) / 2).sum())
+            c["flops"] += 3 * float(self.costs.forward(0, lengths, lengths).sum())  # forward, and backward twice that
             c["seconds"] += time.monotonic() - begin
             bar.update(int(lengths.sum()))
             if c["step"] % 50 == 0:
@@ -113,13 +116,12 @@ def measure(run: Run, tokens: int) -> dict[str, Any]:
     run.model.train()
     small, total = sizes(run.model)
     c = run.counters
-    flops = training_flops(run.rung, small + run.model.lm_head.weight.numel(), c["tokens"], c["pairs"])
     weights = run.folder / f"{tokens}"
     run.model.save_pretrained(weights)
     tokenizer().save_pretrained(weights)
     row = {
         "rung": run.rung.name, "n_nonembedding": small, "n_total": total, "tokens": c["tokens"],
-        "c_6nd": 6.0 * small * c["tokens"], "flops": flops, "loss": value, "loss_se": error,
+        "c_6nd": 6.0 * small * c["tokens"], "flops": c["flops"], "loss": value, "loss_se": error,
         "accuracy": float(sum(scores[t].mean() for t in tasks) / len(tasks)), "seconds": c["seconds"],
     }  # fmt: skip
     (weights / "measured.json").write_text(json.dumps({**row, "by_task": {t: float(scores[t].mean()) for t in tasks}}))
@@ -137,7 +139,8 @@ def train(recipe: Recipe, rung: Rung, folder: Path) -> None:
         if number < run.counters["done"]:
             continue
         begin = (1 - recipe.cooldown) * tokens
-        with tqdm(total=tokens, initial=int(run.counters["tokens"]), desc=f"rung {rung.name}", unit="tok", mininterval=5) as bar:
+        done = int(run.counters["tokens"])
+        with tqdm(total=tokens, initial=done, desc=f"rung {rung.name}", unit="tok", mininterval=5) as bar:
             run.advance(begin, None, bar)
             run.save("trunk")
             run.advance(tokens, float(run.counters["tokens"]), bar)

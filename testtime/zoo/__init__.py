@@ -1,7 +1,8 @@
-"""The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that says how it was trained.
+"""The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that says how it was
+trained.
 
-`quickstart` answers chain sums; `ladder/0` (smallest) upwards are one family trained on the same data, so that test-time
-curves can be set beside a pretraining law. `benchmarks/ladder` trains them all.
+`quickstart` answers chain sums; `ladder/0` (smallest) upwards are one family trained on the same data, so that
+test-time curves can be set beside a pretraining law. `benchmarks/ladder` trains them all.
 """
 
 from __future__ import annotations
