@@ -1,0 +1,125 @@
+"""The grid at a glance: accuracy by budget and n, and whether a doubled compute buys more as length or as samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from testtime.estimators import doubling
+from testtime.report.evidence import Evidence, level_name, row_level, selector_name
+from testtime.report.style import FONT, INK, MUTED, Plate, canvas, house_map, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGER, MORE = "#c98a00", "#3fa0dc"
+
+
+def heat_map(evidence: Evidence, selector: str) -> Plate:
+    """Accuracy in percent: a column a budget, a row a number of samples."""
+    cells = evidence.grid(selector)
+    counts = sorted(int(n) for n in cells["n"].unique())
+    value = np.full((len(counts), len(evidence.levels)), np.nan)
+    for row in cells.to_dict("records"):
+        value[counts.index(int(row["n"])), _place(evidence.levels, row_level(row))] = row["value"]
+    figure, axes = _board(len(counts))
+    top = max(float(np.nanmax(value)), 0.01)
+    colours = house_map()
+    for (i, j), v in np.ndenumerate(value):
+        if np.isnan(v):
+            continue
+        shade = colours(0.04 + 0.92 * v / top)
+        _tile(axes, j, i, shade, percent(v, 0 if v >= 0.0995 else 1), _on(shade))
+    _frame(axes, evidence, counts)
+    note = "Accuracy in percent. To the right the model may think longer, upwards more samples are drawn."
+    title = f"Accuracy by thinking budget and n: {selector_name(selector)}"
+    return Plate(f"grid-{selector.replace(':', '-')}", title, note, figure, cells.drop(columns=["model"]))
+
+
+def longer_or_more(evidence: Evidence, axis: str) -> Plate | None:
+    """Points gained by doubling the budget minus points gained by doubling n, from every cell that allows both."""
+    table = doublings(evidence, axis)
+    if table.empty:
+        evidence.left_out["longer or more"] = (
+            "no cell has both a doubled budget and a doubled number of samples in the grid"
+        )
+        return None
+    counts = sorted(int(n) for n in table["n"].unique())
+    levels = [level for level in evidence.levels if any(_equal(level, row_level(r)) for r in table.to_dict("records"))]
+    figure, axes = _board(len(counts))
+    most = max(float(table["difference"].abs().max()), 0.01)
+    for row in table.to_dict("records"):
+        i, j = counts.index(int(row["n"])), _place(levels, row_level(row))
+        difference, decided = row["difference"], row["better"] != "undecided"
+        colour = LONGER if difference > 0 else MORE
+        alpha = 0.25 + 0.65 * min(abs(difference) / most, 1) if decided else 0.0
+        _tile(axes, j, i, (colour, alpha), f"{100 * difference:+.1f}", INK if decided else MUTED, decided)
+    _frame(axes, evidence, counts, levels)
+    axes.set_xlabel(axes.get_xlabel().replace("thinking budget", "start: thinking budget"))
+    sides = {side: int((table["better"] == side).sum()) for side in ("longer", "more", "undecided")}
+    title = (
+        f"Longer or more? Longer wins from {sides['longer']} of {len(table)} starting points, more from {sides['more']}"
+    )
+    note = (
+        "From each setting, the points gained by doubling the budget minus those gained by doubling n, at the same"
+        " compute. Orange: think longer. Blue: sample more. Grey and uncoloured: the 95% interval holds 0."
+    )
+    return Plate("longer-or-more", title, note, figure, table)
+
+
+def doublings(evidence: Evidence, axis: str) -> pd.DataFrame:
+    """The comparisons of the main selector. A majority of two is a coin toss between two, so votes start at n = 2."""
+    table = doubling.doublings(evidence.sample, axis)
+    table = table[table["selector"] == evidence.selector]
+    votes = evidence.selector == "majority"
+    return table[table["n"] > 1] if votes and (table["n"] > 1).any() else table
+
+
+def _board(rows: int) -> tuple[Any, Any]:
+    figure, axes = canvas((4.8, 1.15 + 0.34 * max(rows, 3)))
+    axes.grid(False)
+    axes.spines[["bottom"]].set_visible(False)
+    axes.tick_params(length=0)
+    return figure, axes
+
+
+def _tile(axes: Any, x: int, y: int, colour: Any, text: str, ink: str, bold: bool = False) -> None:
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Rectangle
+
+    rgba = to_rgba(*colour) if isinstance(colour, tuple) and len(colour) == 2 else colour
+    axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=rgba, linewidth=0))
+    axes.text(
+        x, y, text, ha="center", va="center", color=ink, fontsize=FONT - 0.5, fontweight="bold" if bold else "normal"
+    )
+
+
+def _frame(axes: Any, evidence: Evidence, counts: list[int], levels: list[tuple[str, float]] | None = None) -> None:
+    levels = evidence.levels if levels is None else levels
+    axes.set_xlim(-0.5, len(levels) - 0.5)
+    axes.set_ylim(-0.5, len(counts) - 0.5)
+    long = any(len(level_name(level)) > 6 for level in levels)
+    axes.set_xticks(
+        range(len(levels)),
+        [level_name(level) for level in levels],
+        rotation=30 if long else 0,
+        ha="right" if long else "center",
+    )
+    axes.set_yticks(range(len(counts)), [str(n) for n in counts])
+    numbers = not all(np.isnan(budget) for _, budget in levels)
+    axes.set_xlabel("thinking budget, tokens" if numbers else "setting")
+    axes.set_ylabel("samples n")
+
+
+def _on(colour: tuple[float, ...]) -> str:
+    """Black or white ink, whichever reads better on a colour."""
+    return "#ffffff" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.55 else "#101418"
+
+
+def _equal(a: tuple[str, float], b: tuple[str, float]) -> bool:
+    return a[0] == b[0] and (a[1] == b[1] or (np.isnan(a[1]) and np.isnan(b[1])))
+
+
+def _place(levels: list[tuple[str, float]], level: tuple[str, float]) -> int:
+    return next(i for i, other in enumerate(levels) if _equal(other, level))

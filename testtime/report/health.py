@@ -1,0 +1,127 @@
+"""Run health: what was asked for against what happened, as small tables of (column names, rows)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testtime.report.evidence import Evidence, level_name
+from testtime.report.style import amount, percent
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: name (its CSV file), title, columns, rows of text."""
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def tables(evidence: Evidence) -> list[Table]:
+    """Budgets, settings of the run, and its sessions; what the run does not know is not in them."""
+    return [t for t in (_budgets(evidence), _facts(evidence), _sessions(evidence), _printed(evidence)) if t.rows]
+
+
+def _budgets(evidence: Evidence) -> Table:
+    """Requested against realised thinking, and what became of the answers."""
+    scores, rows = evidence.scores, []
+    known = (
+        [v for v in ("correct", "wrong", "unparsed", "timeout", "error", "missing") if (scores["verdict"] == v).any()]
+        if "verdict" in scores
+        else []
+    )
+    thinking, forced = "thinking_tokens" in scores, "forced" in scores
+    for level in evidence.levels:
+        pool = evidence.at(level)
+        row = [level_name(level)]
+        if thinking:
+            tokens = pool["thinking_tokens"].dropna()
+            row += [f"{tokens.mean():,.1f}", f"{tokens.max():,.0f}"] if len(tokens) else ["-", "-"]
+        if forced:
+            row.append(percent(float(pool["forced"].fillna(False).astype(bool).mean())) + "%")
+        row += [f"{int((pool['verdict'] == v).sum()):,}" for v in known]
+        rows.append(row)
+    columns = [
+        "budget or setting",
+        *(["mean thinking tokens", "most"] if thinking else []),
+        *(["forced"] if forced else []),
+        *known,
+    ]
+    return Table("budgets", "Requested against realised budgets, and verdicts", columns, rows)
+
+
+def _facts(evidence: Evidence) -> Table:
+    manifest = evidence.run.manifest
+    config, imported = manifest["config"], manifest.get("imported")
+    facts: list[tuple[str, Any]] = [
+        ("model", evidence.model),
+        ("task", ", ".join(t["name"] for t in config["task"])),
+        ("problems × samples", f"{evidence.problems:,} × {evidence.samples:,}"),
+        ("selectors", ", ".join(config["selectors"])),
+        ("bootstrap resamples", f"{config['resamples']:,}"),
+        ("testtime", manifest.get("testtime", "")),
+    ]
+    if imported:
+        facts += [("imported from", imported["format"]), ("files", ", ".join(imported["files"]))]
+    else:
+        sampling = {k: v for k, v in config["sampling"].items() if v is not None}
+        facts += [
+            ("seed", config["seed"]),
+            ("sampling", ", ".join(f"{k} {v}" for k, v in sampling.items())),
+            ("mode", config["thinking"]["mode"]),
+            ("identity of the model", manifest.get("identity", {}).get("model", "")),
+        ]
+    return Table("run", "The run", ("what", "value"), [(name, str(value)) for name, value in facts if value != ""])
+
+
+def _sessions(evidence: Evidence) -> Table:
+    """What this evaluation itself spent, session by session."""
+    rows = []
+    for session in evidence.run.manifest.get("sessions", []):
+        started = datetime.datetime.fromtimestamp(session["started"], datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+        versions = ", ".join(f"{k} {v}" for k, v in session.get("versions", {}).items())
+        prompt, cached = session.get("prompt_tokens", 0), session.get("cached_tokens", 0)
+        rows.append(
+            [
+                started,
+                session["engine"],
+                f"{session['chain_tokens']:,}",
+                f"{session['answer_tokens']:,}",
+                f"{prompt:,} ({percent(cached / prompt, 0) if prompt else 0}% cached)",
+                f"{session['seconds']:,.1f}",
+                (
+                    amount((session["chain_tokens"] + session["answer_tokens"]) / session["seconds"])
+                    if session["seconds"]
+                    else "-"
+                ),
+                f"{session.get('retries', 0):,}",
+                f"{session.get('missing', 0):,}",
+                versions,
+            ]
+        )
+    columns = (
+        "started",
+        "engine",
+        "thinking tokens",
+        "answer tokens",
+        "prompt tokens",
+        "seconds",
+        "tokens/s",
+        "retries",
+        "missing chains",
+        "versions",
+    )
+    return Table("sessions", "What this evaluation spent", columns, rows)
+
+
+def _printed(evidence: Evidence) -> Table:
+    """Accuracies that the log's own tool printed, beside ours."""
+    printed = (evidence.run.manifest.get("imported") or {}).get("printed", [])
+    rows = [(p["metric"], f"{p['printed']:.6g}", f"{p['here']:.6g}") for p in printed]
+    return Table(
+        "printed", "Accuracy as the log's own tool printed it, and computed here", ("metric", "printed", "here"), rows
+    )

@@ -1,0 +1,75 @@
+"""The law of the one-sample line: the rivals that `laws.study` fits, the one that extrapolates best drawn and named."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from testtime.errors import UserError
+from testtime.laws.curves import Curve
+from testtime.laws.fit import shrunk_covariance
+from testtime.laws.study import CurveStudy, study_curve
+from testtime.report.evidence import Evidence
+from testtime.report.style import SHORT
+
+RESAMPLES = 400  # refits of a figure's law; `testtime laws` takes 2,000
+
+
+def fitted(evidence: Evidence, axis: str) -> CurveStudy | None:
+    """The laws of a model on one axis, or None with the reason kept in `evidence.left_out`."""
+    return evidence.attempt("law of test compute", lambda: _study(evidence, axis))
+
+
+def _study(evidence: Evidence, axis: str) -> CurveStudy:
+    sample, cells = evidence.sample, evidence.sample.grid.cells
+    settings = cells.loc[cells["budget"].notna(), "setting"].unique()
+    if len(settings) != 1:
+        raise UserError("it needs budgets along one path; here are several settings, or effort levels only")
+    line = (cells["selector"] == evidence.selector) & (cells["n"] == 1) & cells["budget"].notna()
+    columns = np.flatnonzero(line.to_numpy())
+    cost = sample.cost(axis)[:, columns]
+    x, y = (sample.grid.means(v[:, columns]) for v in (sample.grid.cost(axis), sample.grid.value))
+    unknown = np.full(len(x), np.nan)
+    covariance = shrunk_covariance(sample.value[:, columns], evidence.problems)
+    drawn = (cost[:RESAMPLES], sample.value[:RESAMPLES, columns])
+    names = tuple(f"budget {b:g}" for b in cells["budget"].iloc[columns])
+    study = study_curve(
+        Curve(evidence.model, "budgets", "mean", axis, x, y, unknown, unknown, names, covariance, drawn)
+    )
+    if study.best is None:
+        raise UserError(study.verdict)
+    return study
+
+
+def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]]:
+    """The law in words, for beside the main figure."""
+    if study is None or study.best is None or axis is None:
+        return []
+    best = study.best
+    intervals = best.interval()
+    values = ", ".join(f"{k} {v:.3g} ({intervals[k][0]:.3g} to {intervals[k][1]:.3g})" for k, v in best.params.items())
+    tested = (
+        f"Fitted on the cheaper two thirds, it misses the dearer third by {100 * best.heldout:.1f} points"
+        if np.isfinite(best.heldout)
+        else "There are too few budgets to test its extrapolation"
+    )
+    said = [
+        ("The verdict", f"{_upper(study.verdict)}."),
+        ("The law drawn", f"{best.law.name}, x in {SHORT[axis]}, one sample: {values}. {tested}."),
+    ]
+    rivals = ", ".join(f"{f.law.name} {100 * f.heldout:.1f}" for f in study.fits[1:] if np.isfinite(f.heldout))
+    if rivals:
+        said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
+    if study.plateau is not None:
+        said.append(("A plateau?", f"{_upper(str(study.plateau))}."))
+    return said
+
+
+def warnings(study: CurveStudy | None) -> list[str]:
+    """Warns where the curve supports no law: what is drawn is then a guide to the eye."""
+    if study is None or not study.verdict.startswith("no law"):
+        return []
+    return [f"{_upper(study.verdict)}. The law drawn is a guide to the eye; extrapolating it is not supported."]
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,297 @@
+"""One style for every figure, and the way from a matplotlib figure to files and to a piece of the page.
+
+Figures are drawn once, small (so that they stay legible at half a page's width), and saved as PNG, SVG and PDF. On
+the page the same SVG is inlined: its colours become CSS variables, so that it follows light and dark, its text takes
+the page's font, and its marks get tool tips. Colours are Okabe and Ito's and a sequential ramp, both safe for
+colour-blind readers; lines are labelled where they end, not in a legend.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INK, MUTED, GRID, PAPER = "#1d2329", "#5a646e", "#dde1e6", "#fefefe"
+# Ordered things (n = 1, 2, 4, ..., difficulty): light to dark on paper, dark to light at night (page.css).
+RAMP = ("#5fb7a6", "#3a9fae", "#2b84ab", "#2c68a0", "#38498e", "#412b74", "#3b0f50")
+# Unordered things (models, selectors): Okabe and Ito, the yellow left out because it is too light on paper.
+CATEGORY = ("#0173b2", "#d55e01", "#029e73", "#b3589a", "#c98a00", "#3fa0dc", "#7a5c3e")
+_VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    PAPER: "--paper",
+    **{colour: f"--ramp{i}" for i, colour in enumerate(RAMP)},
+    **{colour: f"--cat{i}" for i, colour in enumerate(CATEGORY)},
+}
+SIZE = (4.8, 3.3)  # inches; at half a page's width (3.25 inches) the text is still 6.5 points
+FONT = 9.5
+AXES = {  # column of the cells table -> what the axis is called
+    "tokens": "tokens generated a problem",
+    "flops": "FLOPs a problem",
+    "usd": "dollars a problem",
+    "seconds": "seconds a problem",
+}
+SHORT = {"tokens": "tokens", "flops": "FLOPs", "usd": "dollars", "seconds": "seconds"}
+
+
+@dataclass(frozen=True)
+class Plate:
+    """One figure of the report: the matplotlib figure, the table it draws, and the words around it.
+
+    name: its file name; title: what it shows, as a sentence; note: how to read it; tips: gid of a drawn line -> a text
+    for each of its points.
+    """
+
+    name: str
+    title: str
+    note: str
+    figure: Any
+    table: pd.DataFrame
+    tips: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def house() -> Iterator[None]:
+    """The house style: every figure is drawn and saved inside it."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_RC):
+        yield
+
+
+def canvas(size: tuple[float, float] = SIZE) -> tuple[Any, Any]:
+    """A figure with one pair of axes: no box, thin horizontal lines."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", length=3, color=MUTED)
+    return figure, axes
+
+
+_RC = {
+    "font.size": FONT,
+    "font.family": "DejaVu Sans",
+    "axes.labelsize": FONT,
+    "xtick.labelsize": FONT,
+    "ytick.labelsize": FONT,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "testtime",
+    "pdf.fonttype": 42,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+
+
+def ramp(count: int) -> list[str]:
+    """`count` ordered colours spread over the ramp (repeating neighbours where there are more than it has)."""
+    return [RAMP[round(i * (len(RAMP) - 1) / max(count - 1, 1))] for i in range(count)] if count > 1 else [RAMP[3]]
+
+
+def house_map() -> Any:
+    """The ramp as a continuous colour map, from nearly white."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("testtime", ["#f0f4ef", "#b5dccf", *RAMP])
+
+
+def percent_axis(axes: Any, top: float, label: str = "accuracy, %") -> None:
+    """A y axis from 0 to a round number of percent that holds `top` (a fraction)."""
+    limit = next((t for t in (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if top <= t * 1.0001), 1.0)
+    axes.set_ylim(0, limit * 1.02)
+    ticks = np.linspace(0, limit, 6 if limit in (0.05, 0.1, 1.0) else 5)
+    axes.set_yticks(ticks, [f"{100 * t:g}" for t in ticks])
+    axes.set_ylabel(label)
+
+
+def log_axis(axes: Any, values: Iterable[float], label: str) -> None:
+    """A logarithmic x axis with few, plainly written ticks, wide enough for labels at the right end."""
+    known = [v for v in values if v > 0 and np.isfinite(v)]
+    low, high = min(known), max(known)
+    axes.set_xscale("log")
+    axes.set_xlim(low / (high / low) ** 0.04 / 1.02, high * (high / low) ** 0.1 * 1.05)
+    decades = np.log10(high / low)
+    steps = (1,) if decades > 3 else (1, 3) if decades > 1.6 else (1, 2, 5)
+    ticks = [s * 10.0**e for e in range(int(np.floor(np.log10(low))), int(np.log10(high)) + 2) for s in steps]
+    ticks = [t for t in ticks if low * 0.9 <= t <= high * 1.1] or [low, high]
+    ticks = ticks[:: max(1, -(-len(ticks) // 7))]
+    axes.set_xticks(ticks, [amount(t) for t in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel(label)
+
+
+def plain_axis(axes: Any, ticks: Sequence[float], labels: Sequence[str], label: str) -> None:
+    """An x axis with exactly these ticks."""
+    axes.set_xticks(list(ticks), list(labels))
+    axes.minorticks_off()
+    axes.set_xlabel(label)
+
+
+_SUPER = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def amount(value: float) -> str:
+    """A number as people write it: 250, 1.5k, 20k, 3M, 2·10⁹, 0.004."""
+    if value == 0 or not np.isfinite(value):
+        return "0" if value == 0 else "-"
+    if abs(value) >= 1e9 or abs(value) < 1e-4:
+        power = int(np.floor(np.log10(abs(value)) + 1e-9))
+        factor = f"{value / 10.0**power:.2g}"
+        return ("" if factor == "1" else f"{factor}·") + f"10{str(power).translate(_SUPER)}"
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}"
+
+
+def interval_text(value: float, lo: float, hi: float) -> str:
+    """`48.1% (95% interval 41.0 to 55.2)`."""
+    return f"{percent(value)}% (95% interval {percent(lo)} to {percent(hi)})"
+
+
+def trace(axes: Any, x: Any, y: Any, lo: Any, hi: Any, colour: str, gid: str, dashes: Any = "-") -> None:
+    """A line through points with its band; `gid` names it for tool tips and tests."""
+    axes.fill_between(x, lo, hi, color=colour, alpha=0.10, linewidth=0)
+    edge = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
+    axes.plot(x, y, color=colour, linewidth=1.7, linestyle=dashes, marker="o", markersize=4.2, gid=gid, **edge)
+
+
+def badge(axes: Any, x: float, y: float, text: str, colour: str) -> None:
+    """A short label in a disc on a point: what stays legible where lines run close together."""
+    axes.plot([x], [y], marker="o", markersize=12.5, color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, zorder=4)
+    size = FONT - 1.5 if len(text) < 3 else FONT - 3
+    axes.annotate(
+        text, (x, y), ha="center", va="center_baseline", color=PAPER, fontsize=size, fontweight="bold", zorder=5
+    )
+
+
+def label_ends(axes: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.066, offset: float = 5) -> None:
+    """Labels at the right of line ends (x, y, text, colour), moved apart where they would overlap.
+
+    gap: least vertical distance as a share of the axis. Ends a tenth of the axis apart on x do not push each other.
+    """
+    low, high = axes.get_ylim()
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = [tuple(to_axes.transform((x, y))) for x, y, _, _ in ends]
+    order = sorted(range(len(ends)), key=lambda i: places[i][1])
+    y = [min(max(places[i][1], 0.02), 0.985) for i in range(len(ends))]
+    for _ in range(60):
+        for a, b in pairwise(order):
+            short = gap - (y[b] - y[a])
+            if short > 0 and abs(places[a][0] - places[b][0]) < 0.1:
+                y[a], y[b] = y[a] - short / 2, y[b] + short / 2
+    for i, (x, _, text, colour) in enumerate(ends):
+        axes.annotate(
+            text,
+            (x, low + y[i] * (high - low)),
+            (offset, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=FONT,
+            fontweight="bold",
+            annotation_clip=False,
+        )
+
+
+def freeze(figure: Any) -> None:
+    """Lay a figure out once; the layout engine would do it again for every format."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+def save(plate: Plate, folder: Path) -> str:
+    """NAME.png, .svg, .pdf and .csv in a folder; returns the SVG as text."""
+    freeze(plate.figure)
+    sink = io.StringIO()
+    plate.figure.savefig(sink, format="svg", metadata={"Date": None})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{plate.name}.svg").write_text(sink.getvalue(), encoding="utf-8")
+    plate.figure.savefig(folder / f"{plate.name}.png", dpi=160)
+    plate.figure.savefig(folder / f"{plate.name}.pdf", metadata={"CreationDate": None})
+    plate.table.to_csv(folder / f"{plate.name}.csv", index=False)
+    return sink.getvalue()
+
+
+def inline(plate: Plate, svg: str, prefix: str) -> str:
+    """The figure's SVG as an element of the page, ids beginning with `prefix`; the XML writer escapes all texts."""
+    ET.register_namespace("", _SVG)
+    ET.register_namespace("xlink", _LINK)
+    root = ET.fromstring(svg[svg.index("<svg") :])
+    backdrop = root.find(f".//{{{_SVG}}}g[@id='patch_1']")
+    if backdrop is not None:
+        backdrop.clear()  # the page's own paper shows through
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag == f"{{{_SVG}}}metadata":
+                parent.remove(child)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("aria-label", plate.title)
+    root.set("data-figure", plate.name)
+    for element in root.iter():
+        _restyle(element, prefix)
+    for gid, texts in plate.tips.items():
+        group = root.find(f".//{{{_SVG}}}g[@id='{prefix}-{gid}']")
+        marks = [] if group is None else list(group.iter(f"{{{_SVG}}}use"))
+        for mark, text in zip(marks, texts, strict=False):
+            ET.SubElement(mark, f"{{{_SVG}}}title").text = text
+            mark.set("class", "mark")
+    return ET.tostring(root, encoding="unicode")
+
+
+_SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_COLOUR = re.compile("|".join(re.escape(c) for c in _VARIABLES), re.IGNORECASE)
+_NUMBER = re.compile(r"(\d+\.\d{2})\d+")
+
+
+def _restyle(element: ET.Element, prefix: str) -> None:
+    """Colours to variables, fonts to the page's, ids that are unique on the page, two decimals."""
+    for name, value in list(element.attrib.items()):
+        if name == "style":
+            value = _COLOUR.sub(lambda m: f"var({_VARIABLES[m.group().lower()]})", value)
+            value = re.sub(r"font: (?:(bold|\d+) )?([\d.]+px)[^;]*", _font, value)
+        elif name == "id":
+            value = f"{prefix}-{value}"
+        elif name == f"{{{_LINK}}}href" and value.startswith("#"):
+            value = f"#{prefix}-{value[1:]}"
+        elif name == "clip-path":
+            value = value.replace("url(#", f"url(#{prefix}-")
+        elif name in ("d", "x", "y", "points", "transform"):
+            value = _NUMBER.sub(r"\1", value)
+        element.set(name, value)
+
+
+def _font(match: re.Match[str]) -> str:
+    weight, size = match.groups()
+    return f"font-size: {size}" + ("; font-weight: 650" if weight else "")

@@ -1,0 +1,192 @@
+"""What a model wrote, put back together from a run directory: chains and their cuts, the answers there, verdicts.
+
+Analysis never needs these texts; people do (`testtime show`, the report's browser, exported logs). Chains are kept as
+token ids, so the model's tokenizer is needed to read them; where it is out of reach, the answers are still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testtime.errors import UserError, suggest
+from testtime.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTEXT = 8  # tokens decoded before a segment, so that its first characters come out as in the whole text
+BLOCK = 64  # problems whose tokens are in memory at once
+Decode = Callable[[Sequence[int]], str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What followed a cut. label: its budgets or setting; key: the grader's; tokens: thinking tokens before it."""
+
+    label: str
+    text: str
+    forced: bool
+    verdict: str
+    key: str | None
+    tokens: int | None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One chain. segments: (thinking tokens at its end, text) between cuts; None where no tokenizer could read them."""
+
+    sample: int
+    finish: str
+    tokens: int | None
+    segments: list[tuple[int, str]] | None
+    answers: list[Answer]
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A problem with its chains; `meta` is what its benchmark kept of the row."""
+
+    problem_id: str
+    question: str
+    gold: str
+    chains: list[Chain] = field(default_factory=list)
+
+
+def read(
+    path: str | Path, scores: pd.DataFrame, problems: Sequence[str], samples: Sequence[int] | None = None
+) -> Iterator[Transcript]:
+    """The transcripts of some problems of a run (one model's scores), in order.
+
+    samples: which (None: all). Raises UserError naming the nearest problem when one is not in the run.
+    """
+    import pandas as pd
+
+    store = Store(path)
+    known = set(scores["problem_id"].astype(str))
+    for name in problems:
+        if name not in known:
+            raise UserError(f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}")
+    texts = Path(path) / "tables" / "texts.parquet"
+    imported = pd.read_parquet(texts) if texts.is_file() else None
+    decode = None if imported is not None else decoder(store.manifest())
+    for start in range(0, len(problems), BLOCK):
+        block = list(problems[start : start + BLOCK])
+        rows = scores[scores["problem_id"].isin(block)]
+        if samples is not None:
+            rows = rows[rows["sample"].isin(samples)]
+        asked = {r["problem_id"]: r for r in _rows(store, "problems", ["question", "gold"], block, None)}
+        chains = _imported(imported, rows) if imported is not None else _stored(store, rows, block, samples, decode)
+        for name in block:
+            row = asked.get(name, {"question": "", "gold": ""})
+            yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(name: str, revision: str | None) -> Any:
+    from testtime import models
+
+    return models.resolve(name, revision).tokenizer
+
+
+def decoder(manifest: dict[str, Any]) -> Decode | None:
+    """Token ids to text with the run's own tokenizer; None where it cannot be loaded."""
+    ref = manifest["config"]["model"][0]
+    try:
+        tokenizer = _tokenizer(ref["name"], ref.get("revision"))
+    except (UserError, ImportError, OSError):
+        return None
+    return lambda ids: str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def segments(ids: Sequence[int], cuts: Sequence[int], decode: Decode) -> list[tuple[int, str]]:
+    """The text between cuts, each with the token count at its end. Joined they are the whole text."""
+    ends = [*sorted({c for c in cuts if 0 < c < len(ids)}), len(ids)]
+    found, start = [], 0
+    for end in ends:
+        before = max(0, start - CONTEXT)
+        lead = decode(ids[before:start]) if start else ""
+        found.append((end, decode(ids[before:end])[len(lead) :]))
+        start = end
+    return found
+
+
+def _stored(
+    store: Store, scores: pd.DataFrame, block: list[str], samples: Sequence[int] | None, decode: Decode | None
+) -> dict[str, list[Chain]]:
+    """The chains of a sampled run by problem."""
+    pools: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for row in _rows(store, "answers", ["forced", "text"], block, samples):
+        pools.setdefault((row["problem_id"], row["sample"], row["variant"]), []).append(row)
+    drawn: dict[tuple[str, int, str], dict[str, Any]] = {}
+    for row in sorted(_rows(store, "chains", ["token_ids", "finish"], block, samples), key=lambda r: int(r["start"])):
+        key = (row["problem_id"], row["sample"], row["variant"])
+        earlier = drawn.get(key, {"ids": []})
+        drawn[key] = {"ids": [*earlier["ids"][: row["start"]], *row["token_ids"]], "finish": row["finish"]}
+    verdicts = _verdicts(scores)
+    result: dict[str, list[Chain]] = {}
+    for key in sorted(pools, key=lambda k: (k[0], k[1], _number(k[2]))):
+        name, sample, variant = key
+        chain = drawn.get(key, {"ids": [], "finish": "none"})
+        answers = []
+        for row in sorted(pools[key], key=lambda r: int(r["cut"])):
+            held = verdicts.get((name, sample, row["cut"], bool(row["forced"])), [])
+            if variant.startswith("budget="):
+                held = [h for h in held if h[0] == _number(variant)]
+            if held:  # an answer for a budget that is no longer asked for is left out
+                label = ", ".join(f"{b:,}" for b, _, _ in held)
+                answers.append(Answer(label, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]))
+        cuts = [a.tokens for a in answers if a.tokens is not None]
+        parts = segments(chain["ids"], cuts, decode) if decode and chain["ids"] else None if chain["ids"] else []
+        result.setdefault(name, []).append(Chain(sample, chain["finish"], len(chain["ids"]), parts, answers))
+    return result
+
+
+def _verdicts(scores: pd.DataFrame) -> dict[tuple[str, int, int, bool], list[tuple[int, str, str | None]]]:
+    """(problem, sample, cut, forced) -> its (budget, verdict, key)s."""
+    found: dict[tuple[str, int, int, bool], list[tuple[int, str, str | None]]] = {}
+    known = scores[scores["thinking_tokens"].notna()].sort_values("budget")
+    columns = ["problem_id", "sample", "thinking_tokens", "forced", "budget", "verdict", "answer_key"]
+    for name, sample, cut, forced, budget, verdict, key in known[columns].itertuples(index=False):
+        entry = (int(budget), str(verdict), None if key is None or key != key else str(key))
+        found.setdefault((name, int(sample), int(cut), bool(forced)), []).append(entry)
+    return found
+
+
+def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain]]:
+    """The chains of an imported run by problem: what its log said, as one piece."""
+    keys = ["problem_id", "model", "setting", "budget", "sample"]
+    told = scores.merge(texts, on=keys, how="left")
+    result: dict[str, list[Chain]] = {}
+    for row in told.sort_values(["problem_id", "sample"]).to_dict("records"):
+        thinking, text = (row[c] if isinstance(row[c], str) else "" for c in ("thinking", "text"))
+        tokens = row.get("thinking_tokens")
+        count = None if tokens is None or tokens != tokens else int(tokens)
+        verdict = row.get("verdict") if isinstance(row.get("verdict"), str) else "missing"
+        key = row.get("answer_key") if isinstance(row.get("answer_key"), str) else None
+        label = row["setting"] or (
+            "" if row["budget"] != row["budget"] or not row["budget"] else f"{row['budget']:,.0f}"
+        )
+        answer = Answer(label, text, False, str(verdict), key, count)
+        parts = [(count or 0, thinking)] if thinking else []
+        result.setdefault(row["problem_id"], []).append(Chain(int(row["sample"]), "", count, parts, [answer]))
+    return result
+
+
+def _rows(
+    store: Store, table: str, columns: list[str], problems: list[str], samples: Sequence[int] | None
+) -> list[dict[str, Any]]:
+    import pyarrow.compute as pc
+
+    wanted = pc.field("problem_id").isin(problems)
+    if samples is not None:
+        wanted &= pc.field("sample").isin(list(samples))
+    rows: list[dict[str, Any]] = store.read(table, columns, wanted).to_pylist()
+    return rows
+
+
+def _number(variant: str) -> int:
+    return int(variant.partition("=")[2] or 0) if variant.startswith("budget=") else -1
