@@ -115,21 +115,21 @@ class TransformersEngine:
 
     def _run(self) -> None:
         rows: list[_Row] = []
+        waiting: deque[_Row] = deque()
         try:
             with torch.inference_mode():
-                self._decode(rows)
+                self._decode(rows, waiting)
         except BaseException as error:
             self._failure = error
             while not self._inbox.empty():
                 if (row := self._inbox.get()) is not None:
-                    rows.append(row)
-            for row in rows:
+                    waiting.append(row)
+            for row in (*rows, *waiting):
                 if row.finish is None:
                     _settle(row, EngineError(f"the decoding loop stopped: {error}"))
 
-    def _decode(self, rows: list[_Row]) -> None:
+    def _decode(self, rows: list[_Row], waiting: deque[_Row]) -> None:
         """Until told to stop: admit, step, deliver. `rows` is the batch, finished rows included until they leave."""
-        waiting: deque[_Row] = deque()
         cache, mask = new_cache(), torch.zeros(0, 0, dtype=torch.long)
         since = 0
         while True:
