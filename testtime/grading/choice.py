@@ -58,6 +58,8 @@ def _chosen(text: str, letters: str, options: list[str]) -> str | None:
     said = announced(tail)
     if said is not None and (found := _of_snippet(said, letters, options)):
         return found
+    if len(text.strip(" .()*")) == 1:
+        return _of_snippet(text, letters, options)
     begins = re.match(rf"[(\[*\"']*([{letters}])(?:[)\].:,*\"']|\s*$|\s*[{_CJK}])", text)
     if begins:
         return str(begins[1])
