@@ -7,7 +7,9 @@ test-time curves can be set beside a pretraining law. `benchmarks/ladder` trains
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from testtime.errors import UserError, suggest
 
@@ -28,3 +30,11 @@ def path(name: str) -> Path:
     if name not in known:
         raise UserError(f"no model called {name!r} in the zoo{suggest(name, known)}")
     return ROOT / name
+
+
+def training(name: str) -> dict[str, Any]:
+    """What a zoo model was trained on: its tokens, FLOPs, parameters, held-out loss and its standard error, accuracy.
+
+    Raises UserError when there is no model of that name.
+    """
+    return dict(json.loads((path(name) / "training.json").read_text()))
