@@ -22,8 +22,8 @@ def card(name: str, recipe: Recipe, rung: Rung, measured: dict[str, Any], comman
     mixture = recipe.mixture
     by_task = ", ".join(f"{task} {value:.3f}" for task, value in measured["by_task"].items())
     second = (
-        f'{mixture.again:.0%} go on after "Wait" with a second pass; {mixture.mistakes:.0%} begin with a recorded mistake\n'
-        "of a weaker checkpoint, which the second pass corrects."
+        f'{mixture.again:.0%} go on after "Wait" with a second pass; {mixture.mistakes:.0%} begin with a\n'
+        "recorded mistake of a weaker checkpoint, which the second pass corrects."
         if mixture.again
         else 'None go on after "Wait".'
     )
@@ -44,7 +44,8 @@ after it. Apache-2.0, as the package.
 
 Data: the tasks' own levels in `testtime/tasks`, traces as `benchmarks/ladder/traces.py` writes them. {mixture.cut:.0%}
 of the chains are cut at a random place and closed by force. {second} AdamW, constant learning rate {rung.lr:g} with a
-linear cool-down over the last {recipe.cooldown:.1%}, batches of about {recipe.batch_tokens:,} tokens, seed {recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
+linear cool-down over the last {recipe.cooldown:.1%}, batches of about {recipe.batch_tokens:,} tokens, seed
+{recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
 
 Trained again by `{command}`.
 """

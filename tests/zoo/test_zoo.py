@@ -89,7 +89,7 @@ def test_quickstart_adds() -> None:
     assert sum(right) >= 4
 
 
-@pytest.mark.skipif(not RUNGS, reason="the ladder is not trained yet")
+@pytest.mark.skipif(len(RUNGS) < 6, reason="the largest rung is not trained yet")
 def test_largest_rung_does_all_three_tasks() -> None:
     asked = {
         "12 + 5 - 30": "-13",
