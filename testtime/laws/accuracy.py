@@ -94,8 +94,20 @@ def logistic_plateau(x0: float) -> Law:
     )
 
 
+def coverage(x0: float) -> Law:
+    return Law(
+        "coverage",
+        f"accuracy = exp(-A * (x / {x0:.4g})^-exponent)",
+        (Parameter("A", "positive", (0.03, 0.1, 0.5, 1.0, 3.0)), Parameter("exponent", "free", EXPONENTS)),
+        ("x",),
+        "accuracy",
+        "Brown et al. 2024, eq. 1, with compute for the number of samples",
+        lambda p, x: np.exp(-p[0] * (x[0] / x0) ** -p[1]),
+    )
+
+
 def laws(x: ArrayLike) -> tuple[Law, ...]:
-    """All of them, at the reference of these points."""
+    """Those for any curve, at the reference of these points; `coverage` is for pass@k only."""
     x0 = reference(x)
     return linear(x0), power(x0), power_plateau(x0), logistic(x0), logistic_plateau(x0)
 
@@ -115,10 +127,10 @@ class Plateau:
     p_value: float
 
     def __str__(self) -> str:
-        if self.lo > 0:
-            verdict = "still growing"
-        elif self.hi < 0.01:
+        if self.hi < 0.01:
             verdict = "a plateau: less than one point a doubling"
+        elif self.lo > 0:
+            verdict = "still growing"
         else:
             verdict = "undecided: the interval holds both no gain and more than one point"
         test = "" if np.isnan(self.p_value) else f"; ceiling below 1: p = {self.p_value:.3g}"

@@ -95,18 +95,17 @@ def scaled_beta_binomial(correct: ArrayLike, total: ArrayLike) -> BetaBinomial:
     """
     from scipy.optimize import minimize
 
-    c, n, _ = _counts(correct, total, 0, 0)
+    c, n, weights = _counts(correct, total, 0, 0)
     plain = beta_binomial(correct, total)
-    pairs, count = np.unique(np.column_stack([c, n]), axis=0, return_counts=True)
     highest = float((c / n).max())
 
     def loss(theta: Floats) -> float:
         if np.any(np.abs(theta) > 30):
             return float("inf")
         scale = float(1 / (1 + np.exp(-theta[2])))
-        value = _log_scaled(float(np.exp(theta[0])), float(np.exp(theta[1])), scale, pairs[:, 0], pairs[:, 1])
-        total = -float(count @ value)
-        return total if np.isfinite(total) else float("inf")
+        value = _log_scaled(float(np.exp(theta[0])), float(np.exp(theta[1])), scale, c, n)
+        missed = -float(weights[0] @ value)
+        return missed if np.isfinite(missed) else float("inf")
 
     scale = min(0.98, max(highest * 1.02, 0.05))
     start = np.array([np.log(plain.alpha), np.log(min(plain.beta, 10.0)), np.log(scale / (1 - scale))])
@@ -118,15 +117,20 @@ def scaled_beta_binomial(correct: ArrayLike, total: ArrayLike) -> BetaBinomial:
 
 
 def _counts(correct: ArrayLike, total: ArrayLike, resamples: int, seed: int) -> tuple[Floats, Floats, Floats]:
-    """(correct, total, weights (1 + resamples, problems), the first row all ones)."""
+    """Distinct (correct, total) pairs and how many problems have each: weights (1 + resamples, pairs), the data
+    first.
+    """
     c, n = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
     if c.shape != n.shape or np.any(c < 0) or np.any(c > n) or not len(c):
         raise UserError("beta-binomial: needs as many totals as correct counts, with 0 <= correct <= total")
     if c.sum() == 0 or np.all(c == n):
         raise UserError("beta-binomial: every count is 0, or every one is full; there is no spread to fit")
+    pairs, member = np.unique(np.column_stack([c, n]), axis=0, return_inverse=True)
+    member = member.ravel()
     rng = np.random.default_rng(seed)
-    drawn = [np.bincount(rng.integers(0, len(c), len(c)), minlength=len(c)) for _ in range(resamples)]
-    return c, n, np.array([np.ones(len(c)), *drawn], dtype=np.float64)
+    draws = [member, *(member[rng.integers(0, len(c), len(c))] for _ in range(resamples))]
+    weights = np.array([np.bincount(d, minlength=len(pairs)) for d in draws], dtype=np.float64)
+    return pairs[:, 0], pairs[:, 1], weights
 
 
 def _newton(theta: Floats, weights: Floats, c: Floats, n: Floats) -> tuple[Floats, Floats]:

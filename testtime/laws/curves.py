@@ -100,7 +100,7 @@ def _axis(cells: pd.DataFrame) -> str:
 def _groups(cells: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
     for _, part in cells.groupby("model", sort=True):
         singles = part[(part["n"] == 1) & (part["selector"] == "mean")]
-        kinds = singles["setting"].str.partition("=")[0]
+        kinds = singles["setting"].str.split("=").str[0]
         budgets = singles.groupby("setting")["budget"].transform("nunique")
         label = singles["setting"].where(
             budgets > 1, kinds + np.where(singles["budget"].isna(), "=", "= at one budget")

@@ -228,7 +228,10 @@ def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) ->
     """
     fits: list[Fit] = []
     too_few: list[str] = []
-    for law in accuracy.laws(curve.x):
+    laws = accuracy.laws(curve.x)
+    if curve.selector == "oracle":
+        laws = (*laws, accuracy.coverage(accuracy.reference(curve.x)))
+    for law in laws:
         if len(curve.x) < len(law.parameters) + 3 or len(np.unique(curve.x)) < len(law.parameters) + 1:
             too_few.append(law.name)
             continue
@@ -243,9 +246,9 @@ def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) ->
 
 
 def _rank(candidate: Fit) -> tuple[float, int, float]:
-    """Lowest held-out error first, to two digits; then fewer parameters; then the better fit."""
+    """Lowest held-out error first; of errors equal to two digits, the law with fewer parameters."""
     held = float("inf") if np.isnan(candidate.heldout) else float(f"{candidate.heldout:.1e}")
-    return held, len(candidate.values), candidate.objective
+    return held, len(candidate.values), candidate.heldout
 
 
 def _fit_curve(law: Law, curve: curves.Curve, resamples: int, seed: int) -> Fit:

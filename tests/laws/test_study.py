@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from testtime.errors import UserError
+from testtime.laws import study
+from testtime.laws.published import BESIROGLU
+
+
+def run_table(**rename):
+    N, D = (v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 7), np.geomspace(1e9, 1e12, 7)))
+    noise = np.exp(0.004 * np.random.default_rng(0).standard_normal(N.size))
+    return pd.DataFrame({"N": N, "D": D, "loss": BESIROGLU(N=N, D=D) * noise}).rename(columns=rename)
+
+
+def scores_table(budgets=(16, 32, 64, 128, 256, 512, 1024), problems=80, samples=8):
+    rng = np.random.default_rng(0)
+    hard, luck = rng.normal(0, 1.5, problems), rng.random((problems, samples))
+    parts = []
+    for budget in budgets:
+        right = luck < 1 / (1 + np.exp(hard - 0.6 * np.log(budget / 100)))[:, None]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "problem_id": np.repeat(np.arange(problems), samples),
+                    "sample": np.tile(np.arange(samples), problems),
+                    "budget": budget,
+                    "score": right.ravel().astype(float),
+                    "answer_key": np.where(right, 0, rng.integers(1, 6, right.shape)).ravel().astype(str),
+                    "thinking_tokens": budget,
+                }
+            )
+        )
+    return pd.concat(parts)
+
+
+def test_runs_from_a_file(tmp_path):
+    run_table().to_csv(tmp_path / "runs.csv", index=False)
+    got = study.pretraining(tmp_path / "runs.csv", resamples=50)
+    assert got.fit.params["alpha"] == pytest.approx(0.348, abs=0.05)
+    text = got.report()
+    for words in ("alpha", "held out", "approach 1", "besiroglu", "5.76e+23"):
+        assert words in text
+    got.figure(tmp_path / "figures" / "runs.png")
+    assert (tmp_path / "figures" / "runs.png").stat().st_size > 10_000
+
+
+def test_epochs_file_as_it_is(shared_data):
+    got = study.pretraining(shared_data / "laws" / "epoch_chinchilla" / "svg_extracted_data.csv", skip=5, resamples=20)
+    assert got.fit.params["A"] == pytest.approx(477.83, abs=0.5)
+    assert got.dropped == 5
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (run_table().drop(columns="N"), "needs a column for N"),
+        (run_table().drop(columns="D"), "needs a column D .* or C"),
+        (run_table().assign(loss="low"), "'low', which is not a number"),
+        (run_table().iloc[:5], "5 points are too few"),
+    ],
+)
+def test_run_tables_that_cannot_be_fitted(table, words):
+    with pytest.raises(UserError, match=words):
+        study.pretraining(table, resamples=0)
+
+
+def test_scores_give_curves_with_replicates(tmp_path):
+    got = study.testtime(scores_table(), resamples=200)
+    titles = [c.curve.title for c in got.curves]
+    assert titles == [
+        "model, mean along budgets",
+        "model, majority along n at budget 1024",
+        "model, oracle along n at budget 1024",
+    ]
+    budgets = got.curves[0]
+    assert budgets.curve.axis == "tokens" and len(budgets.fits) == 5
+    assert budgets.best.replicates.shape == (200, len(budgets.best.values))
+    assert budgets.best.heldout == pytest.approx(min(f.heldout for f in budgets.fits), rel=0.1)
+    assert "too few budgets" in got.curves[1].verdict  # four sample counts
+    assert "too few budgets" in got.report() and "rivals" in got.report()
+    got.figure(tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").read_text().count("<image") == 0
+    with pytest.raises(UserError, match="ends in one of"):
+        got.figure(tmp_path / "curves.jpeg")
+
+
+def test_cells_are_fitted_with_a_warning(shared_data):
+    points = pd.read_csv(shared_data / "laws" / "claude37_aime" / "Claude_3_7_Sonnet_Estimated_Aime_df.csv")
+    points = points.rename(columns={"Budget": "budget", "Tokens": "tokens", "Accuracy": "value"})
+    got = study.testtime(points[["budget", "tokens", "value"]])
+    assert "cells are taken as independent" in got.report()
+    assert got.curves[0].best.heldout < 0.03
+
+
+def test_intervals_of_cells_become_their_variances():
+    x = np.geomspace(10, 1000, 8)
+    value = 1 / (1 + np.exp(-0.5 * np.log(x / 100)))
+    table = pd.DataFrame({"tokens": x, "value": value, "lo": value - 0.02, "hi": value + 0.02})
+    got = study.testtime(table).curves[0]
+    assert got.best.law.name == "logistic" and got.best.chi2 < 1e-6
+    assert got.curve.covariance[0, 0] == pytest.approx((0.02 / 1.96) ** 2, rel=1e-3)
+    assert got.best.replicates is not None
+
+
+def test_flat_curves_call_for_no_law():
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"tokens": np.geomspace(10, 1000, 8), "value": 0.5 + 0.01 * rng.standard_normal(8)})
+    assert "no law is called for" in study.testtime(table).curves[0].verdict
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pd.DataFrame({"a": [1]}), "neither a scores table"),
+        (pd.DataFrame({"value": [0.5, 0.6]}), "nothing to plot accuracy against"),
+        (pd.DataFrame({"value": [0.5], "tokens": [3]}), "no curve has two points"),
+        (scores_table(budgets=(16,), samples=1), "no curve has two points"),
+    ],
+)
+def test_tables_without_curves(table, words):
+    with pytest.raises(UserError, match=words):
+        study.testtime(table, resamples=20)
