@@ -7,7 +7,6 @@ import asyncio
 import numpy as np
 import pytest
 
-from testtime.compute import rates
 from testtime.compute.rates import Rates, measure_rates
 from testtime.engines.base import Completion, Request
 from testtime.errors import UserError
@@ -21,22 +20,21 @@ class Clockwork:
     def __init__(self) -> None:
         self.now, self.prompts, self.waiting = 0.0, [], 0
 
-    def perf_counter(self) -> float:
-        return self.now
-
     async def complete(self, request: Request) -> Completion:
         assert request.prompt is not None and request.ignore_eos
         self.prompts.append(request.prompt)
-        self.now += len(request.prompt) / 1000 + (request.max_tokens - 1) / 50
+        self.now += len(request.prompt) / 1000 + request.max_tokens / 50
         return Completion([0] * request.max_tokens, "", "length", [], len(request.prompt))
 
     async def close(self) -> None: ...
 
 
-def test_rates_are_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rates_are_recovered() -> None:
     engine = Clockwork()
-    monkeypatch.setattr(rates.time, "perf_counter", engine.perf_counter)
-    found = asyncio.run(measure_rates(engine, range(100), concurrency=4, prompt_tokens=20, new_tokens=30))
+    measured = measure_rates(
+        engine, range(100), concurrency=4, prompt_tokens=20, new_tokens=30, rounds=2, clock=lambda: engine.now
+    )
+    found = asyncio.run(measured)
     assert found.prefill == pytest.approx(1000) and found.decode == pytest.approx(50)
     assert (found.concurrency, found.context) == (4, 35)
     assert len(set(engine.prompts)) == len(engine.prompts)  # or a prefix cache would flatter the prefill

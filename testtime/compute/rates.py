@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,10 @@ class Rates:
         answer: ArrayLike,
         prompt_shared_by: ArrayLike = 1,
     ) -> Array:
-        """The share of the engine's time that one sample takes; its own duration is `concurrency` times as long."""
+        """The share of the engine's time that one sample takes; its own duration is `concurrency` times as long.
+
+        Prompt and forced ending are computed once: the answer's request finds the chain in the prefix cache.
+        """
         p, t, f, a, n = (np.asarray(x, dtype=np.float64) for x in (prompt, thinking, forced, answer, prompt_shared_by))
         seconds: Array = (p / n + f) / self.prefill + (t + a) / self.decode
         return seconds
@@ -60,42 +63,44 @@ async def measure_rates(
     concurrency: int,
     prompt_tokens: int = 128,
     new_tokens: int = 128,
-    rounds: int = 3,
+    rounds: int = 10,
     seed: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Rates:
     """Measure an engine with `concurrency` requests in flight.
 
-    vocabulary: token ids to make prompts of; each prompt is random, so no prefix cache helps. After a warm-up,
-    `rounds` times a batch is timed that samples one token and one that samples new_tokens + 1; medians of both give
-    the two rates.
+    vocabulary: token ids to make prompts of; each prompt is random, so no prefix cache helps. After a warm-up, two
+    streams of `rounds` x concurrency requests are timed, one of short completions (4 tokens on average) and one of
+    new_tokens on average; lengths vary and a request starts when another ends, as in a run. The two times give the two
+    rates. clock: seconds; on a shared machine an in-process engine is better timed by `time.process_time`. Raises
+    UserError for counts below 1, and where the times are too short to tell the rates apart.
     """
-    if concurrency < 1 or prompt_tokens < 1 or new_tokens < 1 or rounds < 1 or not len(vocabulary):
+    if min(concurrency, prompt_tokens, rounds) < 1 or new_tokens < 8 or not len(vocabulary):
         raise UserError(
-            "measure_rates: concurrency, prompt_tokens, new_tokens and rounds must be 1 or more, with a vocabulary"
+            "measure_rates: concurrency, prompt_tokens and rounds must be 1 or more, new_tokens 8 or more, "
+            "and the vocabulary must hold token ids"
         )
     rng = np.random.default_rng(seed)
     ids = np.asarray(vocabulary, dtype=np.int64)
+    free = asyncio.Semaphore(concurrency)
 
-    async def batch(new: int) -> float:
-        prompts = rng.choice(ids, size=(concurrency, prompt_tokens))
-        seeds = rng.integers(0, 2**62, size=concurrency)
-        requests = [
-            Request(tuple(prompt), max_tokens=new, seed=int(own), ignore_eos=True)
-            for prompt, own in zip(prompts.tolist(), seeds, strict=True)
-        ]
-        start = time.perf_counter()
-        await asyncio.gather(*(engine.complete(request) for request in requests))
-        return time.perf_counter() - start
+    async def one(prompt: list[int], new: int, own: int) -> None:
+        async with free:
+            await engine.complete(Request(tuple(prompt), max_tokens=new, seed=own, ignore_eos=True))
 
-    await batch(2)
-    short, long = [], []
-    for _ in range(rounds):
-        short.append(await batch(1))
-        long.append(await batch(new_tokens + 1))
-    first, more = float(np.median(short)), float(np.median(long) - np.median(short))
-    if more <= 0:
-        raise UserError(
-            f"measure_rates: {new_tokens} more tokens took no longer; raise new_tokens to get above the noise"
-        )
-    return Rates(concurrency * prompt_tokens / first, concurrency * new_tokens / more, concurrency,
-                 prompt_tokens + new_tokens // 2)  # fmt: skip
+    async def stream(count: int, mean: int) -> tuple[float, int]:
+        """Seconds, and tokens sampled."""
+        prompts = rng.choice(ids, size=(count, prompt_tokens)).tolist()
+        lengths, seeds = rng.integers(1, 2 * mean, size=count).tolist(), rng.integers(0, 2**62, size=count).tolist()
+        start = clock()
+        await asyncio.gather(*(one(*request) for request in zip(prompts, lengths, seeds, strict=True)))
+        return clock() - start, sum(lengths)
+
+    await stream(concurrency, 4)
+    count = rounds * concurrency
+    (short, few), (long, many) = await stream(count, 4), await stream(count, new_tokens)
+    each = (long - short) / (many - few)
+    read = (short - few * each) / (count * prompt_tokens)
+    if each <= 0 or read <= 0:
+        raise UserError("measure_rates: too little was timed to tell prefill and decoding apart; raise rounds")
+    return Rates(1 / read, 1 / each, concurrency, prompt_tokens + new_tokens // 2)
