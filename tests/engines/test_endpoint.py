@@ -115,7 +115,7 @@ def test_answers_go_where_their_chain_went_and_both_servers_work(serve: Callable
             where[body["seed"]].add(index)
     assert all(len(at) == 1 for at in where.values())
     assert min(Counter(next(iter(at)) for at in where.values()).values()) >= 10
-    assert sum(engine.served.values()) == 120 and all(server.peak <= 4 for server in servers)
+    assert sum(engine.replicas.served.values()) == 120 and all(server.peak <= 4 for server in servers)
 
 
 def test_data_parallel_ranks_are_pinned_by_header(serve: Callable[..., Server]) -> None:
@@ -145,7 +145,7 @@ def test_too_many_requests_halve_what_is_in_flight_and_retry_after_is_obeyed(ser
     engine = EndpointEngine("x", urls=serve(answer=busy).url, max_num_seqs=16)
     complete(engine, request())
     assert asked[1] - asked[0] >= 0.7
-    assert 8 <= engine._replicas[0].limit < 9
+    assert 8 <= engine.replicas.all[0].limit < 9
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_retry_after_is_a_number_or_a_date(header: str | None, least: float, mos
 def test_a_request_that_keeps_failing_while_others_succeed_is_an_engine_error(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("testtime.engines.endpoint.LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("testtime.engines.replicas.LONGEST_WAIT", 0.05)
     server = serve(answer=lambda body: (500, {}, b"broken") if body["seed"] == 666 else draw(body), delay=0.01)
     engine = EndpointEngine("x", urls=server.url, attempts=3)
 
@@ -217,7 +217,9 @@ def test_one_of_two_servers_dies_and_the_other_takes_over(serve: Callable[..., S
     engine = EndpointEngine("x", urls=[first.url, second.url], max_num_seqs=8)
     done = complete(engine, *map(request, range(150)))
     assert [completion.token_ids for completion in done] == [ids(number) for number in range(150)]
-    assert all(engine.served.values()) and engine.served[second.url] > engine.served[first.url]
+    assert (
+        all(engine.replicas.served.values()) and engine.replicas.served[second.url] > engine.replicas.served[first.url]
+    )
 
 
 def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes(
@@ -243,7 +245,7 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
         jobs.register(job)
         return job
 
-    with pytest.raises(UserError, match=r"no server answers any more .*run again to resume"):
+    with pytest.raises(UserError, match=r"no answer any more .*run again to resume"):
         drawing.draw(work(first.url), Progress())
     kept = work(first.url).store.read("answers").to_pylist()
     assert kept

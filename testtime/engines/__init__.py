@@ -36,6 +36,11 @@ def make(spec: EngineSpec, model: str, revision: str | None = None) -> tuple[Eng
 
         served = {"max_num_seqs": spec.max_num_seqs, **spec.args}  # weights and precision are the server's business
         return EndpointEngine(model, **_accepted(EndpointEngine, served)), name
+    if name == "ray":
+        from testtime.engines.ray import RayEngine
+
+        cluster = RayEngine(model, **_accepted(RayEngine, options | spec.args))
+        return cluster, f"ray: {len(cluster.replicas.all)} of {cluster.actors} actors ready, each {cluster.note}"
     if not (importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")):
         raise EngineUnavailable(
             "engine transformers: torch and transformers are not installed; install testtime[transformers]"

@@ -11,11 +11,9 @@ Keys come from the environment alone, and appear in no message.
 
 from __future__ import annotations
 
-import asyncio
 import email.utils
 import hashlib
 import os
-import random
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +26,6 @@ from testtime.errors import UserError
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _OVERLOADED = {429, 503}
 _HOPELESS = {401, 403, 404}  # every other request would fail alike
-LONGEST_WAIT = 30.0  # seconds between two attempts, unless the server asks for more
 
 
 class EndpointEngine:
@@ -63,7 +60,6 @@ class EndpointEngine:
             raise EngineUnavailable("engine endpoint: httpx is not installed; install testtime[endpoint]") from None
         self._errors = httpx.HTTPError, httpx.InvalidURL
         self._key = os.environ.get(api_key_env, "")
-        self._attempts, self._patience = attempts, patience
         bases = [_base(url) for url in ([urls] if isinstance(urls, str) else urls)]
         if not bases:
             raise UserError("engine.args.urls: names no server; write urls: [http://host:8000/v1]")
@@ -75,56 +71,35 @@ class EndpointEngine:
         self._model = served_model or _served(httpx, bases, headers, model, api_key_env)
         self._client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(timeout, connect=10.0), limits=limits)
         self._bases = bases
-        self._replicas = [Replica(base, rank, most) for base in bases for rank in ranks]
-        self._choice = Replicas(self._replicas)
-        self._last_sign = time.monotonic()
-
-    @property
-    def served(self) -> dict[str, int]:
-        """Requests that each server (or rank) has answered."""
-        return {r.url if r.rank is None else f"{r.url}#{r.rank}": r.served for r in self._replicas}
+        targets = [(base if rank is None else f"{base} rank {rank}", (base, rank)) for base in bases for rank in ranks]
+        self.replicas = Replicas(
+            [Replica(name, target, most) for name, target in targets], attempts, patience, self._alive
+        )
 
     async def complete(self, request: Request) -> Completion:
         if request.prompt is None:
             raise UserError("the endpoint engine takes token ids, not messages")
-        body, failures, wait, failed_at, silence = self._body(request), 0, 0.25, 0.0, 0.0
-        while True:
-            replica = self._choice.choose(request.affinity)
-            trouble = await self._attempt(replica, body, request)
-            if isinstance(trouble, Completion):
-                return trouble
-            now = time.monotonic()
-            if not failures or self._last_sign > failed_at:
-                failures += 1  # others were answered meanwhile, so it may be this request
-                silence = now
-                if failures > self._attempts:
-                    raise EngineError(f"{replica.url}: {failures} attempts failed, the last: {trouble}")
-            elif now - silence > self._patience and not await self._alive():
-                raise UserError(
-                    f"{', '.join(self._bases)}: no server answers any more ({trouble}); "
-                    "start one, then run again to resume"
-                )
-            failed_at = now
-            await asyncio.sleep(wait * random.uniform(0.5, 1))
-            wait = min(2 * wait, LONGEST_WAIT)
+        body = self._body(request)
+        return await self.replicas.serve(request.affinity, lambda replica: self._attempt(replica, body, request))
 
     async def _attempt(self, replica: Replica, body: dict[str, Any], request: Request) -> Completion | str:
         """One try: the completion, or what went wrong and is worth another try."""
+        base, rank = replica.target
         headers = {"X-Session-ID": hashlib.blake2b(request.affinity.encode(), digest_size=8).hexdigest()}
-        if replica.rank is not None:
-            headers["X-data-parallel-rank"] = str(replica.rank)
+        if rank is not None:
+            headers["X-data-parallel-rank"] = str(rank)
         async with replica.slot():
             try:
-                answer = await self._client.post(f"{replica.url}/completions", json=body, headers=headers)
+                answer = await self._client.post(f"{base}/completions", json=body, headers=headers)
             except self._errors as error:
                 replica.silent()
                 return self._clean(f"{type(error).__name__}: {error}")
         if answer.status_code != 200:
             said = self._clean(f"{answer.status_code}: {answer.text[:300]}")
             if answer.status_code in _HOPELESS:
-                raise UserError(f"{replica.url}: refuses every request ({said}); check the key and the model's name")
+                raise UserError(f"{base}: refuses every request ({said}); check the key and the model's name")
             if answer.status_code not in _AGAIN:
-                raise EngineError(f"{replica.url}: {said}")
+                raise EngineError(f"{base}: {said}")
             if answer.status_code in _OVERLOADED:
                 replica.overloaded(_retry_after(answer.headers.get("Retry-After")))
             return said
@@ -134,11 +109,9 @@ class EndpointEngine:
             return f"unreadable reply ({type(error).__name__}: {error})"
         if done is None:
             raise UserError(
-                f"{replica.url}: the server gives no token ids, so chains cannot be cut; "
+                f"{base}: the server gives no token ids, so chains cannot be cut; "
                 "serve the model with vLLM (0.10.2 or newer)"
             )
-        self._last_sign = time.monotonic()
-        replica.succeeded()
         return done
 
     def _body(self, request: Request) -> dict[str, Any]:
@@ -166,7 +139,6 @@ class EndpointEngine:
         for base in self._bases:
             try:
                 if (await self._client.get(f"{base}/models", timeout=10.0)).status_code == 200:
-                    self._last_sign = time.monotonic()
                     return True
             except self._errors:
                 continue

@@ -1,32 +1,41 @@
-"""Several servers as one: who gets a request, how many at once, and who is out.
+"""Several servers or actors as one: who gets a request, how many at once, who is out, and when to give up.
 
-Chains go to the least loaded server and their answers to the one that drew them, whose prefix cache holds the chain.
-What a server bears is found as TCP does: every success raises its limit a little, every refusal halves it. A server
-that refuses or does not answer is left alone for a while, twice as long each time, and its chains move elsewhere.
+Chains go to the least loaded and their answers to the one that drew them, whose prefix cache holds the chain. What a
+replica bears is found as TCP does: every success raises its limit a little, every refusal halves it. One that refuses
+or does not answer is left alone for a while, twice as long each time, and its chains move elsewhere.
+
+A request that fails while others succeed is tried a few times, then it is missing; while nothing succeeds at all,
+nobody is blamed but the replicas, and when they stay silent the run stops with one line.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
+
+from testtime.engines.base import Completion, EngineError
+from testtime.errors import UserError
 
 REMEMBERED = 100_000  # affinities kept; a chain's answers follow it closely, so the oldest are done
-LONGEST_REST = 30.0  # seconds
+LONGEST_REST = 30.0  # seconds a silent replica is left alone
+LONGEST_WAIT = 30.0  # seconds between two attempts of a request
 
 
 class Replica:
-    """One server, or one data-parallel rank behind it. limit: requests it may have in flight."""
+    """One server, data-parallel rank or actor. target: where it is; most: requests it may have in flight at best."""
 
-    def __init__(self, url: str, rank: int | None, most: int) -> None:
-        self.url, self.rank = url, rank
+    def __init__(self, name: str, target: Any, most: int) -> None:
+        self.name, self.target = name, target
         self.most, self.limit = most, float(most)
         self.active = 0
-        self._running = 0
         self.served = 0
         self.resumes_at = 0.0
+        self._running = 0
         self._rest = 0.0
         self._halved_at = 0.0
         self._freed = asyncio.Condition()
@@ -78,11 +87,24 @@ class Replica:
 
 
 class Replicas:
-    """All servers of a run, and which of them drew which chain."""
+    """All replicas of a run, and which of them drew which chain.
 
-    def __init__(self, replicas: Sequence[Replica]) -> None:
+    attempts: failures of one request, while others succeed, before it is missing; patience: seconds without any success
+    before `alive` is asked for a sign of life, and the run stops if there is none.
+    """
+
+    def __init__(
+        self, replicas: Sequence[Replica], attempts: int, patience: float, alive: Callable[[], Awaitable[bool]]
+    ) -> None:
         self.all = list(replicas)
+        self._attempts, self._patience, self._alive = attempts, patience, alive
         self._drew: OrderedDict[str, Replica] = OrderedDict()
+        self._succeeded_at = 0.0
+
+    @property
+    def served(self) -> dict[str, int]:
+        """Requests that each replica has answered."""
+        return {replica.name: replica.served for replica in self.all}
 
     def choose(self, affinity: str) -> Replica:
         """The replica that drew the chain, unless it rests and another does not; for a new chain the least loaded."""
@@ -97,3 +119,30 @@ class Replicas:
             if len(self._drew) > REMEMBERED:
                 self._drew.popitem(last=False)
         return chosen
+
+    async def serve(self, affinity: str, attempt: Callable[[Replica], Awaitable[Completion | str]]) -> Completion:
+        """Try until it is done: `attempt` gives the completion, or says what went wrong and is worth another try.
+
+        Raises EngineError when this request keeps failing, UserError when nobody answers any more.
+        """
+        failures, wait, failed_at, silence = 0, 0.25, 0.0, 0.0
+        while True:
+            replica = self.choose(affinity)
+            outcome = await attempt(replica)
+            now = time.monotonic()
+            if isinstance(outcome, Completion):
+                replica.succeeded()
+                self._succeeded_at = now
+                return outcome
+            if not failures or self._succeeded_at > failed_at:
+                failures, silence = failures + 1, now  # others succeeded meanwhile, so it may be this request
+                if failures > self._attempts:
+                    raise EngineError(f"{replica.name}: {failures} attempts failed, the last: {outcome}")
+            elif now - silence > self._patience:
+                if not await self._alive():
+                    names = ", ".join(one.name for one in self.all[:4])
+                    raise UserError(f"{names}: no answer any more ({outcome}); start one, then run again to resume")
+                failures, silence = failures + 1, now
+            failed_at = now
+            await asyncio.sleep(wait * random.uniform(0.5, 1))
+            wait = min(2 * wait, LONGEST_WAIT)

@@ -1,0 +1,191 @@
+"""Analysis of a large pool: time and memory of verdicts, scores, grid, laws and report, and their growth with its size.
+
+    python -m benchmarks.large_pool [--chains 128000] [--tokens 4096] [--folder DIR]
+
+Builds a synthetic pool (real prompts and golds, made-up chains and answers) of a sixteenth, a quarter and the full
+size, and analyses each in a process of its own, whose peak memory is printed. Needs about 4 GB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from testtime import config as configs
+from testtime import jobs, pipeline
+from testtime.jobs import Job
+from testtime.schemas import SCHEMAS
+from testtime.store import PART_VALUES
+
+PROBLEMS = 500
+BUDGETS = [0, 256, 512, 1024, 2048, 4096]
+VOCABULARY = 150_000
+STEPS = {"grade_pool": "verdicts", "scores": "scores", "cells": "grid", "write": "report and laws"}
+
+
+def config(folder: Path, samples: int, tokens: int) -> configs.Config:
+    return configs.parse(
+        {
+            "name": f"pool-{samples}",
+            "task": [{"name": "chain_sum", "limit": PROBLEMS}],
+            "model": "quickstart",
+            "thinking": {"budgets": [b for b in BUDGETS if b <= tokens]},
+            "answer": {"max_tokens": 64},
+            "samples": samples,
+            "selectors": ["majority", "oracle", "weighted:logprob_mean"],
+            "out": str(folder),
+        }
+    )
+
+
+def build(folder: Path, samples: int, tokens: int) -> Path:
+    """Write a pool in which accuracy grows with the budget and varies by problem; a third of the chains end early."""
+    parsed = config(folder, samples, tokens)
+    job = jobs.prepare(parsed, parsed.model[0], jobs.load_problems(parsed))
+    jobs.register(job)
+    rng = np.random.default_rng(0)
+    together = max(1, PART_VALUES // (2 * samples * tokens))  # problems a part
+    for start in range(0, PROBLEMS, together):
+        _write(job, job.problems[start : start + together], tokens, rng)
+    return job.store.root
+
+
+def _write(job: Job, problems: list[dict[str, Any]], tokens: int, rng: np.random.Generator) -> None:
+    plan, samples = job.plan, job.plan.samples
+    rows = len(problems) * samples
+    ids = np.repeat([row["problem_id"] for row in problems], samples)
+    natural = rng.random(rows) < 1 / 3
+    lengths = np.where(natural, rng.integers(1, tokens, rows), tokens)
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    flat = rng.integers(0, VOCABULARY, ends[-1], dtype=np.int32)
+    columns = {
+        "problem_id": ids,
+        "sample": np.tile(np.arange(samples), len(problems)),
+        "start": np.zeros(rows, int),
+        "token_ids": pa.ListArray.from_arrays(ends, flat),
+        "logprobs": pa.ListArray.from_arrays(ends, -rng.exponential(size=ends[-1]).astype(np.float32)),
+        "tokens": lengths,
+        "finish": np.where(natural, "natural", "length"),
+    }
+    job.store.append_table("chains", _table("chains", columns, rows))
+    skill = np.repeat(rng.normal(0, 1.5, len(problems)), samples)
+    answers = []
+    for budget in plan.budgets:
+        forced = ~(natural & (lengths <= budget))
+        chosen = forced | (lengths == np.fmin(lengths, budget)) & (budget == plan.budgets[-1])
+        right = rng.random(rows) < 1 / (1 + np.exp(-skill - 0.5 * np.log2((1 + budget) / 512)))
+        wrong = rng.integers(-9, 10, rows)
+        gold = np.repeat([int(row["gold"]) for row in problems], samples)
+        values = np.where(right, gold, gold + np.where(wrong == 0, 10, wrong))
+        columns = {
+            "problem_id": ids[chosen],
+            "sample": np.tile(np.arange(samples), len(problems))[chosen],
+            "cut": np.fmin(lengths, budget)[chosen],
+            "spec": np.where(forced, plan.spec(True), plan.spec(False))[chosen],
+            "forced": forced[chosen],
+            "tokens": np.full(chosen.sum(), 8),
+            "text": [str(value) for value in values[chosen]],
+            "finish": np.full(chosen.sum(), "stop"),
+            "logprob_mean": -rng.exponential(size=chosen.sum()),
+        }
+        answers.append(_table("answers", columns, int(chosen.sum())))
+    job.store.append_table("answers", pa.concat_tables(answers))
+
+
+def _table(name: str, columns: dict[str, Any], rows: int) -> pa.Table:
+    """Missing columns: empty text, null numbers."""
+    filled = {
+        field.name: pa.array(columns[field.name]).cast(field.type)
+        if field.name in columns
+        else pa.array([""] * rows)
+        if field.type == pa.string()
+        else pa.nulls(rows, field.type)
+        for field in SCHEMAS[name]
+    }
+    return pa.table(filled, schema=SCHEMAS[name])
+
+
+def analyse(run: Path) -> dict[str, float]:
+    """Seconds of each step, and the process's peak memory in GB."""
+    seconds: dict[str, float] = {}
+
+    def timed(owner: Any, name: str) -> None:
+        work = getattr(owner, name)
+
+        def step(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                seconds[STEPS[name]] = time.perf_counter() - began
+
+        setattr(owner, name, step)
+
+    from testtime import report
+
+    for owner, name in (
+        (pipeline.scores, "grade_pool"),
+        (pipeline.scores, "scores"),
+        (pipeline, "cells"),
+        (report, "write"),
+    ):
+        timed(owner, name)
+    began = time.perf_counter()
+    pipeline.grade(run)
+    seconds["all"] = time.perf_counter() - began
+    return {**seconds, "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chains", type=int, default=128_000)
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--build", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--analyse", type=Path, default=None, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.build:
+        print(build(args.folder, args.build, args.tokens))
+        return
+    if args.analyse:
+        print(json.dumps(analyse(args.analyse)))
+        return
+    folder = args.folder or Path(tempfile.mkdtemp(prefix="large-pool-"))
+    found: dict[int, dict[str, float]] = {}
+    for share in (16, 4, 1):
+        samples = args.chains // PROBLEMS // share
+        run = _process("--build", str(samples), "--tokens", str(args.tokens), "--folder", str(folder))
+        size = sum(file.stat().st_size for file in Path(run).rglob("*.parquet")) / 1e9
+        found[samples * PROBLEMS] = {**json.loads(_process("--analyse", run)), "disk GB": size}
+        shutil.rmtree(run)
+    names = list(found[args.chains // PROBLEMS * PROBLEMS])
+    print(f"chains of {args.tokens} tokens, {PROBLEMS} problems; seconds, and GB")
+    print(f"{'chains':>8} " + " ".join(f"{name:>16}" for name in names))
+    last: dict[str, float] = {}
+    for chains, row in found.items():
+        print(f"{chains:>8} " + " ".join(f"{row[name]:>16.2f}" for name in names))
+        if last:
+            print(f"{'times':>8} " + " ".join(f"{row[name] / max(last[name], 1e-3):>16.2f}" for name in names))
+        last = row
+
+
+def _process(*args: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "benchmarks.large_pool", *args], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return done.stdout.strip().splitlines()[-1]
+
+
+if __name__ == "__main__":
+    main()

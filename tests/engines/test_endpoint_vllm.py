@@ -1,0 +1,220 @@
+"""The endpoint engine against real `vllm serve` processes on loopback, started here."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testtime import config as configs
+from testtime import drawing, engines, jobs, pipeline, zoo
+from testtime.errors import UserError
+from testtime.progress import Progress
+from testtime.store import Store
+
+from .server import FAULTS, Server, one_in_five
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(util.find_spec("vllm") is None, reason="vLLM is not installed"),
+]
+ARGS = "--block-size 32 --no-enable-chunked-prefill --max-num-batched-tokens 32768 --enforce-eager --dtype float32"
+ARGS += " --enable-prompt-tokens-details --max-num-seqs 64 --disable-uvicorn-access-log"
+STARTING = 400.0  # seconds
+
+
+class VllmServer:
+    """One `vllm serve` with a zoo model; the port is found free beforehand."""
+
+    def __init__(self, model: str, log: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url, self.log = f"http://127.0.0.1:{port}/v1", log
+        environment = {
+            **os.environ,
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        # As `vllm serve` does; the CPU build's own `vllm` command looks for a package of another name.
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(zoo.path(model))]
+        command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model, *ARGS.split()]
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+
+    def wait(self) -> VllmServer:
+        import httpx
+
+        end = time.monotonic() + STARTING
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if httpx.get(self.url.removesuffix("/v1") + "/health", timeout=2).status_code == 200:
+                    return self
+            except httpx.HTTPError:
+                time.sleep(1)
+        pytest.fail(f"vllm serve did not start:\n{self.log.read_text()[-3000:]}")
+
+    def metric(self, name: str) -> float:
+        import httpx
+
+        text = httpx.get(self.url.removesuffix("/v1") + "/metrics", timeout=10).text
+        return sum(float(value) for value in re.findall(rf"^{re.escape(name)}{{.*}} (\S+)$", text, re.M))
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[VllmServer]]:
+    folder = tmp_path_factory.mktemp("vllm")
+    found = [VllmServer("quickstart", folder / f"{number}.log") for number in range(2)]
+    try:
+        yield [server.wait() for server in found]
+    finally:
+        for server in found:
+            server.kill()
+
+
+def config(out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1) -> configs.Config:
+    return configs.parse(
+        {
+            "name": "t",
+            "task": [{"name": "chain_sum", "limit": limit}],
+            "model": "quickstart",
+            "engine": engine,
+            "thinking": {"budgets": [0, 16, 32, 64, 96]},
+            "answer": {"max_tokens": 8},
+            "sampling": {"temperature": temperature},
+            "samples": samples,
+            "resamples": 200,
+            "out": str(out),
+        }
+    )
+
+
+def endpoint(*urls: str, **args: Any) -> dict[str, Any]:
+    return {"name": "endpoint", "args": {"urls": list(urls), **args}, "max_num_seqs": 64}
+
+
+def draw(parsed: configs.Config) -> Store:
+    """A complete pool."""
+    job = jobs.prepare(parsed, parsed.model[0], jobs.load_problems(parsed))
+    jobs.register(job)
+    assert drawing.draw(job, Progress()) == [] and not drawing.pending(job)
+    return job.store
+
+
+def tokens(store: Store) -> dict[tuple[Any, ...], list[int]]:
+    chains = {(r["problem_id"], r["sample"], r["start"]): r["token_ids"] for r in store.read("chains").to_pylist()}
+    answers = {
+        (r["problem_id"], r["sample"], r["cut"], r["forced"]): r["token_ids"] for r in store.read("answers").to_pylist()
+    }
+    assert sum(len(part) for part in store.read_parts("chains")) == len(chains)
+    assert sum(len(part) for part in store.read_parts("answers")) == len(answers)
+    return {**chains, **answers}
+
+
+@pytest.fixture(scope="module")
+def greedy(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Any, ...], list[int]]:
+    return tokens(draw(config(tmp_path_factory.mktemp("greedy"), "transformers")))
+
+
+def agreement(one: dict[tuple[Any, ...], list[int]], other: dict[tuple[Any, ...], list[int]]) -> float:
+    """The share of chains and answers with the same tokens."""
+    return sum(other.get(key) == ids for key, ids in one.items()) / len(one)
+
+
+def test_greedy_tokens_equal_the_in_process_engine_s_and_prefixes_are_cached(
+    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
+) -> None:
+    before = servers[0].metric("vllm:prefix_cache_hits_total")
+    store = draw(config(tmp_path, endpoint(servers[0].url)))
+    assert agreement(greedy, tokens(store)) >= 0.99
+    hits = servers[0].metric("vllm:prefix_cache_hits_total") - before
+    assert hits > 0
+    assert hits == sum(store.read("chains")["cached_tokens"].to_pylist()) + sum(
+        store.read("answers")["cached_tokens"].to_pylist()
+    )
+    assert all(len(row["logprobs"]) == row["tokens"] for row in store.read("chains").to_pylist())
+
+
+def test_sampled_accuracies_are_within_the_paired_interval(servers: list[VllmServer], tmp_path: Path) -> None:
+    tables = []
+    for name, engine in (("in process", "transformers"), ("served", endpoint(*(server.url for server in servers)))):
+        run = pipeline.run(config(tmp_path / name, engine, temperature=1.0, limit=60, samples=8))[0]
+        tables.append(
+            run.scores[run.scores["budget"] == 96].pivot(index="problem_id", columns="sample", values="score")
+        )
+    difference = (tables[0] - tables[1]).mean(axis=1)
+    # The mean difference within 3.3 standard errors of nothing (99.9 %), over problems.
+    assert abs(difference.mean()) <= 3.3 * difference.std() / len(difference) ** 0.5
+
+
+def test_a_proxy_that_fails_a_fifth_of_requests_changes_nothing(
+    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
+) -> None:
+    proxy = Server(fault=one_in_five(), upstream=servers[0].url)
+    try:
+        store = draw(config(tmp_path, endpoint(proxy.url, timeout=2.5)))
+    finally:
+        proxy.stop()
+    assert set(proxy.faults) == set(FAULTS)
+    found = tokens(store)
+    assert found.keys() == greedy.keys()
+    assert agreement(greedy, found) >= 0.99
+
+
+def test_one_of_two_servers_is_killed_and_nothing_is_lost_or_double(
+    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    make = engines.make
+
+    def watched(*args: Any) -> Any:
+        made.append(make(*args)[0])
+        return made[-1], "watched"
+
+    def kill() -> None:
+        while not made or min(made[0].replicas.served.values()) < 20:
+            time.sleep(0.01)
+        servers[1].kill()
+
+    monkeypatch.setattr(engines, "make", watched)
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    store = draw(config(tmp_path, endpoint(*(server.url for server in servers))))
+    killer.join(1)
+    assert servers[1].process.poll() is not None
+    assert agreement(greedy, tokens(store)) >= 0.99
+
+
+def test_when_the_last_server_is_gone_the_run_stops_clearly_and_resumes(
+    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
+) -> None:
+    def fault(number: int) -> str | None:
+        return "cut" if number > 60 else None
+
+    proxy = Server(fault=fault, upstream=servers[0].url)
+    down = threading.Thread(target=proxy.stop)
+    proxy.fault = lambda number: (down.start() if number == 61 else None, fault(number))[1]
+    with pytest.raises(UserError, match=r"no answer any more .*run again to resume"):
+        draw(config(tmp_path, endpoint(proxy.url, patience=2.0)))
+    store = draw(config(tmp_path, endpoint(servers[0].url)))
+    assert agreement(greedy, tokens(store)) >= 0.99
