@@ -6,17 +6,22 @@ states each finding with its interval and says where the data decide nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testtime.compute.costs import with_costs
+from testtime.compute.flops import Flops
+from testtime.compute.prices import Prices
+from testtime.compute.rates import Rates
 from testtime.errors import UserError
 from testtime.estimators import binned, doubling, frontier, models
 from testtime.estimators.cells import summary
 from testtime.estimators.grid import Prefill, Replicates, build
 from testtime.estimators.latency import latency
-from testtime.estimators.table import GROUP, normalise
+from testtime.estimators.table import GROUP, normalise, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +61,33 @@ class Comparison:
         except OSError as error:
             raise UserError(f"{target}: cannot be written ({error.strerror}); give another folder") from None
         return [*paths, target / "compare.txt"]
+
+
+def read(
+    paths: Sequence[str | Path], prices: Prices | None = None, rates: Rates | None = None
+) -> dict[str, pd.DataFrame]:
+    """Runs to compare, by name: run directories, or scores tables as CSV or Parquet.
+
+    A run directory's FLOPs come with the prompt's share, from the config of its model; prices and rates add dollars and
+    seconds. Raises UserError for what is neither a run nor a table, and for one given twice.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    for given in map(Path, paths):
+        if (given / "run.json").is_file():
+            from testtime.pipeline import load
+
+            run = load(given)
+            table, name = run.scores, given.resolve().name
+            with contextlib.suppress(UserError):  # an imported run, or a model that is not all attention
+                table = with_costs(table, flops=Flops.from_config(run.manifest.get("model_config") or {}))
+        else:
+            table, name = read_table(given), given.stem
+        if name in found:
+            name = f"{given.resolve().parent.name}/{name}"
+        if name in found:
+            raise UserError(f"{given}: given twice; give each run once")
+        found[name] = with_costs(table, prices=prices, rates=rates) if prices or rates else table
+    return found
 
 
 def compare(
