@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ class VllmEngine:
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             raise UserError(f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}") from error
         self._params, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
-        self.max_num_seqs = settings["max_num_seqs"]
+        self._ranks = int(settings.get("data_parallel_size") or 1)
+        self.max_num_seqs = settings["max_num_seqs"] * self._ranks
         self._numbers = itertools.count()
 
     async def complete(self, request: Request) -> Completion:
@@ -93,9 +95,13 @@ class VllmEngine:
             output_kind=self._final,
         )
         prompt: Any = {"prompt_token_ids": list(request.prompt)}
+        # vLLM balances its data-parallel ranks by load; an answer's prefix lies with the rank that drew its chain.
+        rank = zlib.crc32(request.affinity.encode()) % self._ranks if self._ranks > 1 else None
         last = None
         try:
-            async for output in self._llm.generate(prompt, params, f"testtime-{next(self._numbers)}"):
+            async for output in self._llm.generate(
+                prompt, params, f"testtime-{next(self._numbers)}", data_parallel_rank=rank
+            ):
                 last = output
         except ValueError as error:  # too long for the model's context, for example
             raise EngineError(" ".join(str(error).split())) from error
