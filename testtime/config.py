@@ -53,12 +53,14 @@ class ModelRef(_Model):
     """A model: a zoo name, a local folder or a hub id. `template` is passed to the chat template (enable_thinking:
     true).
 
+    setting: names what the model is told (effort=low): the same model under several settings is listed once for each.
     training_tokens: what it was trained on, where the laws should place it; zoo models know their own.
     """
 
     name: str
     revision: str | None = None
     template: dict[str, Any] = {}
+    setting: str = Field("", pattern=r"^[A-Za-z0-9=._-]*$")
     training_tokens: float | None = Field(None, gt=0)
 
 
@@ -78,13 +80,18 @@ def _ascending(budgets: list[int]) -> list[int]:
 
 
 class Thinking(_Model):
-    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain a budget."""
+    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain a budget.
+
+    extensions: how often a chain that ends by itself is made to go on, with `marker` in place of its end (nested only).
+    """
 
     budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_ascending)]
     mode: Literal["nested", "fresh"] = "nested"
     family: str | None = None
     delimiters: tuple[str, str] | None = None
     ending: str | None = None
+    extensions: int = Field(0, ge=0)
+    marker: str = "Wait"
 
 
 class SamplingSpec(_Model):
@@ -144,10 +151,20 @@ class Config(_Model):
                 )
         return selectors
 
+    @field_validator("model")
+    @classmethod
+    def _distinct(cls, model: list[ModelRef]) -> list[ModelRef]:
+        told = [(ref.name, ref.setting) for ref in model]
+        if double := next((name for name, setting in told if told.count((name, setting)) > 1), None):
+            raise ValueError(f"lists {double!r} twice; give each a setting of its own, or list it once")
+        return model
+
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         if self.n and max(self.n) > self.samples:
             raise ValueError(f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n")
+        if self.thinking.mode == "fresh" and self.thinking.extensions:
+            raise ValueError("thinking.extensions: chains are extended in nested mode; write thinking.mode: nested")
         if self.thinking.mode == "nested" and self.sampling.penalty:
             raise ValueError(
                 f"sampling.{self.sampling.penalty}: nested budgets cannot have it, since a cut chain would differ from "

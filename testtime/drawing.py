@@ -25,7 +25,7 @@ from testtime.jobs import Job
 from testtime.progress import Progress
 from testtime.store import Store, Writer
 from testtime.thinking.contract import Chain
-from testtime.thinking.sampler import Life, draw_pool
+from testtime.thinking.sampler import Life, Variant, draw_pool
 
 T = TypeVar("T")
 Key = tuple[str, int, str]  # problem, sample, variant
@@ -36,21 +36,27 @@ FLUSH_SECONDS = 5.0  # at most this much work is lost to a kill
 def draw(job: Job, progress: Progress) -> list[str]:
     """Complete the pool; returns a line for each chain that stays incomplete because its requests failed."""
     mend(job.store, progress)
-    todo = pending(job)
-    if not todo:
+    first, *extensions = job.plan.passes()
+    todo = pending(job, first)
+    if not todo and not any(pending(job, group) for group in extensions):
         progress.say(f"{job.store.root}: the pool is complete, nothing to draw")
         return []
     spec, before = job.config.engine, time.time()
     engine, note = engines.make(spec, job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
     writer, began = Writer(job.store), time.time()
+    lengths = {row["problem_id"]: len(row["prompt_ids"]) for row in job.problems}
     spent = {"chain_tokens": 0, "answer_tokens": 0, "prompt_tokens": 0, "cached_tokens": 0}
 
     def sink(table: str, row: dict[str, Any]) -> None:
         writer.add(table, row)
-        progress.tokens(row["tokens"])
-        spent["chain_tokens" if table == "chains" else "answer_tokens"] += row["tokens"]
-        if row["tokens"]:
+        # What a chain's row holds beyond its prompt was generated; an extended one begins with its base's tokens.
+        drawn = row["tokens"]
+        if table == "chains":
+            drawn += lengths[row["problem_id"]] + row["start"] - row["prompt_tokens"]
+        progress.tokens(drawn)
+        spent["chain_tokens" if table == "chains" else "answer_tokens"] += drawn
+        if drawn:
             spent["prompt_tokens"] += row["prompt_tokens"]
             spent["cached_tokens"] += row["cached_tokens"]
 
@@ -62,9 +68,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
             async with asyncio.TaskGroup() as group:
                 saving = group.create_task(save())
                 try:
-                    return await draw_pool(
-                        engine, job.plan, known(job.store, todo), sink, decode, lambda _: progress.chain()
-                    )
+                    return await every_pass()
                 finally:
                     saving.cancel()
         finally:
@@ -73,12 +77,24 @@ def draw(job: Job, progress: Progress) -> list[str]:
             finally:
                 await engine.close()
 
+    async def every_pass() -> list[str]:
+        failed, lives = [], todo
+        for group in (first, *extensions):
+            if group is not first:  # an extension stands on the chains of the pass before it
+                writer.flush()
+                lives = pending(job, group)
+                progress.finish()
+                progress.start(f"extending {job.model.name}, {group[0].name}", len(lives), 0)
+            drawing = known(job.store, lives)
+            failed += await draw_pool(engine, job.plan, drawing, sink, decode, lambda _: progress.chain())
+        return failed
+
     async def save() -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             writer.flush()
 
-    total = len(job.problems) * job.plan.samples * len(job.plan.variants())
+    total = len(job.problems) * job.plan.samples * len(first)
     progress.start(f"drawing {job.model.name}", total, total - len(todo))
     missing: list[str] = []
     try:
@@ -128,10 +144,11 @@ def chain_ends(rows: pa.Table) -> dict[Key, tuple[int, Any]]:
     return ends
 
 
-def pending(job: Job) -> list[tuple[Life, int]]:
-    """The lives that lack their chain, part of it, or an answer, each with the number of its chain's stored tokens.
+def pending(job: Job, variants: Sequence[Variant] | None = None) -> list[tuple[Life, int]]:
+    """The lives that lack their chain, part of it, or an answer, each with the number of stored tokens it stands on.
 
-    The stored tokens themselves are read when their turn comes (see `known`).
+    variants: those of one pass; all by default. A chain that did not end by itself has nothing to extend.
+    The tokens themselves are read when their turn comes (see `known`).
     """
     ends = chain_ends(job.store.read("chains", ["tokens", "finish"]))
     answered: defaultdict[Key, set[tuple[int, str]]] = defaultdict(set)
@@ -142,15 +159,21 @@ def pending(job: Job) -> list[tuple[Life, int]]:
     for row in job.problems:
         prompt = tuple(row["prompt_ids"])
         for sample in range(plan.samples):
-            for variant in plan.variants():
+            for variant in plan.variants() if variants is None else variants:
                 key = (row["problem_id"], sample, variant.name)
                 length, finish = ends.get(key, (0, "length"))
-                wanted = {(c.tokens, plan.spec(c.forced)) for c in plan.cuts(length, finish, variant.budgets)}
+                weight, shared = length, -1
+                if variant.base is not None:
+                    base_length, base_finish = ends.get((row["problem_id"], sample, variant.base), (0, "length"))
+                    if base_finish != "natural" or base_length > variant.cap:
+                        continue
+                    weight, shared = weight + base_length, plan.split(base_length)
+                cuts = plan.cuts(length, finish, variant.budgets, shared)
+                wanted = {(c.tokens, plan.spec(c.forced)) for c in cuts}
                 if wanted <= answered[key] and (finish != "length" or length >= variant.cap):
                     continue
-                todo.append(
-                    (Life(row["problem_id"], prompt, sample, variant, answered=frozenset(answered[key])), length)
-                )
+                life = Life(row["problem_id"], prompt, sample, variant, answered=frozenset(answered[key]))
+                todo.append((life, weight))
     return todo
 
 
@@ -171,7 +194,12 @@ def _load(store: Store, lives: list[Life], weight: int) -> Iterator[Life]:
     if not weight:
         yield from lives
         return
-    wanted = {(life.problem_id, life.sample, life.variant.name) for life in lives}
+    wanted = {
+        (life.problem_id, life.sample, name)
+        for life in lives
+        for name in (life.variant.name, life.variant.base)
+        if name is not None
+    }
     problems = pc.field("problem_id").isin(list({key[0] for key in wanted}))
     columns = ["problem_id", "sample", "variant", "start", "token_ids", "logprobs", "finish"]
     parts = [
@@ -182,14 +210,20 @@ def _load(store: Store, lives: list[Life], weight: int) -> Iterator[Life]:
     where: defaultdict[Key, list[int]] = defaultdict(list)
     for index, key in enumerate(_keys(rows)):
         where[key].append(index)
-    for life in lives:
+
+    def chain_of(life: Life, name: str) -> tuple[Chain, tuple[float, ...]]:
         chain, logprobs = Chain([], "length"), ()
-        for index in where[life.problem_id, life.sample, life.variant.name]:
+        for index in where[life.problem_id, life.sample, name]:
             row = rows.slice(index, 1).to_pylist()[0]
             if row["start"] == len(chain.token_ids):
                 chain = Chain([*chain.token_ids, *row["token_ids"]], row["finish"])
                 logprobs = (*logprobs, *row["logprobs"])
-        yield replace(life, known=chain, logprobs=logprobs)
+        return chain, logprobs
+
+    for life in lives:
+        chain, logprobs = chain_of(life, life.variant.name)
+        base, base_logprobs = (None, ()) if life.variant.base is None else chain_of(life, life.variant.base)
+        yield replace(life, known=chain, logprobs=logprobs, base=base, base_logprobs=base_logprobs)
 
 
 def _keys(rows: pa.Table) -> Iterator[Key]:

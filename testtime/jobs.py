@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Job:
     """One model's share of a run, ready to be drawn."""
 
     config: Config
+    ref: ModelRef
     model: models.Model
     plan: Plan
     problems: list[dict[str, Any]]  # rows of the problems table
@@ -57,6 +58,8 @@ def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, 
     form = delimiters.resolve(
         model.tokenizer, family=thinking.family, delimiters=thinking.delimiters, ending=thinking.ending
     )
+    if thinking.extensions:
+        form = replace(form, marker=delimiters.encode(model.tokenizer, thinking.marker))
     rows = []
     for task, problem in problems:
         prompt = delimiters.render(model.tokenizer, problem.messages or problem.prompt or "", form, ref.template)
@@ -73,8 +76,9 @@ def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, 
                 "meta": json.dumps(problem.meta, default=str),
             }
         )
-    store = Store(Path(config.out) / config.name / model.folder_name)
-    job = Job(config, model, plan(config, form), rows, store)
+    folder = model.folder_name + (f"--{ref.setting}" if ref.setting else "")
+    store = Store(Path(config.out) / config.name / folder)
+    job = Job(config, ref, model, plan(config, form), rows, store)
     check(job)
     return job
 
@@ -84,27 +88,22 @@ def plan(config: Config, form: Format) -> Plan:
     sampling = config.sampling.sampling()
     answer = config.answer.sampling.sampling() if config.answer.sampling else sampling
     fresh = config.thinking.mode == "fresh"
-    return Plan(
-        form,
-        tuple(config.thinking.budgets),
-        config.samples,
-        config.seed,
-        sampling,
-        answer,
-        config.answer.max_tokens,
-        fresh,
-    )
+    thinking, tokens = config.thinking, config.answer.max_tokens
+    budgets = tuple(thinking.budgets)
+    return Plan(form, budgets, config.samples, config.seed, sampling, answer, tokens, fresh, thinking.extensions)
 
 
 def identity(job: Job) -> dict[str, Any]:
     """What makes chains comparable: a folder holds chains of one identity only."""
     c = job.config
+    marker = {"thinking.marker": list(job.plan.form.marker)} if job.plan.extensions else {}
     return {
         "model": job.model.fingerprint,
         "sampling": c.sampling.model_dump(),
         "seed": c.seed,
         "thinking.mode": c.thinking.mode,
         "delimiters": [list(job.plan.form.open), list(job.plan.form.close)],
+        **marker,
     }
 
 
@@ -114,8 +113,8 @@ def check(job: Job) -> None:
         return
     root, now, old = job.store.root, identity(job), job.store.manifest().get("identity", {})
     for key, value in now.items():
-        if old.get(key) != value:
-            said = f"{old.get(key)} there, {value} now" if key != "delimiters" else "other ids"
+        if key in old and old[key] != value:
+            said = f"{old[key]} there, {value} now" if key != "delimiters" else "other ids"
             raise UserError(
                 f"{root}: its chains were drawn with another {key} ({said}); "
                 f"give the run another `name`, or move the folder away"
@@ -132,23 +131,17 @@ def check(job: Job) -> None:
 def register(job: Job) -> None:
     """Write the manifest and the problems."""
     store = job.store
-    old = store.manifest() if store.exists else {"created": time.time(), "sessions": []}
-    ref = next(m for m in job.config.model if m.name == job.model.name)
+    old: dict[str, Any] = store.manifest() if store.exists else {"created": time.time(), "sessions": []}
     store.write_manifest(
         {
             **old,
             "testtime": metadata.version("testtime"),
             "model": job.model.name,
-            "identity": identity(job),
-            "config": job.config.model_copy(update={"model": [ref]}).model_dump(),
+            "identity": {**old.get("identity", {}), **identity(job)},
+            "config": job.config.model_copy(update={"model": [job.ref]}).model_dump(),
             "problems": [row["problem_id"] for row in job.problems],
             "model_config": job.model.config,
-            "format": {
-                "open": job.plan.form.open,
-                "close": job.plan.form.close,
-                "ending": job.plan.form.ending,
-                "lead": job.plan.form.lead,
-            },
+            "format": asdict(job.plan.form),
         }
     )
     kept = {row["problem_id"]: row for row in store.read("problems").to_pylist()}

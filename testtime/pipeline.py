@@ -74,7 +74,8 @@ def _execute(job: Job, progress: Progress) -> Run:
 def grade(path: str | Path, progress: Progress | None = None) -> Run:
     """Grade what has no verdict of its grader's current version, and make the tables again."""
     store = Store(path)
-    store.manifest()
+    if "imported" in store.manifest():
+        raise UserError(f"{path}: an imported run keeps its log's own verdicts, there is nothing to grade")
     with store.lock():
         return _evaluate(store, progress or Progress())
 
@@ -89,7 +90,14 @@ def _evaluate(store: Store, progress: Progress) -> Run:
     store.compact("grades")
     manifest = store.manifest()
     config = configs.parse(manifest["config"], str(store.root / "run.json"))
-    table = scores.scores(store, plan_of(config, manifest), manifest["problems"], manifest["model"], _flops(manifest))
+    table = scores.scores(
+        store,
+        plan_of(config, manifest),
+        manifest["problems"],
+        manifest["model"],
+        _flops(manifest),
+        config.model[0].setting,
+    )
     grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
     for name, frame in zip(TABLES, (table, grid), strict=True):
         store.write_file(f"tables/{name}.parquet", frame.to_parquet(index=False))
@@ -116,8 +124,9 @@ def load(path: str | Path) -> Run:
 
 def plan_of(config: Config, manifest: Mapping[str, Any]) -> Plan:
     """The sampling plan a run directory was drawn with."""
-    form = manifest["format"]
-    return jobs.plan(config, Format(tuple(form["open"]), tuple(form["close"]), tuple(form["ending"]), form["lead"]))
+    stored = manifest["format"].items()
+    form: dict[str, Any] = {part: tuple(ids) if isinstance(ids, list) else ids for part, ids in stored}
+    return jobs.plan(config, Format(**form))
 
 
 def _flops(manifest: Mapping[str, Any]) -> Flops | None:
@@ -139,16 +148,18 @@ def summary(run: Run) -> str:
             f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), "
             f"{len(run.manifest['problems'])} problems, 95 % intervals"
         )
-        lines.append(f"{'budget':>8} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts))
-        for budget, row in grid.groupby("budget"):
+        lines.append(f"{'budget':>14} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts))
+        levels = (grid["setting"] + " " + grid["budget"].astype("string").fillna("")).str.strip()
+        for level, row in grid.groupby(levels, sort=False):
             tokens = row.loc[row["n"] == counts[0], "thinking_tokens"].iloc[0] / counts[0]
             cells = {
                 int(c["n"]): f"{100 * c['value']:5.1f} [{100 * c['lo']:5.1f},{100 * c['hi']:5.1f}]"
                 for c in row.to_dict("records")
             }
-            lines.append(f"{budget:>8} {tokens:>9.1f} " + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts))
+            lines.append(f"{level:>14} {tokens:>9.1f} " + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts))
         lines.append("")
-    verdicts = run.scores["verdict"].value_counts()
-    lines.append("verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items()))
+    if "verdict" in run.scores:
+        verdicts = run.scores["verdict"].value_counts()
+        lines.append("verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items()))
     lines.append(f"report: {run.path / 'report'}")
     return "\n".join(lines)

@@ -52,8 +52,12 @@ def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFra
         yield answers.assign(grade_key=np.array(keys, dtype=object)[codes])
 
 
-def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flops: Flops | None) -> pd.DataFrame:
+def scores(
+    store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flops: Flops | None, setting: str = ""
+) -> pd.DataFrame:
     """The `scores` table of a pool under a plan: one row for each problem, sample, setting and budget.
+
+    setting: what the model was told; extended chains add "wait=1", "wait=2", ...
 
     What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN: problem_id, model,
     setting, budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops,
@@ -78,18 +82,34 @@ def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flo
         [list(problem_ids), range(plan.samples)], names=["problem_id", "sample"]
     ).to_frame(index=False)
     pieces = []
+    ends: dict[
+        str, tuple[Any, Any]
+    ] = {}  # by variant: each chain's length and finish, those of its base if not extended
+    owners: dict[int, tuple[Any, Any, Any]] = {}  # by budget: the variant, cut and spec that the last variant used
     for variant in plan.variants():
         held = grid.merge(chains[chains["variant"] == variant.name], on=["problem_id", "sample"], how="left")
         # A chain that was not drawn has no tokens: it answers budget 0 alone.
         length, finish = held["length"].fillna(0).to_numpy(float), held["finish"].fillna("length").to_numpy(object)
+        begun, shared = held["length"].notna().to_numpy(), np.full(len(grid), -1.0)
+        if variant.base is not None:
+            base_length, base_finish = ends[variant.base]
+            shared = np.where(begun, plan.split(0) + base_length, np.inf)
+            length, finish = np.where(begun, length, base_length), np.where(begun, finish, base_finish)
+        ends[variant.name] = length, finish
         for budget in variant.budgets:
             natural = (finish == "natural") & (length <= budget)
             known = natural | (finish != "length") | (length >= budget)
-            piece = grid.copy()
-            piece["budget"], piece["variant"] = budget, variant.name
-            piece["cut"] = np.where(known, np.where(natural, length, np.fmin(length, budget)), -1).astype(int)
-            piece["spec"] = np.where(natural, plan.spec(False), plan.spec(True))
-            pieces.append(piece)
+            at = np.where(known, np.where(natural, length, np.fmin(length, budget)), -1).astype(int)
+            spec = np.where(natural, plan.spec(False), plan.spec(True))
+            name = np.full(len(grid), variant.name, dtype=object)
+            if variant.base is not None:  # up to where the chains part, the answer is the base's
+                own = (at > shared) | (at < 0) & begun
+                name, at, spec = (
+                    np.where(own, new, old) for new, old in zip((name, at, spec), owners[budget], strict=True)
+                )
+            owners[budget] = name, at, spec
+            told = setting if variant.base is None else ",".join(filter(None, (setting, variant.name)))
+            pieces.append(grid.assign(budget=budget, setting=told, variant=name, cut=at, spec=spec))
     table = pd.concat(pieces, ignore_index=True).merge(
         answers, on=["problem_id", "sample", "variant", "cut", "spec"], how="left"
     )
@@ -101,7 +121,7 @@ def scores(store: Store, plan: Plan, problem_ids: Sequence[str], model: str, flo
     table["thinking_tokens"] = table["cut"].where(drawn)
     table["forced_tokens"] = (table["forced"] * len(plan.form.ending)).where(drawn)
     table["prompt_tokens"] = table["problem_id"].map(lengths)
-    table["model"], table["setting"] = model, ""
+    table["model"] = model
     counts = [
         table[c].fillna(0).to_numpy(float)
         for c in ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")

@@ -136,3 +136,28 @@ def test_at_most_max_num_seqs_lives_are_in_flight() -> None:
 
     pool(Counting({10: 1.0}, max_num_seqs=4), PLAN, lives(PLAN, problems=10))
     assert peak == 4
+
+
+def test_a_chain_that_ended_is_extended_from_its_last_thought_and_shares_what_comes_before() -> None:
+    plan = replace(PLAN, form=replace(FORM, marker=(20, 21)), budgets=(2, 16), samples=1, extensions=1)
+    (first,), (second,) = plan.passes()
+    assert second.base == first.name == ""
+    base = Chain([10, 10, 11, CLOSE], "natural")
+    life = Life("p0", (7, 8), 0, second, base=base, base_logprobs=(-0.1, -0.2, -0.3, -0.4))
+    engine = MemorylessEngine({10: 1.0})
+    rows, _ = pool(engine, plan, [life])
+    chain = rows["chains"][0]
+    assert engine.requests[0].prompt == (7, 8, 10, 10, 11, 20, 21) and engine.requests[0].max_tokens == 16 - 5
+    assert chain["token_ids"] == [10, 10, 11, 20, 21, *[10] * 11] and (chain["start"], chain["finish"]) == (0, "length")
+    assert chain["logprobs"][:3] == [-0.1, -0.2, -0.3] and all(x != x for x in chain["logprobs"][3:5])
+    # The cut at 2 lies in what the chains share: its answer is the base's.
+    assert [(r["cut"], r["forced"]) for r in rows["answers"]] == [(16, True)]
+    assert rows["answers"][0]["logprob_mean"] == pytest.approx((-0.6 - 11 - 5) / 19)
+
+
+def test_an_extension_without_room_is_cut_at_the_cap_without_a_request() -> None:
+    plan = replace(PLAN, form=replace(FORM, marker=(20, 21)), budgets=(4,), samples=1, extensions=1)
+    base = Chain([10, 10, 11, CLOSE], "natural")
+    engine = MemorylessEngine({10: 1.0})
+    rows, _ = pool(engine, plan, [Life("p0", (7, 8), 0, plan.passes()[1][0], base=base, base_logprobs=(-1.0,) * 4)])
+    assert rows["chains"][0]["token_ids"] == [10, 10, 11, 20] and len(engine.requests) == 1

@@ -53,6 +53,14 @@ def read(token_ids: Sequence[int], stopped: bool, form: Format, before: Sequence
     return Chain(ids[:-1], "eos") if stopped else Chain(ids, "length")
 
 
+def extended(chain: Chain, form: Format, marker: Sequence[int]) -> list[int] | None:
+    """How a chain goes on beyond its natural end: the closing token withheld, `marker` in its place.
+
+    None when the chain did not end by itself. The marker's tokens count as thinking (Muennighoff et al. 2025, s1).
+    """
+    return [*chain.token_ids[: -(len(form.close) or 1)], *marker] if chain.finish == "natural" else None
+
+
 def cut(length: int, finish: Finish, budget: int) -> Cut | None:
     """Where `budget` cuts a chain of `length` tokens; None when the chain was capped too early to know."""
     if finish == "natural" and length <= budget:

@@ -46,12 +46,14 @@ class Format:
     open, close: id sequences; both empty for a model without delimiters.
     ending: ids appended to a cut chain (holds `close` where there is one).
     lead: what the ending says after the close: it belongs to the graded text (an ending `... \\boxed{` does).
+    marker: what takes the place of a natural end where the chain is made to go on ("Wait").
     """
 
     open: tuple[int, ...]
     close: tuple[int, ...]
     ending: tuple[int, ...]
     lead: str
+    marker: tuple[int, ...] = ()
 
     @property
     def delimited(self) -> bool:

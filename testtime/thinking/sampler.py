@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from testtime.engines.base import Completion, Engine, EngineError, Request, Sampling
-from testtime.thinking.contract import Chain, Cut, cut, read, seed
+from testtime.thinking.contract import Chain, Cut, cut, extended, read, seed
 from testtime.thinking.delimiters import Format
 
 
@@ -36,12 +37,18 @@ class Plan:
     answer_sampling: Sampling
     answer_tokens: int
     fresh: bool = False
+    extensions: int = 0
+
+    def passes(self) -> list[list[Variant]]:
+        """The chains of one sample in the order they are drawn: one for all budgets, or one a budget; then, as often as
+        chains are extended beyond their natural end, the chain that extends the one before."""
+        if self.fresh:
+            return [[Variant(f"budget={b}", (b,)) for b in self.budgets]]
+        names = ["", *(f"wait={r}" for r in range(1, self.extensions + 1))]
+        return [[Variant(name, self.budgets, base)] for name, base in zip(names, [None, *names], strict=False)]
 
     def variants(self) -> list[Variant]:
-        """The chains of one sample: one for all budgets, or one a budget."""
-        if self.fresh:
-            return [Variant(f"budget={b}", (b,)) for b in self.budgets]
-        return [Variant("", self.budgets)]
+        return [variant for group in self.passes() for variant in group]
 
     def spec(self, forced: bool) -> str:
         """Names how an answer is drawn: (ending, answer sampling, answer cap). Part of an answer's key."""
@@ -51,18 +58,23 @@ class Plan:
         text = repr((ending, sorted(asdict(self.answer_sampling).items()), self.answer_tokens))
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
-    def cuts(self, length: int, finish: Any, budgets: Sequence[int]) -> list[Cut]:
-        """Distinct cuts of a chain: budgets that cut alike share one answer."""
+    def split(self, base_length: int) -> int:
+        """How many tokens an extended chain shares with its base: cuts up to there are the base's."""
+        return base_length - (len(self.form.close) or 1)
+
+    def cuts(self, length: int, finish: Any, budgets: Sequence[int], shared: int = -1) -> list[Cut]:
+        """Distinct cuts of a chain beyond its `shared` first tokens: budgets that cut alike share one answer."""
         found = [cut(length, finish, b) for b in budgets]
-        return sorted({c for c in found if c is not None}, key=lambda c: c.tokens)
+        return sorted({c for c in found if c is not None and c.tokens > shared}, key=lambda c: c.tokens)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One chain of a sample: its name (what the sampler was told; "" for nothing) and the budgets read off it."""
+    """One chain of a sample: its name ("" for the nested chain), the budgets read off it, and the chain it extends."""
 
     name: str
     budgets: tuple[int, ...]
+    base: str | None = None
 
     @property
     def cap(self) -> int:
@@ -80,6 +92,8 @@ class Life:
     known: Chain | None = None  # the stored chain
     logprobs: tuple[float, ...] = ()
     answered: frozenset[tuple[int, str]] = frozenset()  # (cut, spec) of stored answers
+    base: Chain | None = None  # the chain that this one extends
+    base_logprobs: tuple[float, ...] = ()
 
 
 Sink = Callable[[str, dict[str, Any]], None]
@@ -87,46 +101,56 @@ Sink = Callable[[str, dict[str, Any]], None]
 
 async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]) -> None:
     """Draw what a life lacks; rows go to `sink(table, row)`. Raises EngineError when a request failed for good."""
-    key = {"problem_id": life.problem_id, "sample": life.sample, "variant": life.variant.name}
-    affinity = f"{life.problem_id}/{life.sample}/{life.variant.name}"
-    chain, logprobs = life.known or Chain([], "length"), list(life.logprobs)
-    start, cap = len(chain.token_ids), life.variant.cap
-    if chain.finish == "length" and start < cap:
-        number = seed(plan.seed, life.problem_id, life.sample, "chain", start, life.variant.name)
+    # Extended chains share their base's prefix; fresh ones share nothing.
+    affinity = f"{life.problem_id}/{life.sample}/{'' if life.base else life.variant.name}"
+    chain, logprobs, shared = life.known or Chain([], "length"), list(life.logprobs), -1
+    if life.base is not None:
+        shared = plan.split(len(life.base.token_ids))
+        if not chain.token_ids:  # not begun: the first tokens come from the base
+            chain = Chain((extended(life.base, plan.form, plan.form.marker) or [])[: life.variant.cap], "length")
+            logprobs = [*life.base_logprobs[:shared], *[math.nan] * (len(chain.token_ids) - shared)]
+    begun = bool(life.known and life.known.token_ids)
+    if chain.finish == "length" and (len(chain.token_ids) < life.variant.cap or (life.base is not None and not begun)):
+        chain, logprobs = await _think(engine, plan, life, chain, logprobs, affinity, sink)
+    cuts = plan.cuts(len(chain.token_ids), chain.finish, life.variant.budgets, shared)
+    missing = [c for c in cuts if (c.tokens, plan.spec(c.forced)) not in life.answered]
+    answers = (_answer(engine, plan, life, chain, logprobs, c, affinity, sink, decode) for c in missing)
+    for outcome in await asyncio.gather(*answers, return_exceptions=True):
+        if outcome is not None:  # raised only now, so that no other answer is left unawaited
+            raise outcome
+
+
+async def _think(
+    engine: Engine, plan: Plan, life: Life, chain: Chain, logprobs: list[float], affinity: str, sink: Sink
+) -> tuple[Chain, list[float]]:
+    """Draw a chain on to its cap, and store what is new of it."""
+    stored, start = len(life.known.token_ids) if life.known else 0, len(chain.token_ids)
+    prompt = (*life.prompt, *chain.token_ids)
+    number = seed(plan.seed, life.problem_id, life.sample, "chain", start, life.variant.name)
+    done = Completion([], "", "length", [], len(prompt), len(prompt))
+    if start < life.variant.cap:
         # Only a one-token delimiter can stop the engine; a longer one is found in the ids afterwards.
         stops = plan.form.close if len(plan.form.close) == 1 else ()
-        done = await engine.complete(
-            Request((*life.prompt, *chain.token_ids), cap - start, number, plan.sampling, stops, affinity=affinity)
-        )
-        chain = read(done.token_ids, done.finish == "stop", plan.form, chain.token_ids)
-        # A delimiter of several tokens may have begun in the stored part: rows then overlap by a token or two.
-        new = chain.token_ids[start:]
-        logprobs = [*logprobs, *done.logprobs][: len(chain.token_ids)]
-        sink(
-            "chains",
-            {
-                **key,
-                "start": start,
-                "token_ids": new,
-                "logprobs": logprobs[start:],
-                "tokens": len(new),
-                "finish": chain.finish,
-                "seed": number,
-                "prompt_tokens": done.prompt_tokens,
-                "cached_tokens": done.cached_tokens,
-            },
-        )
-    cuts = [
-        c
-        for c in plan.cuts(len(chain.token_ids), chain.finish, life.variant.budgets)
-        if (c.tokens, plan.spec(c.forced)) not in life.answered
-    ]
-    answers = (_answer(engine, plan, life, chain, logprobs, c, affinity, sink, decode) for c in cuts)
-    for outcome in await asyncio.gather(
-        *answers, return_exceptions=True
-    ):  # a failure must not leave the others unawaited
-        if outcome is not None:
-            raise outcome
+        cap = life.variant.cap - start
+        done = await engine.complete(Request(prompt, cap, number, plan.sampling, stops, affinity=affinity))
+    # A delimiter of several tokens may have begun in the stored part: it is found all the same.
+    chain = read(done.token_ids, done.finish == "stop", plan.form, chain.token_ids)
+    logprobs = [*logprobs, *done.logprobs][: len(chain.token_ids)]
+    row = {
+        "problem_id": life.problem_id,
+        "sample": life.sample,
+        "variant": life.variant.name,
+        "start": stored,
+        "token_ids": chain.token_ids[stored:],
+        "logprobs": logprobs[stored:],
+        "tokens": len(chain.token_ids) - stored,
+        "finish": chain.finish,
+        "seed": number,
+        "prompt_tokens": done.prompt_tokens,
+        "cached_tokens": done.cached_tokens,
+    }
+    sink("chains", row)
+    return chain, logprobs
 
 
 async def _answer(
@@ -155,7 +179,7 @@ async def _answer(
     else:
         number, text = 0, decode(kept)
         done = Completion([], "", "stop", [], len(life.prompt) + len(kept), len(life.prompt) + len(kept))
-    weighed = [*logprobs[: at.tokens], *done.logprobs]
+    weighed = [x for x in (*logprobs[: at.tokens], *done.logprobs) if not math.isnan(x)]  # a marker has none
     sink(
         "answers",
         {

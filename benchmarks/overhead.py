@@ -1,0 +1,75 @@
+"""What the sampler and the store cost over the bare engine, and what a seed for every request costs.
+
+    python benchmarks/overhead.py [--engine vllm] [--problems 8] [--samples 16] [--chain 256] [--rounds 3]
+
+A pool is drawn and stored; then the bare engine serves the very same requests. The two alternate within one process; their
+median ratio is printed. Aim: at most 1.05 for chains of 256 tokens or more. On vLLM the requests are also served without
+seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+from typing import Any
+from unittest import mock
+
+from benchmarks.common import Recorder, engine_for, long_model, pool, replay
+from testtime.engines.base import Sampling
+from testtime.store import Store, Writer
+from testtime.thinking.delimiters import Format
+from testtime.thinking.sampler import Plan
+
+
+async def main_async(given: argparse.Namespace) -> None:
+    engine = engine_for(given.engine, long_model(2 * given.chain), given.seqs)
+    sampling = Sampling()
+    budgets = tuple(given.chain >> i for i in range(4, -1, -1))
+    ratios, seeds = [], []
+    for turn in range(given.rounds + 1):
+        # Prompts of each round's own, and of each way's own: none finds another's prefixes in the cache.
+        plan = Plan(Format((1,), (2,), (2,), ""), budgets, given.samples, turn, sampling, sampling, 8)
+        prompts = [tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24)) for i in range(given.problems)]
+        recorder = Recorder(engine)
+        with tempfile.TemporaryDirectory() as folder:
+            writer = Writer(Store(folder))
+            stored = await pool(recorder, plan, prompts, writer.add)
+            writer.flush()
+        requests = [request for request, _ in recorder.seen]
+        swap = {token: 5 + (token - 5 + 11) % 20 for token in range(5, 25)}
+        fresh_prompts = [_swapped(r, swap) for r in requests]
+        bare = await replay(engine, fresh_prompts)
+        if given.engine == "vllm":
+            again = [_swapped(r, {t: 5 + (t - 5 + 3) % 20 for t in range(5, 25)}) for r in requests]
+            with mock.patch.object(engine, "_params", _seedless(engine._params)):  # type: ignore[attr-defined]
+                seeds.append(bare / await replay(engine, again))
+        if turn:  # the first round warms up
+            ratios.append(stored / bare)
+            print(f"round {turn}: pool {stored:.2f} s, bare engine {bare:.2f} s, ratio {stored / bare:.3f}", flush=True)
+    print(f"overhead: median ratio {statistics.median(ratios):.3f}, {given.problems} x {given.samples} chains of {given.chain}, engine {engine.name}")
+    if seeds:
+        print(f"seeds: with over without, median ratio {statistics.median(seeds[1:]):.3f}")
+    await engine.close()
+
+
+def _swapped(request: Any, swap: dict[int, int]) -> Any:
+    from dataclasses import replace
+
+    return replace(request, prompt=tuple(swap.get(t, t) for t in request.prompt))
+
+
+def _seedless(params: Any) -> Any:
+    return lambda **settings: params(**{**settings, "seed": None})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", default="vllm")
+    parser.add_argument("--problems", type=int, default=8)
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--chain", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seqs", type=int, default=64)
+    asyncio.run(main_async(parser.parse_args()))
