@@ -57,17 +57,34 @@ def grade(run: RunDir, as_json: Json = False) -> None:
 
 
 @app.command()
-def report(run: RunDir) -> None:
-    """Write the report of a run from its tables.
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="One run directory or several.", metavar="RUN...")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write; default: report in the run's folder.")] = None,
+) -> None:
+    """Write one HTML page on a run, or on several together, with every figure and table as files.
 
     Example: testtime report runs/quickstart/quickstart
     """
     from testtime import pipeline
     from testtime import report as reports
 
-    result = pipeline.load(run)
-    reports.write(result)
-    typer.echo(f"report: {result.path / 'report'}")
+    typer.echo(f"report: {reports.write([pipeline.load(run) for run in runs], out)}")
+
+
+@app.command()
+def show(
+    run: RunDir,
+    problem: Annotated[str | None, typer.Argument(help="A problem's id; none: list the problems.")] = None,
+    sample: Annotated[list[int] | None, typer.Option(help="Only this sample; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read a problem: its question, the chains with their cuts, the answers and verdicts.
+
+    Example: testtime show runs/quickstart/quickstart chain_sum/0/3 --sample 0
+    """
+    from testtime import transcripts
+
+    typer.echo(transcripts.show(run, problem, sample, as_json))
 
 
 @app.command()
@@ -92,6 +109,183 @@ def doctor(as_json: Json = False) -> None:
 
     found = doctors.check()
     typer.echo(json.dumps(found) if as_json else doctors.describe(found))
+
+
+@app.command()
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="A benchmark or a YAML file; none: list them.")] = None,
+) -> None:
+    """List the benchmarks that come with the package, or show one: a rendered prompt, its answer, its grader.
+
+    Example: testtime tasks chain_sum
+    """
+    from testtime import tasks as benchmarks
+
+    typer.echo(benchmarks.show(name) if name else "\n".join(benchmarks.names()))
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models that come with the package.
+
+    Example: testtime models
+    """
+    from testtime import zoo
+
+    typer.echo(json.dumps(zoo.names()) if as_json else "\n".join(zoo.names()))
+
+
+laws = typer.Typer(no_args_is_help=True, help="Fit scaling laws to a table of your own numbers; no model is needed.")
+app.add_typer(laws, name="laws")
+Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
+
+
+@laws.command("testtime")
+def laws_testtime(
+    table: Annotated[Path, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")],
+    figure: Figure = None,
+) -> None:
+    """Accuracy against test compute: every law that the table has points for, the best one first.
+
+    Example: testtime laws testtime runs/quickstart/quickstart
+    """
+    from testtime.laws import study
+
+    scores = table / "tables" / "scores.parquet"
+    found = study.testtime(scores if scores.is_file() else table)
+    typer.echo(found.report())
+    if figure:
+        found.figure(figure)
+
+
+@laws.command("pretraining")
+def laws_pretraining(
+    table: Annotated[Path, typer.Argument(help="Training runs: columns N, loss, and D or C (CSV, Parquet).")],
+    figure: Figure = None,
+    delta: Annotated[float, typer.Option(help="Huber's delta on log residuals.")] = 1e-3,
+    skip: Annotated[int, typer.Option(help="Leading rows to leave out.")] = 0,
+) -> None:
+    """Loss against parameters and tokens: Hoffmann's law with errors, and the compute-optimal model.
+
+    Example: testtime laws pretraining runs.csv --figure law.png
+    """
+    from testtime.laws import study
+
+    found = study.pretraining(table, delta=delta, skip=skip)
+    typer.echo(found.report())
+    if figure:
+        found.figure(figure)
+
+
+importing = typer.Typer(no_args_is_help=True, help="Make a run directory of another tool's results.")
+app.add_typer(importing, name="import")
+Out = Annotated[Path, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
+
+
+@importing.command("lm-eval")
+def import_lm_eval(
+    folder: Annotated[Path, typer.Argument(help="What lm-eval --log_samples wrote.")],
+    out: Out = Path("runs"),
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    metric: Annotated[str | None, typer.Option(help="The score; default: the task's first metric.")] = None,
+    filter_name: Annotated[str | None, typer.Option("--filter", help="Default: the task's first filter.")] = None,
+) -> None:
+    """Logs of lm-evaluation-harness: results_*.json and samples_*.jsonl, one run a task.
+
+    Example: testtime import lm-eval output/my-model
+    """
+    from testtime import importers
+
+    for found in importers.import_lm_eval(folder, out, task=task, metric=metric, filter_name=filter_name):
+        _imported(found)
+
+
+@importing.command("inspect")
+def import_inspect(
+    logs: Annotated[list[Path], typer.Argument(help=".eval or .json logs of one task.", metavar="LOG...")],
+    out: Out = Path("runs"),
+    scorer: Annotated[str | None, typer.Option(help="Default: the log's first scorer.")] = None,
+) -> None:
+    """Logs of Inspect; several of one task (one a reasoning effort, say) become one run.
+
+    Example: testtime import inspect logs/2025-05-12_gsm8k.eval
+    """
+    from testtime import importers
+
+    _imported(importers.import_inspect(logs, out, scorer=scorer))
+
+
+@importing.command("csv")
+def import_csv(
+    table: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines with problem_id, sample, score.")],
+    out: Out = Path("runs"),
+    column: Annotated[
+        list[str] | None, typer.Option(help="Our column = the table's name for it.", metavar="OURS=THEIRS")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
+    model: Annotated[str | None, typer.Option(help="Where the table names none.")] = None,
+    selector: Annotated[list[str] | None, typer.Option(help="majority, oracle, weighted:COLUMN, best:COLUMN.")] = None,
+) -> None:
+    """Any table of scores; see the README for its columns.
+
+    Example: testtime import csv scores.csv --column problem_id=question_id --selector best:reward
+    """
+    from testtime import importers
+
+    pairs = dict(entry.partition("=")[::2] for entry in column or ())
+    _imported(importers.import_csv(table, out, columns=pairs, task=task, model=model, selectors=selector))
+
+
+exporting = typer.Typer(no_args_is_help=True, help="Write a run's results for other tools.")
+app.add_typer(exporting, name="export")
+Folder = Annotated[Path, typer.Argument(help="The folder to write.")]
+
+
+@exporting.command("tidy")
+def export_tidy(run: RunDir, folder: Folder) -> None:
+    """Scores and cells as Parquet and CSV.
+
+    Example: testtime export tidy runs/quickstart/quickstart export/tidy
+    """
+    from testtime import exporters, pipeline
+
+    _wrote(exporters.export_tidy(pipeline.load(run), folder))
+
+
+@exporting.command("hub")
+def export_hub(run: RunDir, folder: Folder) -> None:
+    """A Hugging Face data set folder with its card.
+
+    Example: testtime export hub runs/quickstart/quickstart export/hub
+    """
+    from testtime import exporters, pipeline
+
+    _wrote(exporters.export_hub(pipeline.load(run), folder))
+
+
+@exporting.command("inspect")
+def export_inspect(run: RunDir, folder: Folder) -> None:
+    """Inspect's JSON logs, one a budget.
+
+    Example: testtime export inspect runs/quickstart/quickstart export/inspect
+    """
+    from testtime import exporters, pipeline
+
+    _wrote(exporters.export_inspect(pipeline.load(run), folder))
+
+
+def _imported(result: object) -> None:
+    from testtime.pipeline import Run
+
+    assert isinstance(result, Run)
+    typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
+    for entry in result.manifest["imported"]["printed"]:
+        typer.echo(f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here")
+
+
+def _wrote(paths: list[Path]) -> None:
+    for path in paths:
+        typer.echo(str(path))
 
 
 def _show(result: object, as_json: bool) -> None:

@@ -6,8 +6,9 @@ token ids, so the model's tokenizer is needed to read them; where it is out of r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,9 @@ Decode = Callable[[Sequence[int]], str]
 
 @dataclass(frozen=True)
 class Answer:
-    """What followed a cut. label: its budgets or setting; key: the grader's; tokens: thinking tokens before it."""
+    """What followed a cut. labels: its budgets or setting; key: the grader's; tokens: thinking tokens before it."""
 
-    label: str
+    labels: tuple[str, ...]
     text: str
     forced: bool
     verdict: str
@@ -85,6 +86,65 @@ def read(
             yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))
 
 
+def show(path: str | Path, problem: str | None, samples: Sequence[int] | None = None, as_json: bool = False) -> str:
+    """For the terminal: the problems of a run with their share of right answers, or one of them in full.
+
+    Raises UserError for an unknown problem, and for a run without tables.
+    """
+    from testtime.pipeline import load
+
+    run = load(path)
+    scores = run.scores.assign(problem_id=run.scores["problem_id"].astype(str))
+    if problem is None:
+        solved = scores.groupby("problem_id", sort=False)["score"].mean()
+        if as_json:
+            return json.dumps({str(k): None if v != v else round(float(v), 6) for k, v in solved.items()})
+        return "\n".join(f"{100 * v:6.1f}% right  {k}" for k, v in solved.items())
+    models = list(dict.fromkeys(scores["model"]))
+    parts = []
+    for model in models:
+        found = next(iter(read(path, scores[scores["model"] == model], [problem], samples)))
+        parts.append(json.dumps({"model": model, **asdict(found)}) if as_json else _page(found, model, len(models) > 1))
+    return "\n".join(parts)
+
+
+def _page(found: Transcript, model: str, several: bool) -> str:
+    """One transcript as text; control characters are shown, not obeyed by the terminal."""
+    lines = [
+        found.problem_id + (f", {model}" if several else ""),
+        "",
+        found.question,
+        "",
+        f"right answer: {found.gold}",
+    ]
+    for chain in found.chains:
+        tokens = (
+            ""
+            if chain.tokens is None
+            else f": {chain.tokens:,} thinking tokens" + (f", {chain.finish}" if chain.finish else "")
+        )
+        lines += ["", f"--- sample {chain.sample}{tokens}"]
+        marks = {a.tokens: a for a in chain.answers if a.forced}
+        text = ""
+        for end, part in chain.segments or []:
+            mark = marks.get(end)
+            text += part + (
+                f" [cut {', '.join(mark.labels)}: {mark.key or mark.verdict}, {mark.verdict}] " if mark else ""
+            )
+        lines += (
+            [text]
+            if text
+            else ["(the model's tokenizer is out of reach: no thinking shown)"]
+            if chain.segments is None
+            else []
+        )
+        for answer in chain.answers:
+            lines.append(
+                f"{', '.join(answer.labels) or 'answer':>12}  {answer.verdict:<9} {' '.join(answer.text.split())}"
+            )
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in "\n".join(lines))
+
+
 @lru_cache(maxsize=2)
 def _tokenizer(name: str, revision: str | None) -> Any:
     from testtime import models
@@ -137,8 +197,8 @@ def _stored(
             if variant.startswith("budget="):
                 held = [h for h in held if h[0] == _number(variant)]
             if held:  # an answer for a budget that is no longer asked for is left out
-                label = ", ".join(f"{b:,}" for b, _, _ in held)
-                answers.append(Answer(label, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]))
+                labels = tuple(f"{b:,}" for b, _, _ in held)
+                answers.append(Answer(labels, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]))
         cuts = [a.tokens for a in answers if a.tokens is not None]
         parts = segments(chain["ids"], cuts, decode) if decode and chain["ids"] else None if chain["ids"] else []
         result.setdefault(name, []).append(Chain(sample, chain["finish"], len(chain["ids"]), parts, answers))
@@ -170,7 +230,7 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
         label = row["setting"] or (
             "" if row["budget"] != row["budget"] or not row["budget"] else f"{row['budget']:,.0f}"
         )
-        answer = Answer(label, text, False, str(verdict), key, count)
+        answer = Answer((label,) if label else (), text, False, str(verdict), key, count)
         parts = [(count or 0, thinking)] if thinking else []
         result.setdefault(row["problem_id"], []).append(Chain(int(row["sample"]), "", count, parts, [answer]))
     return result

@@ -40,17 +40,18 @@ class Evidence:
         """Bootstrap replicates of this model's cells, drawn as the cells table was."""
         config = self.run.manifest["config"]
         counts = sorted(int(n) for n in self.cells["n"].unique())
-        return replicates(self.scores, counts, self.selectors, resamples=config["resamples"], seed=config["seed"])
+        selectors = list(dict.fromkeys(["mean", *self.selectors]))
+        return replicates(self.scores, counts, selectors, resamples=config["resamples"], seed=config["seed"])
 
     @cached_property
     def selectors(self) -> list[str]:
-        """Selectors in the order of the config."""
-        return list(dict.fromkeys(self.cells["selector"]))
+        """Selectors of several samples, in the order of the config."""
+        return [s for s in dict.fromkeys(self.cells["selector"]) if s != "mean"]
 
     @cached_property
     def selector(self) -> str:
         """The selector that the main figures show: the first that somebody can deploy."""
-        return next((s for s in self.selectors if s not in ("oracle", "mean")), self.selectors[0])
+        return next((s for s in self.selectors if s != "oracle"), "mean")
 
     @cached_property
     def axes(self) -> list[str]:
@@ -112,9 +113,13 @@ def of(run: Run) -> list[Evidence]:
 
     defaults = {"model": run.manifest["model"], "setting": "", "budget": pd.NA}
     scores = run.scores.assign(**{k: v for k, v in defaults.items() if k not in run.scores})
+    cells = run.cells
+    if "mean" not in set(cells["selector"]):  # with one sample all selectors are the mean
+        single = cells[cells["n"] == 1].drop_duplicates(["model", "setting", "budget"]).assign(selector="mean")
+        cells = pd.concat([cells, single], ignore_index=True)
     return [
-        Evidence(run, str(model), scores[scores["model"] == model], run.cells[run.cells["model"] == model])
-        for model in run.cells["model"].unique()
+        Evidence(run, str(model), scores[scores["model"] == model], cells[cells["model"] == model])
+        for model in cells["model"].unique()
     ]
 
 

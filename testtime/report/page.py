@@ -43,7 +43,7 @@ SECTIONS = (
         "The whole grid of budgets and sample counts, read off one pool of chains, and who gains from thinking.",
         lambda e: [
             grids.longer_or_more(e, e.axis) if e.axis else None,
-            *(grids.heat_map(e, s) for s in e.selectors),
+            *(grids.heat_map(e, s) for s in e.selectors if len(e.levels) > 1 or len(e.counts) > 1),
             ceiling.by_difficulty(e),
         ],
     ),

@@ -31,7 +31,7 @@ function openBrowser(root) {
       text.tabIndex = 0;
       for (const [end, words] of item.segments) {
         text.append(words);
-        for (const answer of item.answers.filter((a) => a.forced && a.tokens === end)) text.append(make("span", `cut ${answer.verdict}`, `✂ ${answer.label}: ${answer.key ?? answer.verdict}`));
+        for (const answer of item.answers.filter((a) => a.forced && a.tokens === end)) text.append(make("span", `cut ${answer.verdict}`, `✂ ${answer.labels.join(", ")}: ${answer.key ?? answer.verdict}`));
       }
       part.append(text);
     }
@@ -40,7 +40,7 @@ function openBrowser(root) {
     table.append(head);
     for (const answer of item.answers) {
       const row = make("tr");
-      row.append(make("td", "", answer.label || "as it comes"), make("td", "", answer.tokens === null ? "" : `${answer.tokens.toLocaleString("en")}${answer.forced ? " (cut)" : ""}`));
+      row.append(make("td", "", answer.labels.join(", ") || "as it comes"), make("td", "", answer.tokens === null ? "" : `${answer.tokens.toLocaleString("en")}${answer.forced ? " (cut)" : ""}`));
       row.append(make("td", `verdict ${answer.verdict}`, answer.verdict), make("td", "", answer.text.trim() || "(empty)"));
       table.append(row);
     }

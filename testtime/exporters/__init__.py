@@ -1,0 +1,6 @@
+"""Our results for other tools: tidy tables, a Hugging Face dataset folder, Inspect's JSON logs."""
+
+from testtime.exporters.inspect_json import export_inspect
+from testtime.exporters.tables import export_hub, export_tidy
+
+__all__ = ["export_hub", "export_inspect", "export_tidy"]

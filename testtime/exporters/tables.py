@@ -1,0 +1,98 @@
+"""A run's tables as files: Parquet and CSV, or a Hugging Face data set folder with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testtime.errors import UserError
+from testtime.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from testtime.pipeline import Run
+
+COLUMNS = {
+    "problem_id": "the problem", "model": "the model", "setting": "what the sampler was told, blank for nothing",
+    "budget": "thinking budget in tokens, null where there is none", "sample": "which sample of the problem",
+    "score": "1 right, 0 wrong, null unknown", "answer_key": "what the answer votes for, null where it does not vote",
+    "thinking_tokens": "thinking tokens generated", "forced_tokens": "tokens of the forced ending",
+    "answer_tokens": "tokens generated after the thinking", "prompt_tokens": "tokens of the prompt",
+    "flops": "FLOPs of the sample", "usd": "dollars of the sample", "seconds": "engine seconds of the sample",
+    "forced": "whether the budget cut the chain", "verdict": "correct, wrong, unparsed, timeout, error or missing",
+    "truncated": "whether the answer ran into its token limit", "n": "samples that the cell spends",
+    "selector": "how n answers become one", "value": "accuracy of the cell", "lo": "lower end of its 95 % interval",
+    "hi": "upper end of its 95 % interval", "problems": "problems in the cell", "tokens": "tokens generated a problem",
+}  # fmt: skip
+
+
+def export_tidy(run: Run, folder: str | Path) -> list[Path]:
+    """scores and cells as Parquet and CSV; returns the files. Raises UserError where the folder cannot be written."""
+    target = Path(folder)
+    paths = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, table in (("scores", run.scores), ("cells", run.cells)):
+            paths += [target / f"{name}.parquet", target / f"{name}.csv"]
+            table.to_parquet(paths[-2], index=False)
+            table.to_csv(paths[-1], index=False)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror or error}); give another folder") from None
+    return paths
+
+
+def export_hub(run: Run, folder: str | Path) -> list[Path]:
+    """README.md (the card) and data/{scores,cells,problems}.parquet, one configuration each.
+
+    Raises UserError where the folder cannot be written.
+    """
+    target = Path(folder)
+    problems = Store(run.path).read("problems", ["task", "question", "gold", "meta"]).to_pandas()
+    tables = {"scores": run.scores, "cells": run.cells, "problems": problems}
+    paths = [target / "data" / f"{name}.parquet" for name in tables]
+    try:
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        for path, table in zip(paths, tables.values(), strict=True):
+            table.to_parquet(path, index=False)
+        (target / "README.md").write_text(_card(run, tables), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror or error}); give another folder") from None
+    return [target / "README.md", *paths]
+
+
+def _card(run: Run, tables: dict[str, pd.DataFrame]) -> str:
+    import yaml
+
+    config = run.manifest["config"]
+    tasks = ", ".join(t["name"] for t in config["task"])
+    front = {
+        "pretty_name": f"{run.manifest['model']} on {tasks}: accuracy against test compute",
+        "tags": ["testtime", "evaluation", "test-time-compute"],
+        "configs": [
+            {
+                "config_name": name,
+                "data_files": f"data/{name}.parquet",
+                **({"default": True} if name == "scores" else {}),
+            }
+            for name in tables
+        ],
+    }
+    lines = ["---", yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(), "---", ""]
+    lines += [f"# {front['pretty_name']}", ""]
+    lines += [
+        (
+            f"Written by testtime {run.manifest.get('testtime', '')}: {len(run.manifest['problems']):,} problems, "
+            f"{config['samples']} samples, budgets {', '.join(map(str, config['thinking']['budgets']))}."
+        ),
+        (
+            "`scores` has a row for each problem, budget and sample; `cells` one for each budget, n and selector. "
+            "Questions and right answers keep the licence of their benchmark; add it here before publishing."
+        ),
+        "",
+    ]
+    for name, table in tables.items():
+        lines += [f"## {name} ({len(table):,} rows)", "", "| column | holds |", "| --- | --- |"]
+        lines += [f"| {c} | {COLUMNS.get(str(c), str(c).replace('_', ' '))} |" for c in table.columns]
+        lines.append("")
+    return "\n".join(lines)

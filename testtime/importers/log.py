@@ -1,0 +1,128 @@
+"""An imported log, and how it lives in a run directory.
+
+The directory holds a manifest, the problems, and tables/ written directly: scores, cells, and `texts` (what the model
+wrote, one row a sample). There are no chains, because no tool keeps token ids; everything that reads tables works.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testtime import config as configs
+from testtime.errors import UserError
+from testtime.estimators.cells import cells
+from testtime.estimators.table import GROUP, normalise
+from testtime.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from testtime.pipeline import Run
+
+TEXTS = ["problem_id", *GROUP, "sample", "thinking", "text"]
+
+
+@dataclass(frozen=True)
+class Log:
+    """What was read. scores: as DESIGN describes, with optional columns thinking and text (taken out by `save`).
+
+    problems: problem_id -> (question, gold); format: the tool; files: what was read; printed: (metric, as its tool
+    printed it, as computed here), so that a person sees whether the import is faithful.
+    """
+
+    task: str
+    format: str
+    files: Sequence[str]
+    scores: pd.DataFrame
+    problems: dict[str, tuple[str, str]] = field(default_factory=dict)
+    printed: list[tuple[str, float, float]] = field(default_factory=list)
+
+
+def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> Run:
+    """Write a log as a run directory: OUT/TASK/MODEL, or OUT/TASK/models where it holds several.
+
+    selectors: default majority where answers can vote, and the oracle. Raises UserError where a run of another origin
+    is in the way, or the table supports no cell.
+    """
+    from testtime.pipeline import load
+
+    table = normalise(log.scores)
+    if "answer_key" in table:
+        table["answer_key"] = (
+            table["answer_key"].astype("string").astype(object).where(table["answer_key"].notna(), None)
+        )
+    names = list(dict.fromkeys(table["model"]))
+    task = file_name(log.task) or "imported"
+    store = Store(Path(out) / task / (file_name(names[0]) if len(names) == 1 else "models"))
+    if store.exists and "imported" not in store.manifest():
+        raise UserError(f"{store.root}: a run drawn by testtime is here; give another folder with --out")
+    votes = "answer_key" in table and table["answer_key"].notna().any()
+    chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
+    config = configs.parse(_config(task, names, table, chosen), "import")
+    grid = cells(table, config.sample_counts(), chosen, resamples=config.resamples, seed=config.seed)
+    with store.lock():
+        store.replace("problems", _problems(log, table))
+        present = [c for c in ("thinking", "text") if c in table]
+        if present:
+            texts = table.reindex(columns=TEXTS)
+            store.write_file("tables/texts.parquet", texts.to_parquet(index=False))
+        store.write_file("tables/scores.parquet", table.drop(columns=present).to_parquet(index=False))
+        store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
+        printed = [{"metric": m, "printed": float(p), "here": float(h)} for m, p, h in log.printed]
+        store.write_manifest(
+            {
+                "created": time.time(),
+                "testtime": metadata.version("testtime"),
+                "model": names[0] if len(names) == 1 else f"{len(names)} models",
+                "identity": {"model": f"imported from {log.format}"},
+                "imported": {"format": log.format, "files": list(log.files), "printed": printed},
+                "config": config.model_dump(),
+                "problems": list(dict.fromkeys(table["problem_id"])),
+                "model_config": {},
+                "sessions": [],
+            }
+        )
+    return load(store.root)
+
+
+def file_name(name: str) -> str:
+    """A name as one folder's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
+
+
+def _config(task: str, models: list[str], table: pd.DataFrame, selectors: list[str]) -> dict[str, Any]:
+    budgets = sorted({int(b) for b in table["budget"].dropna() if b >= 0}) or [0]
+    samples = int(table.groupby([*GROUP, "problem_id"], dropna=False).size().max())
+    return {
+        "name": task,
+        "task": task,
+        "model": models,
+        "thinking": {"budgets": budgets},
+        "samples": samples,
+        "selectors": selectors,
+    }
+
+
+def _problems(log: Log, table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for name in dict.fromkeys(table["problem_id"]):
+        question, gold = log.problems.get(name, ("", ""))
+        rows.append(
+            {
+                "problem_id": name,
+                "task": log.task,
+                "question": question,
+                "gold": gold,
+                "prompt": "",
+                "prompt_ids": [],
+                "grader": "",
+                "meta": "{}",
+            }
+        )
+    return rows
