@@ -74,6 +74,14 @@ def test_the_crossover_is_where_the_better_step_changes() -> None:
     assert 2 * 32 < row["lo"] <= row["compute"] <= row["hi"] <= 2 * 64
 
 
+def test_between_two_starts_the_zero_is_interpolated_in_log_cost() -> None:
+    """+25 points for longer at cost 8, -25 at cost 16: the change lies at their geometric mean, and all are alike."""
+    table = crossovers(drawn(pool(8, 0.25, 8), pool(16, 0.75, 16), pool(32, 0.75, 32)))
+    row = table[table["n"] == 1].iloc[0]
+    assert [row["compute"], row["lo"], row["hi"]] == pytest.approx([np.sqrt(8 * 16)] * 3)
+    assert (row["first"], row["then"], row["from"], row["to"]) == ("longer", "more", 8, 16)
+
+
 def test_where_one_step_always_wins_no_crossover_is_claimed() -> None:
     rates = {8: 0.1, 16: 0.2, 32: 0.4, 64: 0.95}
     table = crossovers(drawn(*noisy(list(rates), rates.__getitem__), selectors=("majority",)))
