@@ -59,7 +59,9 @@ def accuracy(engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callabl
     return total / plan.samples
 
 
-def intervals(difference: np.ndarray, level: float = 0.99, resamples: int = 10_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def intervals(
+    difference: np.ndarray, level: float = 0.99, resamples: int = 10_000
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean difference and simultaneous bounds by budget, from (problems, budgets): bootstrap over problems, max-t."""
     random = np.random.default_rng(SEED)
     n = len(difference)
@@ -91,7 +93,9 @@ def planted(error: str) -> Iterator[None]:
         yield
 
 
-def audit(engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]) -> dict[str, np.ndarray]:
+def audit(
+    engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]
+) -> dict[str, np.ndarray]:
     """Differences nested - fresh, (problems, budgets), for the honest sampler and each planted error."""
     fresh = accuracy(engine, replace(plan, fresh=True, seed=plan.seed + 1), asked, decode)
     found = {"honest": accuracy(engine, plan, asked, decode) - fresh}
@@ -119,10 +123,14 @@ def main() -> None:
     form = delimiters.resolve(model.tokenizer)
     sampling = Sampling(temperature=given.temperature, top_k=2)
     plan = Plan(form, (0, 4, 8, 10, 12, 14, 20), given.samples, SEED, sampling, sampling, 8)
-    problems = tasks.load("chain_sum", seed=SEED, limit=given.problems, overrides={"settings": {"max_terms": 2}}).problems
+    problems = tasks.load(
+        "chain_sum", seed=SEED, limit=given.problems, overrides={"settings": {"max_terms": 2}}
+    ).problems
 
     def asked(problem: tasks.Problem) -> Asked:
-        return Asked(problem.id, delimiters.render(model.tokenizer, problem.messages, form), lambda text: text == problem.gold)
+        return Asked(
+            problem.id, delimiters.render(model.tokenizer, problem.messages, form), lambda text: text == problem.gold
+        )
 
     engine, _ = make(EngineSpec(name=given.engine), model.source)
 
@@ -133,11 +141,15 @@ def main() -> None:
     asyncio.run(engine.close())
     for name, difference in fresh_and_nested.items():
         mean, low, high = intervals(difference)
-        print(f"{name}: nested - fresh in points, simultaneous 99 % intervals, {given.problems} problems x {given.samples}")
+        print(
+            f"{name}: nested - fresh in points, simultaneous 99 % intervals, {given.problems} problems x {given.samples}"
+        )
         for budget, *bounds in zip(plan.budgets, mean, low, high, strict=True):
             m, lo, hi = (100 * float(b) for b in bounds)
             print(f"  budget {budget:>3}: {m:+6.2f} [{lo:+6.2f}, {hi:+6.2f}] {'' if lo <= 0 <= hi else '<- not 0'}")
-        print(f"  largest half-width {100 * float((high - low).max()) / 2:.2f}, covers 0 everywhere: {bool(((low <= 0) & (high >= 0)).all())}")
+        print(
+            f"  largest half-width {100 * float((high - low).max()) / 2:.2f}, covers 0 everywhere: {bool(((low <= 0) & (high >= 0)).all())}"
+        )
 
 
 if __name__ == "__main__":

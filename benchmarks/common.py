@@ -61,9 +61,13 @@ def engine_for(name: str, model: Path, max_num_seqs: int) -> Engine:
     return make(EngineSpec(name=name, max_num_seqs=max_num_seqs), str(model))[0]  # type: ignore[arg-type]
 
 
-async def pool(engine: Any, plan: Plan, prompts: Sequence[tuple[int, ...]], sink: Any = lambda table, row: None) -> float:
+async def pool(
+    engine: Any, plan: Plan, prompts: Sequence[tuple[int, ...]], sink: Any = lambda table, row: None
+) -> float:
     """Seconds to draw a pool."""
-    lives = [Life(f"p{i}", p, s, v) for i, p in enumerate(prompts) for s in range(plan.samples) for v in plan.variants()]
+    lives = [
+        Life(f"p{i}", p, s, v) for i, p in enumerate(prompts) for s in range(plan.samples) for v in plan.variants()
+    ]
     began = time.perf_counter()
     failed = await draw_pool(engine, plan, lives, sink, lambda ids: "", lambda life: None)
     assert not failed, failed[0]

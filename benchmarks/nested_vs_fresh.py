@@ -33,9 +33,14 @@ async def compare(engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], co
     warm = Recorder(engine)
     answer_seconds = await replay(warm, answers)
     chains = Recorder(engine)
-    chain_seconds = await replay(chains, [
-        Request(prompt, plan.budgets[-1], 1000 * i + s, plan.sampling) for i, prompt in enumerate(own(1)) for s in range(plan.samples)
-    ])
+    chain_seconds = await replay(
+        chains,
+        [
+            Request(prompt, plan.budgets[-1], 1000 * i + s, plan.sampling)
+            for i, prompt in enumerate(own(1))
+            for s in range(plan.samples)
+        ],
+    )
     floor_tokens = {k: chains.totals()[k] + warm.totals()[k] for k in ("generated", "computed")}
     rows.append(("floor", chain_seconds + answer_seconds, floor_tokens))
     fresh = Recorder(engine)
@@ -45,8 +50,12 @@ async def compare(engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], co
     print(f"budgets {plan.budgets}, n {counts}, {len(prompts)} problems x {plan.samples} samples, engine {engine.name}")
     print(f"  {'way':<8}{'seconds':>9}{'x nested':>10}{'generated':>11}{'prompt tokens computed':>24}")
     for way, seconds, totals in rows:
-        print(f"  {way:<8}{seconds:>9.2f}{seconds / rows[0][1]:>10.2f}{totals['generated']:>11,}{totals['computed']:>24,}")
-    print(f"  nested over floor: {rows[0][1] / rows[1][1]:.3f} (chains {chain_seconds:.2f} s + warm answers {answer_seconds:.2f} s)")
+        print(
+            f"  {way:<8}{seconds:>9.2f}{seconds / rows[0][1]:>10.2f}{totals['generated']:>11,}{totals['computed']:>24,}"
+        )
+    print(
+        f"  nested over floor: {rows[0][1] / rows[1][1]:.3f} (chains {chain_seconds:.2f} s + warm answers {answer_seconds:.2f} s)"
+    )
 
 
 async def main_async(given: argparse.Namespace) -> None:

@@ -48,7 +48,9 @@ async def main_async(given: argparse.Namespace) -> None:
         if turn:  # the first round warms up
             ratios.append(stored / bare)
             print(f"round {turn}: pool {stored:.2f} s, bare engine {bare:.2f} s, ratio {stored / bare:.3f}", flush=True)
-    print(f"overhead: median ratio {statistics.median(ratios):.3f}, {given.problems} x {given.samples} chains of {given.chain}, engine {engine.name}")
+    print(
+        f"overhead: median ratio {statistics.median(ratios):.3f}, {given.problems} x {given.samples} chains of {given.chain}, engine {engine.name}"
+    )
     if seeds:
         print(f"seeds: with over without, median ratio {statistics.median(seeds[1:]):.3f}")
     await engine.close()

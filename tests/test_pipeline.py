@@ -1,0 +1,136 @@
+"""The main job on the shipped model, through the Python API: draw, resume, extend, regrade, refuse."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import testtime
+from testtime.errors import UserError
+from testtime.store import Store
+
+
+def config(out: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": "study",
+        "task": {"name": "chain_sum", "limit": 8, "overrides": {"settings": {"max_terms": 4}}},
+        "model": "quickstart",
+        "engine": "transformers",
+        "thinking": {"budgets": [0, 8, 40]},
+        "answer": {"max_tokens": 8},
+        "samples": 4,
+        "resamples": 200,
+        "out": str(out),
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> testtime.Run:
+    (run,) = testtime.run(config(tmp_path_factory.mktemp("runs")))
+    return run
+
+
+def rows(run: testtime.Run, table: str) -> pd.DataFrame:
+    frame = Store(run.path).read(table).to_pandas()
+    keys = [c for c in ("problem_id", "sample", "variant", "start", "cut", "spec", "key") if c in frame]
+    return frame.sort_values(keys).reset_index(drop=True)
+
+
+def test_scores_hold_every_problem_sample_and_budget_with_what_it_cost(finished: testtime.Run) -> None:
+    scores = finished.scores
+    assert len(scores) == 8 * 4 * 3 and set(scores["verdict"]) <= {"correct", "wrong", "unparsed"}
+    assert (scores["thinking_tokens"] <= scores["budget"]).all()
+    forced = scores["forced"]
+    assert (scores.loc[forced, "forced_tokens"] == 1).all() and (scores.loc[~forced, "forced_tokens"] == 0).all()
+    assert (scores.loc[forced, "thinking_tokens"] == scores.loc[forced, "budget"]).all()
+    assert (scores["flops"] > 0).all()
+    by_budget = scores.groupby("budget")["score"].mean()
+    assert by_budget[40] > 0.8 > by_budget[0]
+
+
+def test_cells_and_files(finished: testtime.Run) -> None:
+    cells = finished.cells
+    assert set(cells["n"]) == {1, 2, 4} and set(cells["selector"]) == {"majority", "oracle"}
+    assert ((cells["lo"] <= cells["value"]) & (cells["value"] <= cells["hi"])).all()
+    again = testtime.load(finished.path)
+    pd.testing.assert_frame_equal(again.scores, finished.scores, check_dtype=False)
+    assert any((finished.path / "report").iterdir())
+    assert finished.path.name == "quickstart" and finished.path.parent.name == "study"
+
+
+def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_pool(tmp_path: Path) -> None:
+    (first,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
+    (same,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
+    pd.testing.assert_frame_equal(rows(first, "chains"), rows(same, "chains"))
+    assert len(same.manifest["sessions"]) == 1
+    (larger,) = testtime.run(config(tmp_path, samples=3, thinking={"budgets": [0, 4, 8, 40]}))
+    old, new = rows(first, "chains"), rows(larger, "chains")
+    kept = new.merge(old[["problem_id", "sample", "variant", "start"]])
+    assert len(kept) == len(old) and set(new.loc[new["start"] > 0, "start"]) == {8}
+    assert not (larger.scores["verdict"] == "missing").any() and len(larger.scores) == 8 * 3 * 4
+    # What was drawn in two steps decodes to whole chains: most answers at the largest budget are right.
+    assert larger.scores.loc[larger.scores["budget"] == 40, "score"].mean() > 0.8
+
+
+def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lost(finished: testtime.Run) -> None:
+    out = finished.path.parent.parent
+    before = rows(finished, "chains")
+    for changes, said in (
+        ({"sampling": {"temperature": 0.5}}, "another sampling"),
+        ({"seed": 3}, "another seed"),
+        ({"thinking": {"budgets": [0, 8], "mode": "fresh"}}, "another thinking.mode"),
+        (
+            {"task": {"name": "chain_sum", "limit": 8, "overrides": {"prompt": "{question} "}}},
+            "another prompt",
+        ),
+    ):
+        with pytest.raises(UserError, match=said):
+            testtime.run(config(out, **changes))
+    pd.testing.assert_frame_equal(rows(finished, "chains"), before)
+
+
+def test_another_selector_or_fewer_samples_only_read_the_pool_again(finished: testtime.Run) -> None:
+    out = finished.path.parent.parent
+    sessions = len(testtime.load(finished.path).manifest["sessions"])
+    (run,) = testtime.run(config(out, selectors=["best:answer_logprob", "weighted:logprob_mean"], samples=2))
+    assert set(run.cells["selector"]) == {"best:answer_logprob", "weighted:logprob_mean"} and run.cells["n"].max() == 2
+    assert len(run.manifest["sessions"]) == sessions
+
+
+def test_a_run_works_where_a_loop_is_already_running(tmp_path: Path) -> None:
+    async def notebook() -> list[testtime.Run]:
+        return testtime.run(config(tmp_path, samples=1, task={"name": "chain_sum", "limit": 2}))
+
+    assert len(asyncio.run(notebook())[0].scores) == 2 * 3
+
+
+def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_change(tmp_path: Path) -> None:
+    thinking = {"budgets": [0, 8, 60], "extensions": 1}
+    (run,) = testtime.run(config(tmp_path, thinking=thinking, model="ladder/1", samples=2))
+    scores = run.scores.set_index(["setting", "budget", "problem_id", "sample"]).sort_index()
+    assert set(run.scores["setting"]) == {"", "wait=1"} and not (run.scores["verdict"] == "missing").any()
+    pd.testing.assert_frame_equal(scores.loc["", 0], scores.loc["wait=1", 0])
+    plain, waited = scores.loc["", 60], scores.loc["wait=1", 60]
+    ended = ~plain["forced"]
+    assert ended.any() and (waited["thinking_tokens"] >= plain["thinking_tokens"])[ended].all()
+    assert (waited["thinking_tokens"] > plain["thinking_tokens"])[ended].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": "no/such/folder"}, "no such zoo model"),
+        ({"model": "quickstrt"}, "quickstart"),
+        ({"task": "chain_sums"}, "chain_sum"),
+        ({"thinking": {"budgets": [8], "ending": "+1"}}, "closing delimiter"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        testtime.run(config(tmp_path / "runs", **changes))
+    assert "\n" not in str(caught.value) and not (tmp_path / "runs").exists()
