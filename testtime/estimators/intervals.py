@@ -151,7 +151,7 @@ def bounded_interval(
 
 def _quantiles(columns: Floats, tail: float) -> tuple[Floats, Floats]:
     find = np.nanquantile if np.isnan(columns).any() else np.quantile
-    low, high = find(columns, [tail, 1 - tail], axis=0)
+    low, high = find(np.ascontiguousarray(columns.T), [tail, 1 - tail], axis=1)
     return low, high
 
 

@@ -147,7 +147,7 @@ def _counted(
         if drawn:
             columns = [ks.index(k) for k in drawn]
             rng = np.random.default_rng([seed, int(size)])
-            deck = np.arange(size, dtype=np.int64)
+            deck = np.arange(size, dtype=np.int16 if size < 1 << 15 else np.int64)
             for part in _parts(rows, draws * size):
                 orders = rng.permuted(np.broadcast_to(deck, (len(part), draws, size)), axis=2)[:, :, : max(drawn)]
                 tally = _tally([pools[i] for i in part], orders, drawn)
@@ -168,25 +168,32 @@ def _tally(pools: Sequence[_Votes], orders: Ints, ks: Sequence[int]) -> Floats:
     """
     answers = max(max(p.answers for p in pools), 1)
     problems, draws, steps = orders.shape
-    at = np.arange(problems)[:, None]
-    key = np.stack([np.where(p.key < 0, answers, p.key) for p in pools])
-    score, weight = np.stack([p.score for p in pools]), np.stack([p.weight for p in pools])
+    size = len(pools[0].key)
+    first = np.arange(problems)[:, None] * size
+    key = np.concatenate([np.where(p.key < 0, answers, p.key) for p in pools])
+    score, weight = np.concatenate([p.score for p in pools]), np.concatenate([p.weight for p in pools])
+    plain = bool((weight == 1).all())
     base = (np.arange(problems * draws) * (answers + 1)).reshape(problems, draws)
-    total = np.zeros(problems * draws * (answers + 1))
-    total[answers :: answers + 1] = -np.inf  # samples without a vote gather here and never lead
-    most = np.zeros((problems, draws))
+    total = np.zeros(problems * draws * (answers + 1), dtype=np.int32 if plain else np.float64)
+    total[answers :: answers + 1] = (
+        -steps - 1 if plain else -np.inf
+    )  # samples without a vote gather here, never leading
+    most = np.zeros((problems, draws), dtype=total.dtype)
     leaders, credit = np.zeros((problems, draws)), np.zeros((problems, draws))
     result = np.empty((len(ks), problems, draws))
     for step in range(steps):
-        drawn = orders[:, :, step]
-        slot = base + key[at, drawn]
+        drawn = first + orders[:, :, step]
+        slot = base + key[drawn]
         before = total[slot]
-        votes = before + weight[at, drawn]
+        if plain:  # whole votes: one that leads already moves ahead, so it cannot join again
+            votes = before + 1
+            ahead, level = votes > most, votes == most
+        else:
+            votes = before + weight[drawn]
+            ahead = votes > most + TIE
+            level = ~ahead & (votes >= most - TIE) & ~((before >= most - TIE) & (most > 0))
         total[slot] = votes
-        gain = score[at, drawn]
-        ahead = votes > most + TIE
-        led = (before >= most - TIE) & (most > 0)
-        level = ~ahead & ~led & (votes >= most - TIE)
+        gain = score[drawn]
         leaders = np.where(ahead, 1.0, leaders + level)
         credit = np.where(ahead, gain, credit + level * gain)
         most = np.maximum(most, votes)
