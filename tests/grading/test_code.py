@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
+import pickle
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testtime.errors import UserError
-from testtime.grading import grade, sandbox
+from testtime.grading import contests, grade, sandbox
 from testtime.grading.code import program_of
 
 MISSING = sandbox.available()
@@ -186,3 +189,40 @@ def test_humaneval_and_mbpp_accept_their_own_solutions(shared_data: Path) -> Non
     pairs += [(json.dumps({"tests": row["test_list"], "setup": row["test_setup_code"]}), row["code"]) for row in mbpp]
     found = grade("code", pairs, {"allow_code": True}, workers=2)
     assert [number for number, g in enumerate(found) if g.verdict != "correct"] == []
+
+
+def contest(kind: str, cases: list[tuple[str, str]], name: str = "") -> str:
+    """A gold as LiveCodeBench has it: half of the tests open, half pickled and packed."""
+    tests = [{"input": given, "output": wanted, "testtype": kind} for given, wanted in cases]
+    packed = base64.b64encode(zlib.compress(pickle.dumps(json.dumps(tests[1:])))).decode()
+    metadata = json.dumps({"func_name": name})
+    return json.dumps({"public": json.dumps(tests[:1]), "private": packed, "metadata": metadata})
+
+
+@sandboxed
+def test_contest_problems_by_standard_input_and_by_function() -> None:
+    add = contest("stdin", [("1\n2\n", "3"), ("5\n6\n", "11\n")])
+    assert code(add, "```python\nprint(int(input()) + int(input()))\n```").verdict == "correct"
+    assert code(add, "```python\nprint(3)\n```").verdict == "wrong"
+    swap = contest("functional", [("[1, 2]\n3", "[3, 1, 2]"), ("[]\n0", "[0]")], "push")
+    right = "```python\nclass Solution:\n    def push(self, xs: List[int], x: int):\n        return [x] + xs\n```"
+    assert code(swap, right).verdict == "correct"
+    assert code(swap, right.replace("[x] + xs", "xs + [x]")).verdict == "wrong"
+
+
+def test_a_test_file_cannot_execute_anything() -> None:
+    packed = base64.b64encode(zlib.compress(pickle.dumps(os.system))).decode()
+    with pytest.raises(pickle.UnpicklingError, match="system in a test file"):
+        contests.runs({"public": "[]", "private": packed, "metadata": "{}"}, "")
+
+
+@sandboxed
+def test_reasoning_gym_by_its_own_scorer_and_without() -> None:
+    pytest.importorskip("reasoning_gym")
+    entry = {"metadata": {"numbers": [2, 3, 5], "target": 30, "expression": "2*3*5"}}
+    gold = json.dumps({"dataset": "countdown", "question": "q", "answer": "2*3*5", **entry})
+    answers = [f"<answer>{text}</answer>" for text in ("2*3*5", "5*(2*3)", "2+3")]
+    plain = [g.verdict for g in grade("gym", [(gold, answer) for answer in [*answers, ""]])]
+    assert plain == ["correct", "wrong", "wrong", "unparsed"]
+    scored = [g.verdict for g in grade("gym", [(gold, answer) for answer in answers], {"own_scorer": True}, workers=2)]
+    assert scored == ["correct", "correct", "wrong"]

@@ -115,6 +115,16 @@ def test_unknown_names_and_files() -> None:
         tasks.load("gsm8k", limit=0)
 
 
+def test_any_data_set_of_reasoning_gym_by_name() -> None:
+    pytest.importorskip("reasoning_gym")
+    task = tasks.load("reasoning_gym/countdown", limit=2, overrides={"settings": {"max_numbers": 4}, "size": 5})
+    assert task.grader == "gym" and len(task.problems) == 2
+    gold = json.loads(task.problems[0].gold)
+    assert gold["dataset"] == "countdown" and len(gold["metadata"]["numbers"]) == 4
+    with pytest.raises(UserError, match="did you mean 'countdown'"):
+        tasks.load("reasoning_gym/countdwn")
+
+
 def test_an_empty_file_is_an_empty_benchmark(own: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(UserError, match="the benchmark is empty: its data holds no row"):

@@ -1,8 +1,8 @@
 """Programs, graded by running their tests in the sandbox.
 
-The gold is JSON with the tests, as a task's `gold` mapping gives it; three kinds are known:
-`{"prompt", "test", "entry_point"}` (HumanEval), `{"tests", "setup"}` with asserts, a list or a text (MBPP), and
-`{"inputs", "outputs"}` (standard input and what must be printed).
+The gold is JSON with the tests, as a task's `gold` mapping gives it; four kinds are known:
+`{"prompt", "test", "entry_point"}` (HumanEval), `{"tests", "setup"}` with asserts, a list or a text (MBPP),
+`{"inputs", "outputs"}` (standard input and what must be printed), `{"public", "private", "metadata"}` (LiveCodeBench).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from testtime.grading import sandbox
+from testtime.grading import contests, sandbox
 from testtime.grading.base import Grade, Grader, Work
 from testtime.grading.extract import after_thinking
 
@@ -105,6 +105,8 @@ def _parses(text: str) -> bool:
 
 def _runs(tests: dict[str, Any], program: str) -> list[tuple[str, str, str | None]]:
     """(source, standard input, output that must come) of each run."""
+    if "private" in tests:
+        return contests.runs(tests, program)
     if "inputs" in tests:
         return [(program, str(i), str(o)) for i, o in zip(tests["inputs"], tests["outputs"], strict=True)]
     if "entry_point" in tests:

@@ -33,7 +33,8 @@ class Limits:
     """What judgements may use.
 
     cpu_s: CPU seconds of one judgement; CPU and not wall time, so that a busy machine gives the same verdicts.
-    wall_s: seconds after which a worker that has not answered is killed.
+    wall_s: seconds after which a worker that has not answered is killed, unless it runs or waits for a processor:
+        then its CPU seconds count alone.
     memory_mb: address space of a worker. total_s: seconds for all; what is left then is a timeout.
     """
 
@@ -83,6 +84,14 @@ class _Worker:
         *lines, self.buffer = (self.buffer + data).split(b"\n")
         return [json.loads(line) for line in lines] if data else None
 
+    def computing(self) -> bool:
+        """Whether it runs or waits for a processor, as far as this system tells."""
+        try:
+            state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (OSError, IndexError):
+            return False
+        return state == "R"
+
     def stop(self) -> int:
         self.process.kill()
         code = self.process.wait()
@@ -117,7 +126,11 @@ class _Pool:
                 for key, _ in self.selector.select(max(0.0, min(soonest, end) - time.monotonic())):
                     self._read(key.data)
                 for worker in self._workers():
-                    if worker.deadline < time.monotonic():
+                    if worker.deadline >= time.monotonic():
+                        continue
+                    if worker.computing():  # the CPU limit will end it
+                        worker.deadline += 1.0
+                    else:
                         self._replace(worker, "timeout", f"no verdict after {self.limits.wall_s:g} s")
         finally:
             for worker in self._workers():

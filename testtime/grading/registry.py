@@ -14,6 +14,7 @@ GRADERS = {
     "choice": "testtime.grading.choice:Choice",
     "code": "testtime.grading.code:Code",
     "exact": "testtime.grading.exact:Exact",
+    "gym": "testtime.grading.gym:Gym",
     "math": "testtime.grading.maths:Math",
     "numeric": "testtime.grading.numeric:Numeric",
     "text": "testtime.grading.text:Text",

@@ -100,7 +100,7 @@ def _mode() -> str | None:
 def run(
     program: str, bounds: Bounds, stdin: str = "", packages: tuple[str, ...] = (), sandboxed: bool = True
 ) -> Outcome:
-    """Run a program to its end. `packages`: installed packages it may import beside the standard library.
+    """Run a program to its end. `packages`: what it may import beside the standard library; ("*",) is all installed.
 
     Without the sandbox only the limits hold, in a temporary folder with an empty environment.
     """
@@ -133,6 +133,9 @@ def _wrapped(mode: str, packages: tuple[str, ...]) -> list[str]:
     if not python.is_relative_to("/usr"):
         command += ["--ro-bind", str(python), str(python)]
     site = Path(sysconfig.get_path("platlib"))
+    if packages == ("*",):
+        command += ["--ro-bind", str(site), "/packages"]
+        packages = ()
     for name in packages:
         for folder in (site / name, site / f"{name}.libs"):
             if folder.is_dir():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import gzip
-import io
 import itertools
 import json
 import socket
@@ -17,7 +16,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from testtime.errors import UserError, suggest
 from testtime.tasks.spec import FileLoader, GymLoader, HubLoader
@@ -98,20 +97,25 @@ def _file_rows(path: Path, records: str | None) -> Iterator[Row]:
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable Parquet file ({error})") from None
         return
+    if not name.endswith(SUFFIXES):
+        raise UserError(f"{path}: unknown kind of file; known: {', '.join(SUFFIXES)}")
+    opener = gzip.open if name.endswith(".gz") else open
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8-sig")
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            yield from _text_rows(file, name.removesuffix(".gz"), path, records)
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    stem = name.removesuffix(".gz")
-    if stem.endswith(".csv"):
-        yield from csv.DictReader(io.StringIO(text))
-    elif stem.endswith(".jsonl"):
-        for number, line in enumerate(text.split("\n"), 1):
+
+
+def _text_rows(file: IO[str], name: str, path: Path, records: str | None) -> Iterator[Row]:
+    if name.endswith(".csv"):
+        yield from csv.DictReader(file)
+    elif name.endswith(".jsonl"):  # line by line: some are larger than memory
+        for number, line in enumerate(file, 1):
             if line.strip():
                 yield _as_row(_json(line, f"{path} line {number}"), f"{path} line {number}")
-    elif stem.endswith(".json"):
-        whole = _json(text, str(path))
+    else:
+        whole = _json(file.read(), str(path))
         found = whole.get(records) if records and isinstance(whole, dict) else whole
         if not isinstance(found, list):
             told = (
@@ -122,8 +126,6 @@ def _file_rows(path: Path, records: str | None) -> Iterator[Row]:
             raise UserError(f"{path}: {told}")
         for number, row in enumerate(found, 1):
             yield _as_row(row, f"{path} record {number}")
-    else:
-        raise UserError(f"{path}: unknown kind of file; known: {', '.join(SUFFIXES)}")
 
 
 def _json(text: str, where: str) -> Any:

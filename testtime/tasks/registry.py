@@ -15,6 +15,7 @@ from testtime.tasks import loaders, render
 from testtime.tasks.spec import GymLoader, Range, Scalar, TaskSpec, parse_spec, read_yaml, with_overrides
 
 FOLDER = Path(__file__).parent
+GYM = "reasoning_gym/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def names() -> list[str]:
 def load(
     name_or_path: str | Path, *, limit: int | None = None, seed: int = 0, overrides: dict[str, Any] | None = None
 ) -> Task:
-    """Problems of a benchmark that comes with the package, or of a YAML file of one's own.
+    """Problems of a benchmark that comes with the package, of a YAML file of one's own, or of one of reasoning-gym's
+    data sets as `reasoning_gym/NAME`.
 
     limit: at most this many problems. A generated data set gives its first ones; a file those with the smallest hash of
         (seed, id), in the file's order: a fair sample of a file sorted by subject, and a larger limit extends it.
@@ -96,6 +98,10 @@ def show(name_or_path: str | Path, *, seed: int = 0, overrides: dict[str, Any] |
 
 def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec, str]:
     given = str(name_or_path)
+    if given.startswith(GYM):
+        return parse_spec(
+            with_overrides(_gym(given.removeprefix(GYM)), overrides), f"benchmark {given}"
+        ), f"benchmark {given}"
     is_path = isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or "/" in given
     path = Path(given).expanduser() if is_path else FOLDER / f"{given}.yaml"
     if not path.is_file():
@@ -106,6 +112,21 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
         )
     where = str(path) if is_path else f"benchmark {given}"
     return parse_spec(with_overrides(read_yaml(path), overrides), where), where
+
+
+def _gym(dataset: str) -> dict[str, Any]:
+    """The benchmark of one of reasoning-gym's data sets, which needs no YAML of its own."""
+    gold = {"dataset": dataset, "question": "{question}", "answer": "{answer}", "metadata": "{metadata}"}
+    return {
+        "name": dataset,
+        "description": f"The data set {dataset} of reasoning-gym, generated.",
+        "license": "Apache-2.0",
+        "loader": {"kind": "reasoning_gym", "dataset": dataset, "size": 100},
+        "gold": gold,
+        "prompt": "{question}\n\nGive only the final answer inside <answer></answer> tags.",
+        "prompt_note": "The tags are those of reasoning-gym's own evaluations.",
+        "grader": {"name": "gym"},
+    }
 
 
 def _kept(row: dict[str, Any], conditions: dict[str, Range | list[Scalar] | Scalar], where: str) -> bool:
