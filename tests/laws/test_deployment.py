@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from testtime.errors import UserError
-from testtime.laws import deployment, optimum
+from testtime.laws import deployment, fit, optimum
 from testtime.laws.published import HOFFMANN, MUENNIGHOFF, SARDANA
 
 
@@ -39,3 +39,13 @@ def test_snells_matched_compute():
     assert deployment.matched_samples(14, [0.16, 0.79, 22]) == pytest.approx([257.75, 63.367, 15.773], abs=1e-3)
     with pytest.raises(UserError, match="above 0"):
         deployment.matched_samples(14, 0)
+
+
+def test_the_data_constrained_law_can_be_fitted():
+    N, D, U = (
+        v.ravel() for v in np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e12, 7), [1e9, 1e10, 1e12])
+    )
+    loss = deployment.DATA_CONSTRAINED(MUENNIGHOFF, N=N, D=D, U=U)
+    got = fit(deployment.DATA_CONSTRAINED, {"N": N, "D": D, "U": U}, loss).params
+    assert got["R_D"] == pytest.approx(MUENNIGHOFF["R_D"], rel=0.01)
+    assert got["alpha"] == pytest.approx(MUENNIGHOFF["alpha"], rel=0.01)

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from testtime.errors import UserError
-from testtime.laws import study
+from testtime.laws import figures, study
+from testtime.laws.exchange import exchange
 from testtime.laws.published import BESIROGLU
 
 
@@ -123,3 +124,43 @@ def test_flat_curves_call_for_no_law():
 def test_tables_without_curves(table, words):
     with pytest.raises(UserError, match=words):
         study.testtime(table, resamples=20)
+
+
+def model_scores(train_flops, problems=60, samples=4):
+    rng = np.random.default_rng(1)
+    hard, parts = rng.normal(0, 1, problems), []
+    for model, spent in train_flops.items():
+        for budget in (16, 64, 256, 1024):
+            odds = 0.3 * np.log(spent / 1e16) + 0.25 * np.log(budget / 128)
+            right = rng.random((problems, samples)) < 1 / (1 + np.exp(hard - odds))[:, None]
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "model": model,
+                        "problem_id": np.repeat(np.arange(problems), samples),
+                        "sample": np.tile(np.arange(samples), problems),
+                        "budget": budget,
+                        "score": right.ravel().astype(float),
+                        "flops": 1e6 * budget,
+                    }
+                )
+            )
+    return pd.concat(parts)
+
+
+def test_exchange_rate_from_scores_of_several_models():
+    spent = {"small": 1e15, "medium": 1e16, "large": 1e17, "largest": 1e18}
+    got = exchange(model_scores(spent), spent, resamples=200)
+    assert len(got.points) == 16 and {f.law.name for f in got.fits} == {"surface", "surface-plateau"}
+    assert got.rate.lo < 10 ** (0.3 / 0.25) < got.rate.hi
+    assert "times the test compute" in got.report()
+    with pytest.raises(UserError, match="two models"):
+        exchange(model_scores(spent), {"small": 1e15})
+    with pytest.raises(UserError, match="column 'flops'"):
+        exchange(model_scores(spent).drop(columns="flops"), spent, resamples=20)
+
+
+def test_lineage_figure(tmp_path):
+    figures.lineage(tmp_path / "gpt.svg")
+    text = (tmp_path / "gpt.svg").read_text()
+    assert "GPT-4 (public estimate)" in text and "GPT-3 175B" in text

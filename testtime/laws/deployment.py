@@ -6,14 +6,14 @@ against more test-time compute at equal FLOPs).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from testtime.errors import UserError
-from testtime.laws.law import Floats
+from testtime.laws.law import Floats, Law, Numbers, Parameter
 from testtime.laws.optimum import tokens_for
 
 
@@ -24,25 +24,43 @@ def repeated_data_loss(values: Mapping[str, float], N: ArrayLike, D: ArrayLike, 
     1/e of a fresh one. Tokens seen R + 1 times count as U + U R_D (1 - exp(-R / R_D)); parameters beyond the
     compute-optimal number for the unique data likewise.
     """
-    n, d, u = (np.asarray(v, dtype=np.float64) for v in (N, D, unique))
-    data = _with_diminishing_returns(d, np.minimum(u, d), values["R_D"])
-    fitting = _parameters_for(values, np.minimum(u, d))
-    size = _with_diminishing_returns(n, np.minimum(fitting, n), values["R_N"])
-    result: Floats = values["E"] + values["A"] / size ** values["alpha"] + values["B"] / data ** values["beta"]
-    return result
+    return DATA_CONSTRAINED(values, N=N, D=D, U=unique)
 
 
-def _with_diminishing_returns(total: Floats, base: Floats, scale: float) -> Floats:
-    repeats = total / base - 1
-    result: Floats = base + base * scale * -np.expm1(-repeats / scale)
-    return result
+def _data_constrained(p: Sequence[Numbers], x: Sequence[Numbers]) -> Numbers:
+    A, B, E, alpha, beta, data_decay, size_decay = p
+    N, D, unique = x
+    used = np.minimum(unique, D)
+    data = _with_diminishing_returns(D, used, data_decay)
+    fitting = (alpha * A / (beta * B) * used**beta) ** (1 / alpha)  # parameters for which `used` tokens are optimal
+    size = _with_diminishing_returns(N, np.where(np.real(fitting) < N, fitting, N), size_decay)
+    loss: Numbers = E + A / size**alpha + B / data**beta
+    return loss
 
 
-def _parameters_for(values: Mapping[str, float], D: Floats) -> Floats:
-    """Parameters for which D tokens are compute-optimal."""
-    A, B, alpha, beta = (values[k] for k in ("A", "B", "alpha", "beta"))
-    result: Floats = (alpha * A / (beta * B) * D**beta) ** (1 / alpha)
-    return result
+def _with_diminishing_returns(total: Numbers, base: Numbers, scale: Numbers) -> Numbers:
+    worth: Numbers = base - base * scale * np.expm1(-(total / base - 1) / scale)
+    return worth
+
+
+DATA_CONSTRAINED = Law(
+    "data-constrained",
+    "L = A / N'^alpha + B / D'^beta + E, x' = x0 + x0 R (1 - exp(-(x / x0 - 1) / R))",
+    (
+        Parameter("A", "positive", (1e2, 1e3, 1e4)),
+        Parameter("B", "positive", (1e2, 1e3, 1e4)),
+        Parameter("E", "positive", (1.0, 2.0)),
+        Parameter("alpha", "free", (0.3, 0.5)),
+        Parameter("beta", "free", (0.3, 0.5)),
+        Parameter("R_D", "positive", (3.0, 15.0)),
+        Parameter("R_N", "positive", (3.0, 15.0)),
+    ),
+    ("N", "D", "U"),
+    "L",
+    "Muennighoff et al. 2023, eqs. 5 to 8",
+    _data_constrained,
+    True,
+)
 
 
 @dataclass(frozen=True, slots=True)
