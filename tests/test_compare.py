@@ -40,7 +40,8 @@ def test_both_regimes_are_found_and_said() -> None:
     table = found.tables["doublings"]
     assert {"longer", "more"} <= set(table.loc[table["selector"] == "majority", "better"])
     change = found.tables["crossovers"].query("selector == 'majority' and n == 2").iloc[0]
-    assert (change["first"], change["then"]) == ("longer", "more") and change["lo"] <= change["compute"] <= change["hi"]
+    assert change["longer_from"] == 0
+    assert change["longer_to_lo"] <= change["longer_to"] <= change["longer_to_hi"] < np.inf
     assert set(found.tables["by_difficulty_frontier"]["difficulty"]) == {"1", "2", "3"}
     assert found.tables["frontier"]["latency" if "latency" in found.tables["frontier"] else "cost"].notna().all()
     text = found.report()

@@ -105,9 +105,17 @@ def _crossover(row: Row, unit: str) -> str:
     path = f"{where}{_pool(row['model'], row['setting'], None)}, {row['selector']} from n {row['n']:g}: "
     if row["note"]:
         return f"{path}{row['note']} ({_number(row['from'])} to {_number(row['to'])} {unit})"
-    low = _number(row["lo"]) if row["lo"] > 0 else f"below {_number(row['from'])}"
-    high = _number(row["hi"]) if math.isfinite(row["hi"]) else f"above {_number(row['to'])}"
-    return f"{path}{row['first']} up to {_number(row['compute'])} {unit} [{low}, {high}], then {row['then']}"
+
+    def end(name: str) -> str:
+        low = _number(row[f"{name}_lo"]) if row[f"{name}_lo"] > 0 else f"below {_number(row['from'])}"
+        high = _number(row[f"{name}_hi"]) if math.isfinite(row[f"{name}_hi"]) else f"above {_number(row['to'])}"
+        return f"{_number(row[name])} {unit} [{low}, {high}]"
+
+    if row["longer_from"] == 0:
+        return f"{path}longer up to {end('longer_to')}, then more"
+    if math.isinf(row["longer_to"]):
+        return f"{path}more up to {end('longer_from')}, then longer"
+    return f"{path}longer from {end('longer_from')} to {end('longer_to')}, more outside"
 
 
 def _catching_up(row: Row, unit: str) -> str:

@@ -70,23 +70,32 @@ def test_the_crossover_is_where_the_better_step_changes() -> None:
     rates = {8: 0.1, 16: 0.2, 32: 0.4, 64: 0.7, 128: 0.72, 256: 0.72}
     table = crossovers(drawn(*noisy(list(rates), rates.__getitem__), selectors=("majority",)))
     row = table[table["n"] == 2].iloc[0]
-    assert (row["first"], row["then"], row["starts"]) == ("longer", "more", 5)
-    assert 2 * 32 < row["lo"] <= row["compute"] <= row["hi"] <= 2 * 64
+    assert (row["longer_from"], row["starts"], row["note"]) == (0, 5, "")
+    assert 2 * 32 < row["longer_to_lo"] <= row["longer_to"] <= row["longer_to_hi"] <= 2 * 64
 
 
 def test_between_two_starts_the_zero_is_interpolated_in_log_cost() -> None:
     """+25 points for longer at cost 8, -25 at cost 16: the change lies at their geometric mean, and all are alike."""
     table = crossovers(drawn(pool(8, 0.25, 8), pool(16, 0.75, 16), pool(32, 0.75, 32)))
     row = table[table["n"] == 1].iloc[0]
-    assert [row["compute"], row["lo"], row["hi"]] == pytest.approx([np.sqrt(8 * 16)] * 3)
-    assert (row["first"], row["then"], row["from"], row["to"]) == ("longer", "more", 8, 16)
+    found = [row["longer_to"], row["longer_to_lo"], row["longer_to_hi"]]
+    assert found == pytest.approx([np.sqrt(8 * 16)] * 3)
+    assert (row["longer_from"], row["from"], row["to"]) == (0, 8, 16)
+
+
+def test_a_stretch_in_the_middle_has_two_ends() -> None:
+    """Few tokens help nobody, then thinking pays, then the chains have ended: more, longer, more."""
+    rates = {4: 0.25, 8: 0.25, 16: 0.75, 32: 0.75, 64: 0.75}
+    row = crossovers(drawn(*(pool(b, r, b) for b, r in rates.items()))).query("n == 1").iloc[0]
+    for end, place in (("longer_from", np.sqrt(4 * 8)), ("longer_to", np.sqrt(8 * 16))):
+        assert [row[end], row[f"{end}_lo"], row[f"{end}_hi"]] == pytest.approx([place] * 3)
 
 
 def test_where_one_step_always_wins_no_crossover_is_claimed() -> None:
     rates = {8: 0.1, 16: 0.2, 32: 0.4, 64: 0.95}
     table = crossovers(drawn(*noisy(list(rates), rates.__getitem__), selectors=("majority",)))
     row = table[table["n"] == 2].iloc[0]
-    assert row["note"] == "no crossover in range: longer throughout" and np.isnan(row["compute"])
+    assert row["note"] == "no crossover in range: longer throughout" and np.isnan(row["longer_to"])
     flat = crossovers(drawn(*noisy([8, 16, 32, 64], lambda b: 0.6), selectors=("majority",)))
     row = flat[flat["n"] == 2].iloc[0]
     assert row["note"] == "no crossover in range: more throughout"
@@ -94,12 +103,10 @@ def test_where_one_step_always_wins_no_crossover_is_claimed() -> None:
 
 def test_a_crossover_at_the_edge_has_an_open_interval() -> None:
     """The last step is as good either way: some resamples put the change beyond the range."""
-    rates = {8: 0.2, 16: 0.4, 32: 0.6, 64: 0.74}
+    rates = {8: 0.2, 16: 0.4, 32: 0.6, 64: 0.8}
     table = crossovers(drawn(*noisy(list(rates), rates.__getitem__, problems=40), selectors=("majority",)))
     row = table[table["n"] == 2].iloc[0]
-    if not row["note"]:
-        assert row["hi"] == np.inf or row["hi"] <= row["to"]
-    assert row["from"] < row["to"]
+    assert row["longer_to_hi"] == np.inf and row["longer_to_lo"] <= row["longer_to"] <= row["to"]
 
 
 def test_grids_without_any_step_give_empty_tables() -> None:

@@ -7,8 +7,10 @@ chains that end by themselves do not get longer; `equal_cost` then reads the gai
 Everything is computed in each bootstrap resample, accuracy and cost from the same problems, so intervals are paired.
 (A majority of two is a coin toss between two samples: from n = 1, more votes gain nothing at first.)
 
-Along growing budgets the difference changes sign once, but for noise. The crossover is the one split that fits best;
-resamples that put it outside the range count as below or above it, so that its interval can be open.
+Along growing budgets the difference is at first negative where a few tokens of thinking help nobody, then positive,
+then negative again where the chains have ended by themselves. So a path has at most one stretch in which longer is
+better; its two ends are the crossovers. The stretch is the one with the largest sum of differences; resamples that put
+an end outside the range count as below or above it, so that its interval can be open.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,10 @@ def doublings(sample: Replicates, axis: str = "tokens", level: float = 0.95, fac
 def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2) -> pd.DataFrame:
     """Where the better step changes along growing budgets, for each model, setting, n and selector.
 
-    Columns: model, selector, setting, n; first and then, the better step below and above; compute with lo and hi (0 or
-    inf where that bound lies outside the range); from and to, the range of starting cells' costs; starts, how many
-    they are; note: "no crossover in range", with the better step, where there is none. Paths with fewer than two
-    starts are left out.
+    Columns: model, selector, setting, n; longer_from and longer_to, the compute between which longer is better and
+    outside of which more is, each with _lo and _hi (0 or inf: not within the range of the starting cells); from and
+    to, that range; starts, how many cells it has; note: "no crossover in range" with the better step, where there is
+    neither end within it (longer_from and longer_to are then NaN). Paths with fewer than two starts are left out.
     """
     import pandas as pd
 
@@ -119,26 +120,27 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
     starts = sample.grid.cells.iloc[at.start].reset_index(drop=True)
     starts["setting"] = starts["setting"].where(starts["budget"].notna(), "(levels)")
     keys = ["model", "selector", "setting", "n"]
+    tails = [50 * (1 - level), 50 * (1 + level)]
     rows = []
     for _, group in starts.groupby(keys, sort=False):
         index = group.index.to_numpy()
         index = index[np.argsort(cost[index], kind="stable")]
         if len(index) < 2:
             continue
-        place, longer_first = _split(cost[None, index], own[None, index])
-        resampled, _ = _split(drawn_cost[:, index], drawn[:, index], bool(longer_first[0]))
-        tail = 100 * (1 - level) / 2
-        lo, hi = np.percentile(resampled, [tail, 100 - tail], method="nearest")
-        first, then = ("longer", "more") if longer_first[0] else ("more", "longer")
-        inside = bool(0 < place[0] < np.inf)
-        if not inside:
-            first = then = first if place[0] > 0 else then
-        note = "" if inside else f"no crossover in range: {first} throughout"
-        rows.append(
-            {**group.iloc[0][keys], "first": first, "then": then}
-            | dict(zip(("compute", "lo", "hi"), (place[0], lo, hi) if inside else (np.nan,) * 3, strict=True))
-            | {"from": cost[index[0]], "to": cost[index[-1]], "starts": len(index), "note": note}
-        )
+        ends = _stretch(cost[None, index], own[None, index])
+        resampled = _stretch(drawn_cost[:, index], drawn[:, index])
+        inside = any(0 < end[0] < np.inf for end in ends)
+        throughout = "longer" if ends[0][0] == 0 else "more"
+        row = dict(group.iloc[0][keys])
+        for name, end, drawn_end in zip(("longer_from", "longer_to"), ends, resampled, strict=True):
+            lo, hi = np.percentile(drawn_end, tails, method="nearest")
+            row |= (
+                {name: end[0], f"{name}_lo": lo, f"{name}_hi": hi}
+                if inside
+                else dict.fromkeys((name, f"{name}_lo", f"{name}_hi"), np.nan)
+            )
+        note = "" if inside else f"no crossover in range: {throughout} throughout"
+        rows.append(row | {"from": cost[index[0]], "to": cost[index[-1]], "starts": len(index), "note": note})
     return pd.DataFrame(rows)
 
 
@@ -157,26 +159,31 @@ def _gains(value: Floats, cost: Floats, at: Steps) -> dict[str, Floats]:
     }
 
 
-def _split(cost: Floats, difference: Floats, longer_first: bool | None = None) -> tuple[Floats, Flags]:
-    """The compute that best separates positive from negative differences along each row, and whether positive is first.
+def _stretch(cost: Floats, difference: Floats) -> tuple[Floats, Floats]:
+    """The two ends, in compute, of the stretch of each row with the largest sum of differences.
 
-    cost, difference: (rows, points), along growing cost. The split maximises the sum of differences before it minus
-    that after it, or the reverse where longer_first is False; None takes whichever is larger. Between two points the
-    zero is interpolated in log cost. Returns 0 where the second side holds throughout, inf where the first does.
+    cost, difference: (rows, points), along growing cost. Between the points inside and outside the zero is
+    interpolated in log cost. An end at the edge of the range is 0 below and inf above it; where no difference is
+    positive, the stretch starts at inf and ends at 0.
     """
     rows, points = difference.shape
     before = np.concatenate([np.zeros((rows, 1)), np.cumsum(difference, axis=1)], axis=1)
-    contrast = 2 * before - before[:, -1:]
-    forward = contrast.max(axis=1) >= (-contrast).max(axis=1)
-    if longer_first is not None:
-        forward[:] = longer_first
-    sign = np.where(forward, 1.0, -1.0)
-    split = np.argmax(sign[:, None] * contrast, axis=1)
-    line = np.arange(rows)
-    left, right = np.clip(split - 1, 0, points - 1), np.clip(split, 0, points - 1)
-    a, b = (sign * difference[line, side] for side in (left, right))
+    lowest = np.minimum.accumulate(before, axis=1)
+    line, stop = np.arange(rows), np.argmax(before - lowest, axis=1)
+    start = np.argmax(before == lowest[line, stop][:, None], axis=1)
+    empty = stop <= start
+    first = np.where(start == 0, 0.0, _zero(cost, difference, start))
+    last = np.where(stop == points, np.inf, _zero(cost, difference, stop))
+    return np.where(empty, np.inf, first), np.where(empty, 0.0, last)
+
+
+def _zero(cost: Floats, difference: Floats, index: Ints) -> Floats:
+    """Where each row changes sign between the points index - 1 and index; their geometric mean where it does not."""
+    line, points = np.arange(len(cost)), cost.shape[1]
+    left, right = np.clip(index - 1, 0, points - 1), np.clip(index, 0, points - 1)
+    a, b = difference[line, left], difference[line, right]
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where((a > 0) & (b < 0), a / (a - b), 0.5)
+        share = np.where(a * b < 0, a / (a - b), 0.5)
     x, y = np.log(cost[line, left]), np.log(cost[line, right])
-    place = np.exp(x + share * (y - x))
-    return np.where(split == 0, 0.0, np.where(split == points, np.inf, place)), forward
+    place: Floats = np.exp(x + share * (y - x))
+    return place
