@@ -152,6 +152,16 @@ def test_log_probabilities_weigh_as_probabilities_and_negative_rewards_are_refus
         cells(table(score, key, r=-1.0), [4], ["weighted:r"])
 
 
+def test_a_pool_without_the_selectors_values_has_no_such_cell():
+    score, key = pool()
+    both = pd.concat([table(score, key, budget=1.0, reward=score), table(score, key, budget=2.0)])
+    got = cells(both, [4], ["majority", "best:reward", "weighted:reward"])
+    assert got.groupby("budget")["selector"].apply(list).tolist() == [
+        ["majority", "best:reward", "weighted:reward"],
+        ["majority"],
+    ]
+
+
 def test_verdicts_are_counted():
     score = np.array([[1.0, 0.0, np.nan]])
     got = verdict_counts(table(score).assign(verdict=["correct", "unparsed", "timeout"], forced=[True, False, True]))

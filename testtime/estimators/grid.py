@@ -150,8 +150,9 @@ def build(
             usable = [k for k in ks if k == 1 or selector != "mean"]
             if selector == "mean" and pool.scored and not usable:
                 usable = [1]
-            if not usable:
-                continue
+            column = selector.partition(":")[2]
+            if not usable or (column and np.isnan(pool.columns[column]).all()):
+                continue  # a pool without the column's values has no such cell, rather than a random choice
             value, error = selected(pool, selector, usable, draws=draws, seed=seed)
             spread = np.full((len(problems), len(usable)), np.nan)
             spread[at] = value

@@ -48,6 +48,7 @@ def testtime(panels: Sequence[tuple[Curve, Fit | None]], path: Path) -> None:
             axis.axvspan(curve.x.max(), x[-1], color="0.95", zorder=0)  # beyond the points: extrapolated
             axis.legend(frameon=False, fontsize=8)
         axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter("")  # their labels collide over two decades or fewer
         axis.set_ylim(max(0, min(curve.y.min() - 0.1, 0.9)), min(1.02, curve.y.max() + 0.1))
         axis.set_title(curve.title, fontsize=9)
         axis.set_xlabel(LABELS.get(curve.axis, curve.axis))
@@ -71,9 +72,9 @@ def pretraining(fit: Fit, N: Floats, D: Floats, loss: Floats, path: Path) -> Non
         axes[1].fill_between(span, lo, hi, color="C3", alpha=0.2, lw=0)
     axes[1].scatter(C, N, s=8, color="0.6", label="runs")
     axes[1].plot(span, best.N, color="C3", label="compute-optimal N")
+    axes[1].set_yscale("log")
     for axis, label in zip(axes, ("loss", "parameters"), strict=True):
         axis.set_xscale("log")
-        axis.set_yscale("log")
         axis.set_xlabel("training FLOPs")
         axis.set_ylabel(label)
         axis.legend(frameon=False, fontsize=8)
@@ -98,6 +99,7 @@ def lineage(path: Path) -> None:
             )
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.set_xlim(right=1e28)
     axis.set_xlabel("training FLOPs")
     axis.set_ylabel("parameters")
     axis.legend(frameon=False, fontsize=6)
