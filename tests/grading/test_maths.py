@@ -63,6 +63,12 @@ def test_votes_group_equal_answers_and_ignore_the_gold() -> None:
     by_gold = [[g.answer_key for g in grade("math", [(gold, a) for a in answers])] for gold in (r"\sqrt{2}/2", "7")]
     assert by_gold[0] == by_gold[1]
     assert len(set(by_gold[0][:3])) == 1 and by_gold[0][3] != by_gold[0][0]
+    letters = [r"\boxed{C}", r"\boxed{\text{(C)}}", r"\boxed{\text{C}}"]
+    assert len({g.answer_key for g in grade("math", [("7", letter) for letter in letters])}) == 1
+    strict = [
+        [g.answer_key for g in grade("math", [(gold, r"\boxed{25\%}")], {"percent": "strict"})] for gold in ("x", "1")
+    ]
+    assert strict == [["1/4"], ["1/4"]]
     numbers = ["42", r"\boxed{42.0}", r"\boxed{\frac{84}{2}}", "so it is 42."]
     assert len({g.answer_key for g in grade("math", [("42", a) for a in numbers])}) == 1
 

@@ -18,7 +18,7 @@ from testtime.grading.conventions import difference, without_unit
 from testtime.grading.extract import after_thinking, final_answer, last_box
 from testtime.grading.keys import answer_key, spelling
 from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, words_of
-from testtime.grading.numbers import number_key, parse_number, parse_sum
+from testtime.grading.numbers import parse_number, parse_sum
 
 LONGEST = 2000  # characters of an answer that a parser is given
 
@@ -48,23 +48,25 @@ class Math(Grader):
         wanted, given = _clean(gold), _clean(found)
         if not given:
             return self.grade("unparsed", shown, None, "the answer is empty")
+        key = self._key(given)
         if not wanted:
-            return self.grade(False, shown, answer_key(without_unit(given)), "the gold answer is empty")
-        if decided := self._as_numbers(wanted, given):
-            return self.grade(decided[0], shown, decided[1])
-        key = words_of(given) or answer_key(without_unit(given))
+            return self.grade(False, shown, key, "the gold answer is empty")
+        right = self._as_numbers(wanted, given)
+        if right is not None:
+            return self.grade(right, shown, key)
         if spelling(wanted) == spelling(given):
             return self.grade(True, shown, key)
         if reason := difference(wanted, given):
             return self.grade(False, shown, key, reason)
         words = words_of(wanted)
         if words is not None:
-            return self.grade(words in (key, spelling(given).lower()), shown, key)
+            return self.grade(words in (words_of(given), spelling(given).lower()), shown, key)
         if len(given) > LONGEST:
             return self.grade("unparsed", shown, None, f"the answer has {len(given)} characters")
         wanted, given = letter_e(without_unit(wanted), without_unit(given))
-        if decided := self._as_numbers(wanted, given):
-            return self.grade(decided[0], shown, decided[1])
+        right = self._as_numbers(wanted, given)
+        if right is not None:
+            return self.grade(right, shown, key)
         if self.percent == "strict":
             wanted, given = as_percent(wanted), as_percent(given)
         return (f"${wanted}$", f"${given}$", key, shown)
@@ -89,8 +91,16 @@ class Math(Grader):
             )
         ) or _same_solutions(wanted, found)
 
-    def _as_numbers(self, gold: str, given: str) -> tuple[bool, str] | None:
-        """(right, vote) where both are plain numbers or sums of them."""
+    def _key(self, given: str) -> str:
+        """The vote: of words the words, else the value. Never looks at the gold."""
+        words = words_of(given)
+        if words is not None and len(words) > 1:
+            return words
+        bare = words.upper() if words else without_unit(given)
+        return answer_key(as_percent(bare) if self.percent == "strict" else bare)
+
+    def _as_numbers(self, gold: str, given: str) -> bool | None:
+        """Whether the numbers are equal, where both are plain numbers or sums of them."""
         wanted, value = parse_number(gold), parse_number(given)
         value = parse_sum(given) if value is None else value
         if wanted is None or value is None:
@@ -105,7 +115,7 @@ class Math(Grader):
         if self.percent == "ignore" and marks[0] != marks[1]:
             bare, marked = (value, wanted) if marks[0] else (wanted, value)
             right = right or self._close(marked / 100, bare, decimal)
-        return right, number_key(value)
+        return right
 
     def _close(self, gold: Fraction, value: Fraction, decimal: bool) -> bool:
         gap = abs(gold - value)
