@@ -76,6 +76,7 @@ def fit(
         misfit=misfit,
         aicc=_aicc(residuals, len(natural)) if covariance is None and delta is None else float("nan"),
         converged=share,
+        notes=("intervals hold the points' noise, not the law's misfit",) if misfit > 0 else (),
     )
     return replace(result, heldout=_held_out(problem, _cost(cost, inputs)))
 
