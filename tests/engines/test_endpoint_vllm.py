@@ -172,7 +172,7 @@ def test_a_proxy_that_fails_a_fifth_of_requests_changes_nothing(
 ) -> None:
     proxy = Server(fault=one_in_five(), upstream=servers[0].url)
     try:
-        store = draw(config(tmp_path, endpoint(proxy.url, timeout=2.5)))
+        store = draw(config(tmp_path, endpoint(proxy.url, timeout=60.0)))
     finally:
         proxy.stop()
     assert set(proxy.faults) == set(FAULTS)

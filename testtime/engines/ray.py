@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from typing import Any
 
 from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
@@ -76,8 +77,9 @@ class RayEngine:
         self._ray, self._owned = ray, not ray.is_initialized()
         if self._owned:
             try:
+                _knock(address)  # Ray itself goes on trying for many minutes
                 ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 where = f"the cluster {address}" if address else "Ray on this machine"
                 raise UserError(f"engine.args.address: cannot reach {where}: {str(error).splitlines()[0]}") from None
         resources = ray.cluster_resources()
@@ -168,6 +170,13 @@ class RayEngine:
             self._ray.kill(actor)
         if self._owned:
             self._ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raises OSError when nobody listens at host:port; other forms of address are left to Ray."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 async def _outcome(reference: Any) -> Any:
