@@ -7,6 +7,7 @@ listen (one big-number operation can hold the interpreter for minutes), also whe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -36,7 +37,9 @@ def main() -> None:
     hello = json.loads(sys.stdin.readline())
     grader = make(hello["path"], hello["options"])
     limit = hello["memory_mb"] << 20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _out_of_time)
     print('"ready"', file=answers)
