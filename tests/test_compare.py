@@ -152,6 +152,22 @@ def test_runs_and_tables_are_read_by_name(tmp_path: Path) -> None:
         read([tmp_path / "absent"])
 
 
+def test_the_command(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from testtime.cli import app
+
+    run(problems=20).to_csv(tmp_path / "a.csv", index=False)
+    arguments = ["compare", str(tmp_path / "a.csv"), "--bins", "0", "--limit", "latency=20", "--price", "input=1"]
+    told = CliRunner().invoke(app, [*arguments, "--price", "output=2", "--axis", "usd", "--out", str(tmp_path / "out")])
+    assert told.exit_code == 0 and "best at latency <= 20" in told.output and "dollars" in told.output
+    assert (tmp_path / "out" / "compare.txt").is_file()
+    found = json.loads(CliRunner().invoke(app, ["compare", str(tmp_path / "a.csv"), "--bins", "0", "--json"]).output)
+    assert found["axis"] == "tokens" and found["tables"]["frontier"]
+    wrong = CliRunner().invoke(app, ["compare", str(tmp_path / "a.csv"), "--limit", "latency"])
+    assert isinstance(wrong.exception, UserError) and "write name=number" in str(wrong.exception)
+
+
 def otis(shared_data: Path, models: list[str]) -> pd.DataFrame:
     """Epoch's OTIS Mock AIME samples as a scores table: effort levels are settings without a budget."""
     raw = pd.read_csv(shared_data / "laws" / "epoch_benchmark_logs" / "otis_mock_aime_samples.csv.gz")

@@ -88,6 +88,48 @@ def show(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")],
+    axis: Annotated[
+        str | None, typer.Option(help="tokens, flops, usd or seconds.", show_default="flops, else tokens")
+    ] = None,
+    selector: Annotated[list[str] | None, typer.Option(help="majority, oracle, weighted:SCORE, best:SCORE.")] = None,
+    bins: Annotated[int, typer.Option(help="Difficulty bins by each model's own pass rate; 0 for none.")] = 3,
+    difficulty: Annotated[str | None, typer.Option(help="A column that states the difficulty instead.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="Best setting under tokens=2000, usd=0.01, latency=500.")
+    ] = None,
+    price: Annotated[
+        list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Points that the cheapest good setting may lose.")] = 1.0,
+    out: Annotated[Path | None, typer.Option(help="Also write the tables (CSV) and the text into a folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Think longer, sample more, or take another model? Best settings, crossovers and paired differences.
+
+    Example: testtime compare runs/ladder/* --limit latency=100
+    """
+    from testtime import compare as comparing
+    from testtime.compute.prices import Prices
+
+    priced = comparing.amounts(price or (), "--price")
+    tables = comparing.read(runs, Prices.read(priced) if priced else None)
+    found = comparing.compare(
+        tables,
+        axis=axis,
+        selectors=selector,
+        bins=bins,
+        difficulty=difficulty,
+        tolerance=tolerance / 100,
+        limits=comparing.amounts(limit or (), "--limit"),
+    )
+    typer.echo(found.to_json() if as_json else found.report())
+    if out:
+        _wrote(found.write(out))
+
+
+@app.command()
 def status(run: RunDir, as_json: Json = False) -> None:
     """How far a run is: chains and answers drawn, verdicts, tokens spent.
 

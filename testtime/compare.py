@@ -7,6 +7,7 @@ states each finding with its interval and says where the data decide nothing.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from testtime.estimators.table import GROUP, normalise, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Comparison:
         from testtime.compare_text import describe
 
         return describe(self)
+
+    def to_json(self) -> str:
+        """Everything as JSON: axis, problems, level, notes, and each table as a list of rows."""
+        rows = {name: json.loads(table.to_json(orient="records")) for name, table in self.tables.items()}
+        facts = {"axis": self.axis, "problems": self.problems, "level": self.level, "notes": self.notes}
+        return json.dumps({**facts, "tables": rows})
 
     def write(self, folder: str | Path) -> list[Path]:
         """Write each table as CSV and the report as compare.txt into `folder`; returns the paths."""
@@ -140,6 +149,18 @@ def compare(
         tables["by_difficulty_crossovers"] = _stacked(parts, lambda part: doubling.crossovers(part, axis, level))
     supported = {name: table for name, table in tables.items() if len(table)}
     return Comparison(axis, len(sample.grid.problems), level, supported, notes)
+
+
+def amounts(pairs: Sequence[str], option: str) -> dict[str, float]:
+    """`name=number` pairs of a command-line option as a dict. Raises UserError naming the option and the pair."""
+    found = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            raise UserError(f"{option} {pair}: write name=number, such as {option} {EXAMPLES[option]}") from None
+    return found
 
 
 def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
