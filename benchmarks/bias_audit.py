@@ -2,11 +2,11 @@
 
     python benchmarks/bias_audit.py [--problems 400] [--samples 48] [--temperature 2] [--engine transformers]
 
-Prints the difference in accuracy at each budget with simultaneous 99 % intervals (bootstrap over problems, max-t), which must
-cover 0; then plants two errors in the nested sampler that the same audit must find: one seed shared by chain and answer, and
-a cut that is off by one. Problems have two terms and tokens are drawn hot among the two likeliest, because shared noise does
-harm only where both the first tokens of a chain and those of the answer are uncertain: at temperature 1 this model always
-begins alike, and the first error is harmless there.
+Prints the difference in accuracy at each budget with simultaneous 99 % intervals (bootstrap over problems, max-t),
+which must cover 0; then plants two errors in the nested sampler that the same audit must find: one seed shared by
+chain and answer, and a cut that is off by one. Problems have two terms and tokens are drawn hot among the two
+likeliest, because shared noise does harm only where both the first tokens of a chain and those of the answer are
+uncertain: at temperature 1 this model always begins alike, and the first error is harmless there.
 """
 
 from __future__ import annotations
@@ -141,15 +141,12 @@ def main() -> None:
     asyncio.run(engine.close())
     for name, difference in fresh_and_nested.items():
         mean, low, high = intervals(difference)
-        print(
-            f"{name}: nested - fresh in points, simultaneous 99 % intervals, {given.problems} problems x {given.samples}"
-        )
+        print(f"{name}: nested - fresh in points, simultaneous 99 % intervals, {given.problems} x {given.samples}")
         for budget, *bounds in zip(plan.budgets, mean, low, high, strict=True):
             m, lo, hi = (100 * float(b) for b in bounds)
             print(f"  budget {budget:>3}: {m:+6.2f} [{lo:+6.2f}, {hi:+6.2f}] {'' if lo <= 0 <= hi else '<- not 0'}")
-        print(
-            f"  largest half-width {100 * float((high - low).max()) / 2:.2f}, covers 0 everywhere: {bool(((low <= 0) & (high >= 0)).all())}"
-        )
+        covers = bool(((low <= 0) & (high >= 0)).all())
+        print(f"  largest half-width {100 * float((high - low).max()) / 2:.2f}, covers 0 everywhere: {covers}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the speed benchmarks share: a model of any context length, an engine that never ends a chain early, and replays."""
+"""What the speed benchmarks share: a model of any context, an engine that never ends a chain early, replays."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     python benchmarks/overhead.py [--engine vllm] [--problems 8] [--samples 16] [--chain 256] [--rounds 3]
 
-A pool is drawn and stored; then the bare engine serves the very same requests. The two alternate within one process; their
-median ratio is printed. Aim: at most 1.05 for chains of 256 tokens or more. On vLLM the requests are also served without
-seeds.
+A pool is drawn and stored; then the bare engine serves the very same requests. The two alternate within one process;
+their median ratio is printed. Aim: at most 1.05 for chains of 256 tokens or more. On vLLM the requests are also
+served without seeds.
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ async def main_async(given: argparse.Namespace) -> None:
         if turn:  # the first round warms up
             ratios.append(stored / bare)
             print(f"round {turn}: pool {stored:.2f} s, bare engine {bare:.2f} s, ratio {stored / bare:.3f}", flush=True)
-    print(
-        f"overhead: median ratio {statistics.median(ratios):.3f}, {given.problems} x {given.samples} chains of {given.chain}, engine {engine.name}"
-    )
+    shape = f"{given.problems} x {given.samples} chains of {given.chain}, engine {engine.name}"
+    print(f"overhead: median ratio {statistics.median(ratios):.3f}, {shape}")
     if seeds:
         print(f"seeds: with over without, median ratio {statistics.median(seeds[1:]):.3f}")
     await engine.close()

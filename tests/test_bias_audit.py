@@ -1,4 +1,5 @@
-"""The bias audit on an engine whose chains and answers depend on each other: it passes the honest sampler and finds both planted errors.
+"""The bias audit on an engine whose chains and answers depend on each other: it passes the honest sampler and finds
+both planted errors.
 
 `benchmarks/bias_audit.py` runs the same audit on a real model.
 """
@@ -9,15 +10,15 @@ import numpy as np
 import pytest
 
 from benchmarks.bias_audit import Asked, audit, intervals
+from tests.tiny import CLOSE, FORM, MemorylessEngine
 from testtime.engines.base import Completion, Request, Sampling
 from testtime.thinking.sampler import Plan
-from tests.tiny import CLOSE, FORM, MemorylessEngine
 
 PROBLEMS, SAMPLES, ANSWER = 200, 32, 3
 
 
 class Believing(MemorylessEngine):
-    """Thinks a 10 (right) or an 11 at each step; answers 10 with the share of right steps it has seen, one more for luck."""
+    """Thinks a 10 (right) or an 11 at each step; answers 10 with the share of right steps it has seen."""
 
     async def complete(self, request: Request) -> Completion:
         if request.max_tokens != ANSWER:

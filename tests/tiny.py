@@ -1,4 +1,4 @@
-"""Small stand-ins that several tests share: a tokenizer made in memory and an engine that draws from a known distribution."""
+"""Stand-ins that several tests share: a tokenizer made in memory, an engine with a known distribution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORM = Format((OPEN,), (CLOSE,), (CLOSE,), "")
 
 
 def tokenizer(specials: Sequence[str] = ("<eos>", "<think>", "</think>"), template: str | None = None) -> Any:
-    """A character-level fast tokenizer: each special is one token, every printable ASCII character and newline another."""
+    """A character-level fast tokenizer: one token for each special, printable ASCII character and newline."""
     import transformers
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
@@ -31,7 +31,7 @@ def tokenizer(specials: Sequence[str] = ("<eos>", "<think>", "</think>"), templa
 
 
 class MemorylessEngine:
-    """Draws each token from one fixed distribution over `weights`, by the request's own seed; stops as an engine does."""
+    """Draws each token from one distribution over `weights`, by the request's own seed; stops as an engine does."""
 
     name = "memoryless"
 

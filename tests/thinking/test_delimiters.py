@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tiny import tokenizer
 from testtime.errors import UserError
 from testtime.thinking.delimiters import FINAL_ANSWER, detect, render, resolve
-from tests.tiny import tokenizer
 
 ASK = [{"role": "user", "content": "2+2"}]
 PLAIN = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
