@@ -181,6 +181,8 @@ def _stored(
     pools: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for row in _rows(store, "answers", ["forced", "text"], block, samples):
         pools.setdefault((row["problem_id"], row["sample"], row["variant"]), []).append(row)
+    if not pools:
+        return {}
     drawn: dict[tuple[str, int, str], dict[str, Any]] = {}
     for row in sorted(_rows(store, "chains", ["token_ids", "finish"], block, samples), key=lambda r: int(r["start"])):
         key = (row["problem_id"], row["sample"], row["variant"])

@@ -101,7 +101,8 @@ def _draw_law(axes: Any, fit: Fit, points: Any) -> None:
 
 
 def _frontier(evidence: Evidence, axis: str) -> pd.DataFrame:
-    found = frontier.frontier(evidence.sample, axis)
+    levels = np.unique(frontier.costs(evidence.sample, axis))
+    found = frontier.frontier(evidence.sample, axis, levels[np.isfinite(levels)].tolist())
     return found.drop_duplicates(["setting", "budget", "n", "selector"]).sort_values("cost")
 
 

@@ -40,6 +40,16 @@ def _study(evidence: Evidence, axis: str) -> CurveStudy:
     return study
 
 
+def drawn(study: CurveStudy | None) -> CurveStudy | None:
+    """The study where its law may be drawn."""
+    return study if study is not None and supported(study) else None
+
+
+def supported(study: CurveStudy) -> bool:
+    """Whether the study calls for a law at all."""
+    return not study.verdict.startswith("no law")
+
+
 def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]]:
     """The law in words, for beside the main figure."""
     if study is None or study.best is None or axis is None:
@@ -52,6 +62,8 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         if np.isfinite(best.heldout)
         else "There are too few budgets to test its extrapolation"
     )
+    if not supported(study):
+        return [("The law", f"{_upper(study.verdict)}. None is drawn.")]
     said = [
         ("The verdict", f"{_upper(study.verdict)}."),
         ("The law drawn", f"{best.law.name}, x in {SHORT[axis]}, one sample: {values}. {tested}."),
@@ -60,15 +72,15 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
     if rivals:
         said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
     if study.plateau is not None:
-        said.append(("A plateau?", f"{_upper(str(study.plateau))}."))
+        said.append(("Plateau", f"{_upper(str(study.plateau))}."))
     return said
 
 
 def warnings(study: CurveStudy | None) -> list[str]:
-    """Warns where the curve supports no law: what is drawn is then a guide to the eye."""
-    if study is None or not study.verdict.startswith("no law"):
+    """Warns where the curve supports no law."""
+    if study is None or supported(study):
         return []
-    return [f"{_upper(study.verdict)}. The law drawn is a guide to the eye; extrapolating it is not supported."]
+    return [f"{_upper(study.verdict)}. Extrapolating this curve is not supported."]
 
 
 def _upper(text: str) -> str:

@@ -122,7 +122,7 @@ class _Page:
 
     def _model(self, key: str, e: Evidence) -> dict[str, Any]:
         fitted = {axis: laws.fitted(e, axis) for axis in e.axes}
-        accuracy = [(axis, curves.accuracy(e, axis, fitted[axis])) for axis in e.axes]
+        accuracy = [(axis, curves.accuracy(e, axis, laws.drawn(fitted[axis]))) for axis in e.axes]
         if not e.axes:
             e.left_out["accuracy against compute"] = "the scores table has no tokens, FLOPs, dollars or seconds"
         sections: list[dict[str, Any]] = [

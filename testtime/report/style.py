@@ -101,7 +101,7 @@ _RC = {
     "figure.facecolor": PAPER,
     "svg.fonttype": "none",
     "svg.hashsalt": "testtime",
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 3,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
 }
@@ -207,7 +207,7 @@ def label_ends(axes: Any, ends: Sequence[tuple[float, float, str, str]], gap: fl
         for a, b in pairwise(order):
             short = gap - (y[b] - y[a])
             if short > 0 and abs(places[a][0] - places[b][0]) < 0.1:
-                y[a], y[b] = y[a] - short / 2, y[b] + short / 2
+                y[a], y[b] = y[a] - short / 2, min(y[b] + short / 2, 0.985)
     for i, (x, _, text, colour) in enumerate(ends):
         axes.annotate(
             text,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from testtime.estimators import frontier
-from testtime.report.evidence import Evidence, cell_name, level_name, selector_name
+from testtime.report.evidence import Evidence, cell_name, level_name, row_level, selector_name
 from testtime.report.grids import doublings
 from testtime.report.style import SHORT, amount, interval_text, percent
 
@@ -83,9 +83,7 @@ def _longer(evidence: Evidence, axis: str) -> str:
         if len(sides[side]):
             row = sides[side].iloc[int((sign * sides[side]["difference"]).to_numpy().argmax())]
             low, high = sorted((sign * row["difference_lo"], sign * row["difference_hi"]))
-            where = level_name(
-                (row["setting"], float(row["budget"]) if row["budget"] == row["budget"] else math.nan), True
-            )
+            where = level_name(row_level(row), unit=True)
             clear.append(
                 f"{side} by {100 * sign * row['difference']:.1f} points (95% interval {100 * low:.1f} to"
                 f" {100 * high:.1f}) from {where}, n = {row['n']}"

@@ -1,0 +1,161 @@
+"""Figures show their tables: the plotted data are read back from the drawn axes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from tests.report import made
+from testtime.report import ceiling, chains, curves, evidence, grids, laws, style
+from testtime.report.evidence import Evidence
+from testtime.report.style import Plate
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return evidence.of(made.run(tmp_path_factory.mktemp("runs")))[0]
+
+
+@pytest.fixture(autouse=True)
+def _house() -> Iterator[None]:
+    with style.house():
+        yield
+
+
+def line(plate: Plate, gid: str) -> np.ndarray:
+    found = [entry for axes in plate.figure.axes for entry in axes.lines if entry.get_gid() == gid]
+    assert len(found) == 1, f"{gid} is drawn {len(found)} times"
+    return np.asarray(found[0].get_xydata())
+
+
+def tiles(plate: Plate) -> dict[tuple[int, int], str]:
+    return {(round(t.get_position()[0]), round(t.get_position()[1])): t.get_text() for t in plate.figure.axes[0].texts}
+
+
+@pytest.mark.parametrize("axis", ["tokens", "flops"])
+def test_accuracy_draws_every_cell(one: Evidence, axis: str) -> None:
+    plate = curves.accuracy(one, axis)
+    cells = one.run.cells[one.run.cells["selector"] == "majority"]
+    assert sorted(cells["n"].unique()) == [1, 2, 4, 8]
+    for n, rows in cells.groupby("n"):
+        rows = rows.sort_values(axis)
+        np.testing.assert_allclose(line(plate, f"n{n}-0"), rows[[axis, "value"]].to_numpy(float))
+        assert len(plate.tips[f"n{n}-0"]) == len(rows)
+    np.testing.assert_array_equal(plate.table["value"], cells["value"])
+
+
+def test_the_frontier_of_the_figure_is_no_worse_than_any_cell_that_is_cheaper(one: Evidence) -> None:
+    frontier = line(curves.accuracy(one, "tokens"), "frontier")
+    cells = one.run.cells[one.run.cells["selector"] == "majority"]
+    for cost, value in frontier:
+        assert value == pytest.approx(cells.loc[cells["tokens"] <= cost * 1.0001, "value"].max())
+
+
+def test_heat_map_writes_the_percentages(one: Evidence) -> None:
+    for selector in ("majority", "oracle"):
+        plate = grids.heat_map(one, selector)
+        shown = tiles(plate)
+        for row in plate.table.to_dict("records"):
+            place = (made.BUDGETS.index(row["budget"]), [1, 2, 4, 8].index(row["n"]))
+            assert float(shown[place]) == pytest.approx(
+                100 * row["value"], abs=0.51 if row["value"] >= 0.0995 else 0.051
+            )
+
+
+def test_longer_or_more_writes_the_differences(one: Evidence) -> None:
+    plate = grids.longer_or_more(one, "tokens")
+    assert plate is not None and (plate.table["n"] > 1).all()
+    shown = list(tiles(plate).values())
+    assert sorted(shown) == sorted(f"{100 * d:+.1f}" for d in plate.table["difference"])
+
+
+def test_coverage_and_difficulty_draw_their_tables(one: Evidence) -> None:
+    plate = ceiling.coverage(one)
+    assert plate is not None
+    top = one.run.cells[(one.run.cells["budget"] == 1024) & (one.run.cells["selector"] == "oracle")]
+    np.testing.assert_allclose(line(plate, "oracle"), top.sort_values("n")[["n", "value"]].to_numpy(float))
+    plate = ceiling.by_difficulty(one)
+    assert plate is not None
+    for number in range(1, 6):
+        drawn = line(plate, f"bin{number}")[:, 1]
+        table = plate.table[plate.table["difficulty"] == number].sort_values("budget")
+        np.testing.assert_allclose(drawn, table["value"])
+    assert line(plate, "bin1")[-1, 1] > line(plate, "bin5")[-1, 1]
+
+
+def test_chain_figures_agree_with_the_scores(one: Evidence) -> None:
+    plate = chains.lengths(one)
+    assert plate is not None
+    natural = one.scores[(one.scores["budget"] == 1024) & ~one.scores["forced"]]
+    assert plate.table["chains"].sum() == len(natural)
+    forced = chains.forced_share(one)
+    assert forced is not None
+    expected = one.scores.groupby("budget")["forced"].mean()
+    np.testing.assert_allclose(forced.table["forced_share"], expected)
+    bars = [b.get_height() for b in forced.figure.axes[0].patches]
+    np.testing.assert_allclose(bars, expected)
+    verdicts = chains.verdicts(one)
+    assert verdicts is not None
+    np.testing.assert_allclose(verdicts.table[["correct", "wrong", "unparsed"]].sum(axis=1), 1.0)
+    both = chains.forced_accuracy(one)
+    assert both is not None
+    row = both.table[(both.table["level"] == "256") & (both.table["answers"] == "forced")].iloc[0]
+    part = one.scores[(one.scores["budget"] == 256) & one.scores["forced"]]
+    assert row["value"] == pytest.approx(part["score"].mean()) and row["count"] == len(part)
+    assert row["lo"] < row["value"] < row["hi"]
+
+
+def test_a_law_is_drawn_only_where_one_is_supported(one: Evidence) -> None:
+    study = laws.fitted(one, "tokens")
+    assert study is not None and study.best is not None
+    plate = curves.accuracy(one, "tokens", laws.drawn(study))
+    gids = {entry.get_gid() for entry in plate.figure.axes[0].lines}
+    assert ("law" in gids) == laws.supported(study)
+    assert ("law" in gids) == (not laws.warnings(study))
+
+
+def test_inline_svg_has_unique_ids_page_colours_and_tips(one: Evidence, tmp_path: Path) -> None:
+    plate = curves.accuracy(one, "tokens")
+    svg = style.inline(plate, style.save(plate, tmp_path), "a-b")
+    root = ET.fromstring(svg)
+    ids = [str(e.get("id")) for e in root.iter() if e.get("id")]
+    assert len(ids) == len(set(ids)) and all(i.startswith("a-b-") for i in ids)
+    referred = re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg)
+    assert referred and set(referred) <= set(ids)
+    assert not re.search("|".join(style.RAMP), svg, re.IGNORECASE), "a colour of the ramp was left as it is"
+    titles = [e.text for e in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert sum("95% interval" in (t or "") for t in titles) == 4 * len(made.BUDGETS)
+    for suffix in ("png", "svg", "pdf", "csv"):
+        assert (tmp_path / f"{plate.name}.{suffix}").stat().st_size > 500
+
+
+def test_several_models_are_drawn_at_their_frontiers(tmp_path: Path) -> None:
+    runs = [made.run(tmp_path, made.scores(model=f"made/{k}", seed=k)) for k in range(2)]
+    both = [e for run in runs for e in evidence.of(run)]
+    plate = curves.models(both, "tokens")
+    for index, one in enumerate(both):
+        table = plate.table[plate.table["model"] == one.model]
+        np.testing.assert_allclose(line(plate, f"model{index}"), table[["cost", "out_of_bag"]].to_numpy(float))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (250, "250"),
+        (1500, "1.5k"),
+        (20000, "20k"),
+        (3.2e6, "3.2M"),
+        (2e9, "2·10⁹"),
+        (1e-5, "10⁻⁵"),
+        (0.004, "0.004"),
+        (1e10, "10¹⁰"),
+    ],
+)
+def test_amounts_are_written_as_people_write_them(value: float, text: str) -> None:
+    assert style.amount(value) == text

@@ -1,0 +1,152 @@
+"""The page: all from outside is escaped, what a table does not support is left out, words agree with the cells."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.report import made
+from testtime import report
+from testtime.errors import UserError
+from testtime.report import evidence, words
+
+HOSTILE = [
+    "</script><script>window.hacked = 1</script>",
+    '<img src="http://127.0.0.1:9/x.png" onerror="window.hacked = 2">',
+    "\"'><svg onload=window.hacked=3>",
+    "<!--<script>",
+    "{{ 7 * 7 }} ${1+1} javascript:alert(1)",
+    "\u2028\u2029 \x00 \U0001f600 ]]>",
+]
+
+
+class Reader(HTMLParser):
+    """Collects every element with its attributes, and the text of scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] == "script" and self.scripts:
+            self.scripts[-1] += data
+
+
+def hostile_run(folder: Path) -> Path:
+    """A run whose every text is an attack: ids, models, settings, questions, answers, keys, reasoning."""
+    rows = []
+    for p, attack in enumerate(HOSTILE):
+        for sample in range(4):
+            rows.append(
+                {
+                    "problem_id": f"{attack} {p}",
+                    "model": HOSTILE[0],
+                    "setting": HOSTILE[1],
+                    "budget": 8,
+                    "sample": sample,
+                    "score": float((p + sample) % 2),
+                    "answer_key": attack,
+                    "thinking_tokens": 5,
+                    "answer_tokens": 3,
+                    "verdict": "correct" if (p + sample) % 2 else "wrong",
+                    "thinking": attack * 3,
+                    "text": attack,
+                }
+            )
+    table = pd.DataFrame(rows)
+    problems = {name: (attack, attack) for name, attack in zip(table["problem_id"].unique(), HOSTILE, strict=True)}
+    return report.write(made.run(folder, table, problems))
+
+
+def test_nothing_from_outside_becomes_markup(tmp_path: Path) -> None:
+    page = Reader()
+    page.feed(hostile_run(tmp_path).read_text(encoding="utf-8"))
+    tags = [tag for tag, _ in page.elements]
+    assert len(page.scripts) == 2, "the data and the page's own script"
+    assert "img" not in tags and "iframe" not in tags and "link" not in tags
+    assert not [a for _, attributes in page.elements for a in attributes if a.startswith("on")]
+    held = json.loads(page.scripts[0])
+    assert sorted(p["question"] for p in held) == sorted(HOSTILE), "escaped, not changed"
+    assert {c["answers"][0]["text"] for p in held for c in p["chains"]} == set(HOSTILE)
+
+
+def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
+    text = report.write(made.run(tmp_path)).read_text(encoding="utf-8")
+    page = Reader()
+    page.feed(text)
+    links = [v for tag, a in page.elements for k, v in a.items() if k in ("src", "href", "xlink:href") and v]
+    assert links and all(v.startswith(("#", "figures/")) for v in links)
+    folder = tmp_path / "made" / "made-model" / "report"
+    assert all((folder / v).is_file() for v in links if v.startswith("figures/"))
+    policy = next(a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv"))
+    assert policy and "default-src 'none'" in policy and "sha256-" in policy
+
+
+def test_a_table_with_scores_alone_gives_a_page_that_says_what_it_lacks(tmp_path: Path) -> None:
+    table = made.scores()[["problem_id", "sample", "score", "budget"]].query("budget == 64").drop(columns="budget")
+    text = report.write(made.run(tmp_path, table)).read_text(encoding="utf-8")
+    assert "has no tokens, FLOPs, dollars or seconds" in text
+    assert "This run holds no texts" in text
+
+
+def test_one_sample_of_one_problem_gives_a_page(tmp_path: Path) -> None:
+    table = pd.DataFrame({"problem_id": ["only"], "sample": [0], "score": [1.0]})
+    text = report.write(made.run(tmp_path, table)).read_text(encoding="utf-8")
+    assert "Only 1 problems" in text or "Only 1 problem" in text
+
+
+def test_effort_levels_take_the_place_of_budgets(tmp_path: Path) -> None:
+    table = made.scores().query("budget in (64, 256, 1024)")
+    table["setting"] = table["budget"].map({64: "effort=low", 256: "effort=medium", 1024: "effort=high"})
+    table["budget"] = float("nan")
+    run = made.run(tmp_path, table)
+    one = evidence.of(run)[0]
+    assert [setting for setting, _ in one.levels] == ["effort=low", "effort=medium", "effort=high"]
+    text = report.write(run).read_text(encoding="utf-8")
+    assert "effort=high" in text
+
+
+def test_several_runs_share_a_page_with_a_switch(tmp_path: Path) -> None:
+    runs = [made.run(tmp_path, made.scores(problems=20, samples=4, model=f"made/{k}", seed=k)) for k in range(2)]
+    path = report.write(runs)
+    assert path == tmp_path / "made" / "report" / "index.html"
+    text = path.read_text(encoding="utf-8")
+    assert text.count('name="model"') == 2 and "models-tokens" in text
+    assert (path.parent / "figures" / "made-1" / "coverage.svg").is_file()
+
+
+def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:
+    one = evidence.of(made.run(tmp_path))[0]
+    about = dict(words.findings(one))
+    assert set(about) == {"Best setting", "Cheapest within a point", "Longer, or more samples?"}
+    best = one.cells[one.cells["selector"] == "majority"]["value"].max()
+    quoted = float(about["Best setting"].split("% (95% interval")[0].split()[-1])
+    assert quoted <= 100 * best + 0.05, "judged on problems that did not choose it"
+    assert "95% interval" in about["Best setting"]
+
+
+def test_warnings_name_what_is_wrong_and_stay_silent_otherwise(tmp_path: Path) -> None:
+    table = made.scores(problems=30)
+    table.loc[table["sample"] < 3, ["score", "verdict"]] = [None, "timeout"]
+    table.loc[table["sample"] == 4, ["score", "verdict", "answer_key"]] = [0.0, "unparsed", None]
+    found = " ".join(words.warnings(evidence.of(made.run(tmp_path, table))[0]))
+    for part in ("Only 30 problems", "hold nothing the grader could read", "540 timeout", "Unknown is not wrong"):
+        assert part in found
+    calm = made.scores(problems=600, samples=4).assign(forced=False)
+    assert words.warnings(evidence.of(made.run(tmp_path / "calm", calm))[0]) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="give another folder with --out"):
+        report.write(made.run(tmp_path), tmp_path / "file" / "report")
