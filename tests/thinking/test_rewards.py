@@ -29,7 +29,7 @@ def build(folder: Path, kind: str = "SequenceClassification", labels: int = 1, t
     tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)
     config = transformers.LlamaConfig(
-        vocab_size=len(alphabet), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=len(alphabet), hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=64, num_labels=labels, initializer_range=0.5, pad_token_id=0,
     )  # fmt: skip
     getattr(transformers, f"LlamaFor{kind}")(config).save_pretrained(folder)
@@ -88,6 +88,21 @@ def test_two_labels_and_a_template_that_edits_what_it_reads(tmp_path: Path) -> N
     with torch.inference_mode():
         expected = model.model(input_ids=ids).logits[0, -1].double().softmax(-1)[1]
     assert model.score([("q", response)]).value[0] == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("kind", "labels"), [("SequenceClassification", 1), ("TokenClassification", 2)])
+def test_vllm_says_what_transformers_says(tmp_path: Path, kind: str, labels: int) -> None:
+    pytest.importorskip("vllm")
+    folder = build(tmp_path, kind, labels)
+    plain, pooled = RewardModel(folder, device="cpu"), RewardModel(folder, engine="vllm", dtype="float32")
+    try:
+        for over in ("text", "product"):
+            expected = plain.score(PAIRS, over).value  # type: ignore[arg-type]
+            assert pooled.score(PAIRS, over).value == pytest.approx(expected, abs=1e-4)  # type: ignore[arg-type]
+    finally:
+        pooled.close()
 
 
 def test_what_is_no_reward_model_is_refused(tmp_path: Path, model: RewardModel) -> None:

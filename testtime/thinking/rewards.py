@@ -2,15 +2,16 @@
 later.
 
 A reward model is a decoder with a classification head (`...ForSequenceClassification` or `...ForTokenClassification`),
-run by transformers. An outcome model scores the whole text at its last token; a process model scores each step at the
-step's last token, and the steps are joined by their product, minimum, or last (Lightman et al. 2023; Snell et al.
-2024, appendix E). Scores are probabilities, so that they rank (best-of-n) and weigh votes alike. Attention is causal:
-padding on the right and later steps change nothing before them.
+run by transformers or by vLLM's pooling runner. An outcome model scores the whole text at its last token; a process
+model scores each step at the step's last token, and the steps are joined by their product, minimum, or last (Lightman
+et al. 2023; Snell et al. 2024, appendix E). Scores are probabilities, so that they rank (best-of-n) and weigh votes
+alike. Attention is causal: padding on the right and later steps change nothing before them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,33 +37,52 @@ class Rewards:
 
 
 class RewardModel:
-    """A reward model in memory. Raises UserError where the folder holds none.
+    """A reward model in memory. Raises UserError where the folder holds none, or vLLM is asked for and not installed.
 
-    device: "cuda" where there is one, else "cpu"; batch_tokens: how many tokens, padding included, one pass takes.
+    engine: "transformers" or "vllm"; device: for transformers, "cuda" where there is one, else "cpu"; dtype: "auto" is
+    the checkpoint's own with transformers, vLLM's choice with vLLM; batch_tokens: how many tokens, padding included,
+    one pass of transformers takes.
     """
 
-    def __init__(self, path: str | Path, *, device: str | None = None, batch_tokens: int = 16384) -> None:
-        import torch
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        engine: Literal["transformers", "vllm"] = "transformers",
+        device: str | None = None,
+        dtype: str = "auto",
+        batch_tokens: int = 16384,
+    ) -> None:
         import transformers
 
         file = Path(path) / "config.json"
         if not file.is_file():
             raise UserError(f"reward model {path}: no config.json there; give a folder with a Hugging Face model")
-        kind = str((json.loads(file.read_text()).get("architectures") or ["none"])[0])
-        for ending in ("ForSequenceClassification", "ForTokenClassification"):
-            if kind.endswith(ending):
-                load = getattr(transformers, f"AutoModel{ending}")
-                break
-        else:
+        config = json.loads(file.read_text())
+        kind = str((config.get("architectures") or ["none"])[0])
+        head = next((e for e in ("ForSequenceClassification", "ForTokenClassification") if kind.endswith(e)), None)
+        if head is None:
             raise UserError(
                 f"reward model {path}: its architecture is {kind}, which has no classification head; "
                 "give a ...ForSequenceClassification or ...ForTokenClassification model"
             )
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
-        self.model = load.from_pretrained(str(path), dtype="auto").to(self.device).eval()
+        self.longest = int(config.get("max_position_embeddings") or 2**31)
         self.batch_tokens = batch_tokens
-        self.longest = int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
+        self.vllm: Any = None
+        if engine == "vllm":
+            self.vllm = _pooling(path, dtype)
+        else:
+            import torch
+
+            self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+            load = getattr(transformers, f"AutoModel{head}")
+            self.model = load.from_pretrained(str(path), dtype=dtype).to(self.device).eval()
+
+    def close(self) -> None:
+        """Release vLLM's child process."""
+        if self.vllm is not None:
+            self.vllm.llm_engine.engine_core.shutdown()
 
     def score(self, pairs: Sequence[tuple[str, str]], over: Over = "text", separator: str = "\n\n") -> Rewards:
         """Score (question, response) pairs, each rendered by the model's chat template as one exchange.
@@ -77,8 +97,10 @@ class RewardModel:
         value = np.full(len(pairs), np.nan)
         tokens = np.array([len(ids) for ids, _ in encoded], dtype=np.int64)
         fitting = [i for i in np.argsort(tokens, kind="stable") if tokens[i] <= self.longest]
-        for batch in self._batches(fitting, tokens):
-            for i, found in zip(batch, self._read([encoded[i] for i in batch]), strict=True):
+        read = self._read if self.vllm is None else self._read_vllm
+        whole = [fitting] if fitting else []
+        for batch in self._batches(fitting, tokens) if self.vllm is None else whole:
+            for i, found in zip(batch, read([encoded[i] for i in batch]), strict=True):
                 value[i] = _join(found, over)
         return Rewards(value, tokens)
 
@@ -128,6 +150,26 @@ class RewardModel:
             logits = self.model.score(hidden.last_hidden_state).double().cpu()
         right = torch.sigmoid(logits[..., 0]) if logits.shape[-1] == 1 else torch.softmax(logits, dim=-1)[..., 1]
         return [right[row, places].numpy() for row, (_, places) in enumerate(texts)]
+
+    def _read_vllm(self, texts: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float64]]:
+        """The same from vLLM, which batches by itself and applies the activation."""
+        prompts = [{"prompt_token_ids": ids} for ids, _ in texts]
+        outputs = self.vllm.encode(prompts, pooling_task="token_classify", use_tqdm=False)
+        right = [output.outputs.data.double().numpy()[:, -1] for output in outputs]
+        return [values[places] for values, (_, places) in zip(right, texts, strict=True)]
+
+
+def _pooling(path: str | Path, dtype: str) -> Any:
+    """vLLM with a classification of every token."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB; GPUs do not read it
+    try:
+        from vllm import LLM
+        from vllm.config import PoolerConfig
+    except ImportError as error:
+        raise UserError(f"reward model {path}: vLLM cannot be imported ({error}); choose engine transformers") from None
+    return LLM(model=str(path), runner="pooling", pooler_config=PoolerConfig(task="token_classify"), dtype=dtype)
 
 
 def _join(found: NDArray[np.float64], over: Over) -> float:
