@@ -31,8 +31,8 @@ def pass_at_k(correct: ArrayLike, total: ArrayLike, k: ArrayLike) -> Floats:
 def _log_miss(c: Floats, n: Floats, k: Floats) -> Floats:
     """log of C(n - c, k) / C(n, k), for 0 < c and k <= n - c.
 
-    Differences of log-gammas lose nine digits at a million samples; here Stirling's large terms are cancelled on paper, and
-    what is left is of the size of min(c, k).
+    Differences of log-gammas lose nine digits at a million samples; here Stirling's large terms are cancelled on
+    paper, and what is left is of the size of min(c, k).
     """
     c, k = np.minimum(c, k), np.maximum(c, k)  # the ratio is symmetric in them
     left = n - c - k
