@@ -18,6 +18,7 @@ from typing import Any
 from testtime import models, tasks
 from testtime.config import Config, ModelRef
 from testtime.errors import UserError
+from testtime.grading.registry import make
 from testtime.store import Store
 from testtime.thinking import delimiters
 from testtime.thinking.delimiters import Format
@@ -41,6 +42,7 @@ def load_problems(config: Config) -> list[tuple[tasks.Task, tasks.Problem]]:
     found = []
     for ref in config.task:
         task = tasks.load(ref.name, limit=ref.limit, seed=ref.seed, overrides=ref.overrides)
+        make(task.grader, task.grader_options)  # a grader that cannot run here shows before the first token
         found += [(task, problem) for problem in task.problems]
     ids = [problem.id for _, problem in found]
     if len(set(ids)) < len(ids):
