@@ -162,22 +162,22 @@ def main() -> None:
         print(json.dumps(analyse(args.analyse)))
         return
     folder = args.folder or Path(tempfile.mkdtemp(prefix="large-pool-"))
-    found: dict[int, dict[str, float]] = {}
+    print(f"chains of {args.tokens} tokens, {PROBLEMS} problems; seconds, and GB", flush=True)
+    last: dict[str, float] = {}
     for share in (16, 4, 1):
         samples = args.chains // PROBLEMS // share
+        began = time.perf_counter()
         run = _process("--build", str(samples), "--tokens", str(args.tokens), "--folder", str(folder))
+        built = time.perf_counter() - began
         size = sum(file.stat().st_size for file in Path(run).rglob("*.parquet")) / 1e9
-        found[samples * PROBLEMS] = {**json.loads(_process("--analyse", run)), "disk GB": size}
-        shutil.rmtree(run)
-    names = list(found[args.chains // PROBLEMS * PROBLEMS])
-    print(f"chains of {args.tokens} tokens, {PROBLEMS} problems; seconds, and GB")
-    print(f"{'chains':>8} " + " ".join(f"{name:>16}" for name in names))
-    last: dict[str, float] = {}
-    for chains, row in found.items():
-        print(f"{chains:>8} " + " ".join(f"{row[name]:>16.2f}" for name in names))
+        row = {"building": built, **json.loads(_process("--analyse", run)), "disk GB": size}
+        if not last:
+            print(f"{'chains':>8} " + " ".join(f"{name:>16}" for name in row))
+        print(f"{samples * PROBLEMS:>8} " + " ".join(f"{value:>16.2f}" for value in row.values()), flush=True)
         if last:
-            print(f"{'times':>8} " + " ".join(f"{row[name] / max(last[name], 1e-3):>16.2f}" for name in names))
+            print(f"{'times':>8} " + " ".join(f"{value / max(last[name], 1e-3):>16.2f}" for name, value in row.items()))
         last = row
+        shutil.rmtree(run)
 
 
 def _process(*args: str) -> str:

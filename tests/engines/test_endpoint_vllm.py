@@ -32,7 +32,7 @@ pytestmark = [
 ]
 ARGS = "--block-size 32 --no-enable-chunked-prefill --max-num-batched-tokens 32768 --enforce-eager --dtype float32"
 ARGS += " --enable-prompt-tokens-details --max-num-seqs 64 --disable-uvicorn-access-log"
-STARTING = 400.0  # seconds
+STARTING = 600.0  # seconds
 
 
 class VllmServer:
@@ -81,15 +81,22 @@ class VllmServer:
             self.process.wait()
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[VllmServer]]:
-    folder = tmp_path_factory.mktemp("vllm")
-    found = [VllmServer("quickstart", folder / f"{number}.log") for number in range(2)]
+def started(folder: Path) -> Iterator[VllmServer]:
+    server = VllmServer("quickstart", folder / "log")
     try:
-        yield [server.wait() for server in found]
+        yield server.wait()
     finally:
-        for server in found:
-            server.kill()
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    yield from started(tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture(scope="module")
+def second(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    yield from started(tmp_path_factory.mktemp("second"))
 
 
 def config(out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1) -> configs.Config:
@@ -142,12 +149,12 @@ def agreement(one: dict[tuple[Any, ...], list[int]], other: dict[tuple[Any, ...]
 
 
 def test_greedy_tokens_equal_the_in_process_engine_s_and_prefixes_are_cached(
-    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
+    server: VllmServer, greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
 ) -> None:
-    before = servers[0].metric("vllm:prefix_cache_hits_total")
-    store = draw(config(tmp_path, endpoint(servers[0].url)))
+    before = server.metric("vllm:prefix_cache_hits_total")
+    store = draw(config(tmp_path, endpoint(server.url)))
     assert agreement(greedy, tokens(store)) >= 0.99
-    hits = servers[0].metric("vllm:prefix_cache_hits_total") - before
+    hits = server.metric("vllm:prefix_cache_hits_total") - before
     assert hits > 0
     assert hits == sum(store.read("chains")["cached_tokens"].to_pylist()) + sum(
         store.read("answers")["cached_tokens"].to_pylist()
@@ -155,9 +162,11 @@ def test_greedy_tokens_equal_the_in_process_engine_s_and_prefixes_are_cached(
     assert all(len(row["logprobs"]) == row["tokens"] for row in store.read("chains").to_pylist())
 
 
-def test_sampled_accuracies_are_within_the_paired_interval(servers: list[VllmServer], tmp_path: Path) -> None:
+def test_sampled_accuracies_are_within_the_paired_interval(
+    server: VllmServer, second: VllmServer, tmp_path: Path
+) -> None:
     tables = []
-    for name, engine in (("in process", "transformers"), ("served", endpoint(*(server.url for server in servers)))):
+    for name, engine in (("in process", "transformers"), ("served", endpoint(server.url, second.url))):
         run = pipeline.run(config(tmp_path / name, engine, temperature=1.0, limit=60, samples=8))[0]
         tables.append(
             run.scores[run.scores["budget"] == 96].pivot(index="problem_id", columns="sample", values="score")
@@ -168,9 +177,9 @@ def test_sampled_accuracies_are_within_the_paired_interval(servers: list[VllmSer
 
 
 def test_a_proxy_that_fails_a_fifth_of_requests_changes_nothing(
-    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
+    server: VllmServer, greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
 ) -> None:
-    proxy = Server(fault=one_in_five(), upstream=servers[0].url)
+    proxy = Server(fault=one_in_five(), upstream=server.url)
     try:
         store = draw(config(tmp_path, endpoint(proxy.url, timeout=60.0)))
     finally:
@@ -182,7 +191,11 @@ def test_a_proxy_that_fails_a_fifth_of_requests_changes_nothing(
 
 
 def test_one_of_two_servers_is_killed_and_nothing_is_lost_or_double(
-    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: VllmServer,
+    second: VllmServer,
+    greedy: dict[tuple[Any, ...], list[int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[Any] = []
     make = engines.make
@@ -194,27 +207,27 @@ def test_one_of_two_servers_is_killed_and_nothing_is_lost_or_double(
     def kill() -> None:
         while not made or min(made[0].replicas.served.values()) < 20:
             time.sleep(0.01)
-        servers[1].kill()
+        second.kill()
 
     monkeypatch.setattr(engines, "make", watched)
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    store = draw(config(tmp_path, endpoint(*(server.url for server in servers))))
+    store = draw(config(tmp_path, endpoint(server.url, second.url)))
     killer.join(1)
-    assert servers[1].process.poll() is not None
+    assert second.process.poll() is not None
     assert agreement(greedy, tokens(store)) >= 0.99
 
 
 def test_when_the_last_server_is_gone_the_run_stops_clearly_and_resumes(
-    servers: list[VllmServer], greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
+    server: VllmServer, greedy: dict[tuple[Any, ...], list[int]], tmp_path: Path
 ) -> None:
     def fault(number: int) -> str | None:
         return "cut" if number > 60 else None
 
-    proxy = Server(fault=fault, upstream=servers[0].url)
+    proxy = Server(fault=fault, upstream=server.url)
     down = threading.Thread(target=proxy.stop)
     proxy.fault = lambda number: (down.start() if number == 61 else None, fault(number))[1]
     with pytest.raises(UserError, match=r"no answer any more .*run again to resume"):
         draw(config(tmp_path, endpoint(proxy.url, patience=2.0)))
-    store = draw(config(tmp_path, endpoint(servers[0].url)))
+    store = draw(config(tmp_path, endpoint(server.url)))
     assert agreement(greedy, tokens(store)) >= 0.99
