@@ -321,6 +321,8 @@ def _imported(result: object) -> None:
 
     assert isinstance(result, Run)
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
+    if left_out := result.manifest["imported"]["left_out"]:
+        typer.echo(f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}")
     for entry in result.manifest["imported"]["printed"]:
         typer.echo(f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here")
 

@@ -229,9 +229,7 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
         count = None if tokens is None or tokens != tokens else int(tokens)
         verdict = row.get("verdict") if isinstance(row.get("verdict"), str) else "missing"
         key = row.get("answer_key") if isinstance(row.get("answer_key"), str) else None
-        label = row["setting"] or (
-            "" if row["budget"] != row["budget"] or not row["budget"] else f"{row['budget']:,.0f}"
-        )
+        label = row["setting"] or ("" if row["budget"] != row["budget"] else f"{row['budget']:,.0f}")
         answer = Answer((label,) if label else (), text, False, str(verdict), key, count)
         parts = [(count or 0, thinking)] if thinking else []
         result.setdefault(row["problem_id"], []).append(Chain(int(row["sample"]), "", count, parts, [answer]))

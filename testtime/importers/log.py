@@ -53,10 +53,13 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     from testtime.pipeline import load
 
     table = normalise(log.scores)
+    if "budget" not in log.scores:
+        table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
     if "answer_key" in table:
         table["answer_key"] = (
             table["answer_key"].astype("string").astype(object).where(table["answer_key"].notna(), None)
         )
+    table, left_out = _scored(table)
     names = list(dict.fromkeys(table["model"]))
     task = file_name(log.task) or "imported"
     store = Store(Path(out) / task / (file_name(names[0]) if len(names) == 1 else "models"))
@@ -81,7 +84,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                 "testtime": metadata.version("testtime"),
                 "model": names[0] if len(names) == 1 else f"{len(names)} models",
                 "identity": {"model": f"imported from {log.format}"},
-                "imported": {"format": log.format, "files": list(log.files), "printed": printed},
+                "imported": {"format": log.format, "files": list(log.files), "printed": printed, "left_out": left_out},
                 "config": config.model_dump(),
                 "problems": list(dict.fromkeys(table["problem_id"])),
                 "model_config": {},
@@ -89,6 +92,19 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
             }
         )
     return load(store.root)
+
+
+def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The table without the problems that some pool could not score once, which would leave no cell; and their names.
+
+    Unknown is not wrong, so they cannot count as 0; the report says how many were left out.
+    """
+    known = table.groupby(["model", "problem_id", "setting", "budget"], dropna=False)["score"].count()
+    unknown = set(known[known == 0].index.get_level_values("problem_id"))
+    kept = table[~table["problem_id"].isin(unknown)].reset_index(drop=True)
+    if kept.empty:
+        raise UserError("nothing to import: every problem has a model or setting in which no sample was scored")
+    return kept, sorted(map(str, unknown))
 
 
 def file_name(name: str) -> str:

@@ -67,6 +67,7 @@ def _facts(evidence: Evidence) -> Table:
     ]
     if imported:
         facts += [("imported from", imported["format"]), ("files", ", ".join(imported["files"]))]
+        facts.append(("problems left out, never scored", len(imported["left_out"])))
     else:
         sampling = {k: v for k, v in config["sampling"].items() if v is not None}
         facts += [

@@ -99,6 +99,9 @@ def warnings(evidence: Evidence) -> list[str]:
             f"Only {evidence.problems} problems: another {evidence.problems} like them could give quite another"
             " picture. Intervals here are wide for good reason."
         )
+    left_out = len((evidence.run.manifest.get("imported") or {}).get("left_out", []))
+    if left_out:
+        found.append(f"{left_out:,} problems of the log have no scored sample and are left out: unknown, not wrong.")
     half = float(((sample_cells["hi"] - sample_cells["lo"]) / 2).max())
     if half > WIDE:
         needed = math.ceil(evidence.problems * (half / WIDE) ** 2)

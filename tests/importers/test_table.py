@@ -1,0 +1,76 @@
+"""Anybody's table: three columns are enough, names may differ, and what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from testtime.errors import UserError
+from testtime.importers import import_csv
+from testtime.pipeline import grade, summary
+
+
+def write(path: Path, table: dict[str, list[object]]) -> Path:
+    pd.DataFrame(table).to_csv(path, index=False)
+    return path
+
+
+def test_three_columns_are_enough(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "mine.csv", {"problem_id": ["a", "a", "b", "b"], "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1]}
+    )
+    run = import_csv(path, tmp_path)
+    assert run.path == tmp_path / "mine" / "mine"
+    oracle = run.cells[run.cells["selector"] == "oracle"].set_index("n")["value"]
+    assert oracle.to_dict() == {1: 0.75, 2: 1.0}
+    assert "accuracy in %" in summary(run)
+
+
+def test_common_names_letters_and_blanks_are_understood(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", {"problem": ["a", "a", "b"], "epoch": [1, 2, 1], "correct": ["C", None, "false"]})
+    run = import_csv(path, tmp_path, model="lab/model")
+    assert run.scores["score"].tolist()[0] == 1.0 and run.scores["score"].isna().tolist() == [False, True, False]
+    assert run.manifest["model"] == "lab/model"
+
+
+def test_columns_can_be_named_and_missing_ones_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", {"name": ["a", "b"], "right": [1, 0], "answered": ["x", "y"]})
+    columns = {"problem_id": "name", "score": "right", "answer_key": "answered"}
+    run = import_csv(path, tmp_path, columns=columns)
+    assert run.scores["answer_key"].tolist() == ["x", "y"] and run.scores["sample"].tolist() == [0, 0]
+    with pytest.raises(UserError, match="--column score=COLUMN"):
+        import_csv(path, tmp_path, columns={"problem_id": "name"})
+    with pytest.raises(UserError, match="no column 'nmae' for problem_id; did you mean 'name'"):
+        import_csv(path, tmp_path, columns={"problem_id": "nmae"})
+    with pytest.raises(UserError, match="no such file"):
+        import_csv(tmp_path / "absent.csv", tmp_path)
+
+
+def test_a_list_in_json_lines_is_a_sample_an_entry(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"id": "a", "score": [true, false], "pred": ["1", "2"], "reward": [[0.5], [0.1]], "gold": "1"}\n')
+    run = import_csv(path, tmp_path, columns={"answer_key": "pred"}, selectors=["best:reward"])
+    assert run.scores["score"].tolist() == [1, 0] and run.scores["reward"].tolist() == [0.5, 0.1]
+    assert run.cells.set_index("n")["value"].to_dict() == {1: 0.5, 2: 1.0}
+
+
+def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", {"problem_id": ["a"], "sample": [0], "score": [1]})
+    run = import_csv(path, tmp_path)
+    with pytest.raises(UserError, match="nothing to grade"):
+        grade(run.path)
+    (run.path / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="give another folder with --out"):
+        import_csv(path, tmp_path)
+
+
+def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "selection" / "qwen_math_cot_100.jsonl"
+    columns = {"problem_id": "idx", "answer_key": "pred", "text": "code", "gold": "gt"}
+    run = import_csv(path, tmp_path, columns=columns, selectors=["majority", "best:pred_score", "oracle"])
+    value = run.cells.pivot(index="n", columns="selector", values="value")
+    assert value.loc[8, "oracle"] == pytest.approx(0.96) and value.loc[1, "oracle"] == pytest.approx(0.91)
+    assert value.loc[8, "majority"] == pytest.approx(0.925, abs=1e-6)
+    assert value.loc[8, "best:pred_score"] == pytest.approx(0.94, abs=1e-6)
