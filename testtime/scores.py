@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
 from testtime.grading import grade
 from testtime.grading.registry import make
@@ -61,7 +62,7 @@ def scores(
 
     What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN: problem_id, model,
     setting, budget, sample, score, answer_key, thinking_tokens, forced_tokens, answer_tokens, prompt_tokens, flops,
-    forced, verdict, and the log-probability scores that selectors may weigh by.
+    prompt_flops (what n samples share), forced, verdict, and the log-probability scores that selectors may weigh by.
     """
     import pandas as pd
 
@@ -122,17 +123,13 @@ def scores(
     table["forced_tokens"] = (table["forced"] * len(plan.form.ending)).where(drawn)
     table["prompt_tokens"] = table["problem_id"].map(lengths)
     table["model"] = model
-    counts = [
-        table[c].fillna(0).to_numpy(float)
-        for c in ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")
-    ]
-    table["flops"] = np.where(drawn, flops.sample_flops(*counts), np.nan) if flops else np.nan
+    table = with_costs(table, flops=flops) if flops else table.assign(flops=np.nan, prompt_flops=np.nan)
     table["truncated"] = table["answer_finish"].eq("length")
     levels = problems["meta"].map(lambda text: json.loads(text).get("level"))
     if levels.notna().any():
         table["level"] = table["problem_id"].map(levels)
     order = "problem_id model setting budget sample score answer_key thinking_tokens forced_tokens answer_tokens"
-    order += " prompt_tokens flops forced verdict truncated logprob_mean logprob_min answer_logprob"
+    order += " prompt_tokens flops prompt_flops forced verdict truncated logprob_mean logprob_min answer_logprob"
     return table[[*order.split(), *(c for c in ("level",) if c in table)]]
 
 
