@@ -6,7 +6,7 @@ import numpy as np
 
 from testtime.errors import UserError
 from testtime.estimators.difficulty import cells_by_difficulty
-from testtime.report.evidence import Evidence, level_name, row_level, selector_name
+from testtime.report.evidence import Evidence, level_name, row_level, selector_name, short_name
 from testtime.report.style import (
     CATEGORY,
     INK,
@@ -114,7 +114,7 @@ def budget_axis(evidence: Evidence) -> tuple[list[float], list[float], list[str]
     """Positions of the levels on x, and the ticks and label: equal steps, because budgets are doubled or named."""
     x = [float(i) for i in range(len(evidence.levels))]
     told = all(np.isnan(budget) for _, budget in evidence.levels)
-    names = [level_name(level) for level in evidence.levels]
+    names = [short_name(level) for level in evidence.levels]
     return x, x, names, "setting" if told else "thinking budget, tokens"
 
 

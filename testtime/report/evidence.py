@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from testtime.pipeline import Run
 
 T = TypeVar("T")
+LONGEST = 18  # letters of a level under an axis
 
 
 @dataclass
@@ -128,6 +129,12 @@ def level_name(level: tuple[str, float], unit: bool = False) -> str:
     setting, budget = level
     number = "" if np.isnan(budget) else f"{budget:,.0f}" + (" tokens" if unit else "")
     return ", ".join(part for part in (setting, number) if part) or "as it comes"
+
+
+def short_name(level: tuple[str, float]) -> str:
+    """`level_name`, cut to what fits under an axis."""
+    name = level_name(level)
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 def row_level(row: Any) -> tuple[str, float]:

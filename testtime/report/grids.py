@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testtime.estimators import doubling
-from testtime.report.evidence import Evidence, level_name, row_level, selector_name
+from testtime.report.evidence import Evidence, level_name, row_level, selector_name, short_name
 from testtime.report.style import FONT, INK, MUTED, Plate, canvas, house_map, percent
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _frame(axes: Any, evidence: Evidence, counts: list[int], levels: list[tuple[
     long = any(len(level_name(level)) > 6 for level in levels)
     axes.set_xticks(
         range(len(levels)),
-        [level_name(level) for level in levels],
+        [short_name(level) for level in levels],
         rotation=30 if long else 0,
         ha="right" if long else "center",
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime.errors import UserError
-from testtime.report import ceiling, chains, curves, evidence, grids, health, laws, style, words
+from testtime.report import ceiling, chains, curves, evidence, grids, health, laws, style, training, words
 from testtime.report.browser import browser
 from testtime.report.evidence import Evidence
 from testtime.report.style import SHORT, Plate
@@ -91,7 +91,6 @@ class _Page:
     def write(self) -> Path:
         together = self._together() if len(self.models) > 1 else None
         parts = [self._model(key, e) for key, e in zip(self.keys, self.models, strict=True)]
-        training = self._training()
         first = self.models[0]
         tasks = ", ".join(t["name"] for t in first.run.manifest["config"]["task"])
         name = first.model if len(self.models) == 1 else f"{len(self.models)} models"
@@ -112,7 +111,7 @@ class _Page:
                 version=metadata.version("testtime"),
                 models=parts,
                 together=together,
-                training=training,
+                training=self._training(),
             )
         )
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -164,8 +163,16 @@ class _Page:
             "tables": [],
         }
 
-    def _training(self) -> dict[str, Any] | None:
-        return None
+    def _training(self) -> dict[str, Any]:
+        found = training.section(self.models)
+        tables = []
+        if found.rows:
+            columns = ("model", "parameters without embeddings", "training tokens", "training FLOPs", "held-out loss")
+            tables.append(health.Table("training", "Where these models stand", columns, found.rows))
+            self._csv(tables[0], "")
+        lead = "What the same accuracy costs when it is trained rather than thought."
+        plates = [self._plate(p, "") for p in found.plates]
+        return {"lead": lead, "plates": plates, "tables": tables, "omitted": found.omitted}
 
     def _plate(self, plate: Plate, key: str) -> dict[str, Any]:
         """Save a figure's files and hand the page what it shows."""

@@ -198,7 +198,6 @@ def label_ends(axes: Any, ends: Sequence[tuple[float, float, str, str]], gap: fl
 
     gap: least vertical distance as a share of the axis. Ends a tenth of the axis apart on x do not push each other.
     """
-    low, high = axes.get_ylim()
     to_axes = axes.transData + axes.transAxes.inverted()
     places = [tuple(to_axes.transform((x, y))) for x, y, _, _ in ends]
     order = sorted(range(len(ends)), key=lambda i: places[i][1])
@@ -211,8 +210,9 @@ def label_ends(axes: Any, ends: Sequence[tuple[float, float, str, str]], gap: fl
     for i, (x, _, text, colour) in enumerate(ends):
         axes.annotate(
             text,
-            (x, low + y[i] * (high - low)),
+            (x, y[i]),
             (offset, 0),
+            xycoords=("data", "axes fraction"),
             textcoords="offset points",
             va="center",
             color=colour,
