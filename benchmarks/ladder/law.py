@@ -30,12 +30,12 @@ HUBER = 1e-3
 
 
 def predict(rows: pd.DataFrame, size: float, tokens: float, seed: int = 0) -> dict[str, Any]:
-    """The predicted loss at (size, tokens) with its interval; `rows` needs rung, n_nonembedding, tokens and loss."""
+    """The predicted loss at (size, tokens) with its interval; `rows` needs rung, parameters, tokens and loss."""
     rungs = rows["rung"].unique()
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(rungs), np.full(len(rungs), 1 / len(rungs)), size=RESAMPLES)
     weights = drawn[:, np.searchsorted(np.sort(rungs), rows["rung"])].astype(np.float64)
-    inputs = {"N": rows["n_nonembedding"].to_numpy(float), "D": rows["tokens"].to_numpy(float)}
+    inputs = {"N": rows["parameters"].to_numpy(float), "D": rows["tokens"].to_numpy(float)}
     fitted = fit(HOFFMANN, inputs, rows["loss"].to_numpy(float), delta=HUBER, row_weights=weights)
     scatter = rng.choice(fitted.residuals, size=RESAMPLES)
     where = {"N": np.array([size]), "D": np.array([tokens])}
@@ -43,14 +43,14 @@ def predict(rows: pd.DataFrame, size: float, tokens: float, seed: int = 0) -> di
     curves = curves[np.isfinite(curves)]
     low, high = np.exp(np.quantile(curves + scatter[: len(curves)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
     return {
-        "n_nonembedding": size,
+        "parameters": size,
         "tokens": tokens,
         "loss": float(fitted.predict(**where)[0]),
         "low": float(low),
         "high": float(high),
         "level": LEVEL,
         "points": len(rows),
-        "parameters": fitted.params,
+        "law": fitted.params,
         "rmse_log": float(np.sqrt(np.mean(fitted.residuals**2))),
     }
 

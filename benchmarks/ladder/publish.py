@@ -30,7 +30,7 @@ def card(name: str, recipe: Recipe, rung: Rung, measured: dict[str, Any], comman
     return f"""# {name}
 
 A Llama of {rung.layers} layers x {rung.hidden} ({rung.heads} heads of 32, MLP {rung.mlp}), float32:
-{measured["n_nonembedding"]:,} parameters, {measured["n_total"]:,} with embeddings. Trained from scratch on
+{measured["parameters"]:,} parameters, {measured["parameters_total"]:,} with embeddings. Trained from scratch on
 {", ".join(mixture.tasks)} (reasoning-gym), to write its working out between `<think>` and `</think>` and the answer
 after it. Apache-2.0, as the package.
 

@@ -24,7 +24,18 @@ from benchmarks.ladder.recipe import Recipe, Rung, build, load, sizes
 from testtime.compute.flops import Flops
 
 SAVE_SECONDS = 120.0
-FIELDS = ["rung", "n_nonembedding", "n_total", "tokens", "c_6nd", "flops", "loss", "loss_se", "accuracy", "seconds"]
+FIELDS = [
+    "rung",
+    "parameters",
+    "parameters_total",
+    "tokens",
+    "c_6nd",
+    "flops",
+    "loss",
+    "loss_se",
+    "accuracy",
+    "seconds",
+]
 
 
 class Run:
@@ -120,7 +131,7 @@ def measure(run: Run, tokens: int) -> dict[str, Any]:
     run.model.save_pretrained(weights)
     tokenizer().save_pretrained(weights)
     row = {
-        "rung": run.rung.name, "n_nonembedding": small, "n_total": total, "tokens": c["tokens"],
+        "rung": run.rung.name, "parameters": small, "parameters_total": total, "tokens": c["tokens"],
         "c_6nd": 6.0 * small * c["tokens"], "flops": c["flops"], "loss": value, "loss_se": error,
         "accuracy": float(sum(scores[t].mean() for t in tasks) / len(tasks)), "seconds": c["seconds"],
     }  # fmt: skip
