@@ -190,11 +190,26 @@ def test_a_lost_beginning_takes_the_chain_s_continuation_and_answers_with_it(
     drawing.draw(job(tmp_path, thinking=larger), Progress())
     store = job(tmp_path, thinking=larger).store
     store.parts("chains")[0].write_bytes(b"")
-    drawing.mend(store, Progress())
+    drawing.mend(job(tmp_path, thinking=larger), Progress())
     assert len(store.read("chains")) == 0
     assert {row["cut"] for row in store.read("answers", []).to_pylist()} == {0}
     drawing.draw(job(tmp_path, thinking=larger), Progress())
     assert not drawing.pending(job(tmp_path, thinking=larger))
+
+
+def test_a_lost_chain_takes_what_extends_it_along(tmp_path: Path, engine: FakeEngine) -> None:
+    thinking = {"budgets": [0, 8, 64], "extensions": 2}
+    drawing.draw(job(tmp_path, thinking=thinking, samples=2), Progress())
+    drawing.draw(job(tmp_path, thinking=thinking), Progress())
+    work = job(tmp_path, thinking=thinking)
+    before = fingerprint(work.store)
+    assert {key[3] for key in pool(work.store)} == {"", "wait=1", "wait=2"}
+    work.store.parts("chains")[0].write_bytes(b"")
+    drawing.mend(work, Progress())
+    left = {(row["sample"], row["variant"]) for row in work.store.read("chains").to_pylist()}
+    assert left == {(sample, variant) for sample in (2, 3) for variant in ("", "wait=1", "wait=2")}
+    drawing.draw(work, Progress())
+    assert fingerprint(work.store) == before
 
 
 def test_no_crash_point_loses_or_doubles_anything(

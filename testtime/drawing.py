@@ -35,7 +35,7 @@ FLUSH_SECONDS = 5.0  # at most this much work is lost to a kill
 
 def draw(job: Job, progress: Progress) -> list[str]:
     """Complete the pool; returns a line for each chain that stays incomplete because its requests failed."""
-    mend(job.store, progress)
+    mend(job, progress)
     first, *extensions = job.plan.passes()
     todo = pending(job, first)
     if not todo and not any(pending(job, group) for group in extensions):
@@ -116,18 +116,25 @@ def draw(job: Job, progress: Progress) -> list[str]:
     return missing
 
 
-def mend(store: Store, progress: Progress) -> None:
+def mend(job: Job, progress: Progress) -> None:
     """Set damaged parts aside, and drop the rows that lost what they stand on, so that all of them are drawn again."""
+    store, bases = job.store, {variant.name: variant.base for variant in job.plan.variants()}
     for part in store.mend():
         progress.say(f"damaged part set aside as .corrupt, its rows are drawn again: {part}")
     if not any((store.root / "chains").glob("*.corrupt")):
         return
     ends = chain_ends(store.read("chains", ["tokens", "finish"]))
 
+    def whole(key: Key) -> bool:
+        """Whether the chain that this one extends, if any, is there to its natural end, and so on down."""
+        base = bases.get(key[2])
+        below = (*key[:2], base or "")
+        return base is None or (ends.get(below, (0, ""))[1] == "natural" and whole(below))
+
     def stands(rows: pa.Table) -> pa.Array:
         upto = rows["cut"] if "cut" in rows.column_names else pc.add(rows["start"], rows["tokens"])
         pairs = zip(_keys(rows), upto.to_pylist(), strict=True)
-        return pa.array([end <= ends.get(key, (0, ""))[0] for key, end in pairs])
+        return pa.array([end <= ends.get(key, (0, ""))[0] and whole(key) for key, end in pairs], pa.bool_())
 
     for table in ("chains", "answers"):
         store.filter(table, stands)

@@ -55,7 +55,6 @@ class Server:
         self.faults: Counter[str] = Counter()
         self.active = self.peak = 0
         self.models = ["m"]
-        self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -75,8 +74,8 @@ class Server:
 
         def close() -> None:
             self._server.close()
-            for writer in self._writers:
-                writer.transport.abort()
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
             self._loop.call_later(0.05, self._loop.stop)
 
         if self._loop.is_running():
@@ -84,7 +83,6 @@ class Server:
             self._thread.join()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             while line := await reader.readline():
                 path = line.split()[1].decode()
@@ -103,7 +101,7 @@ class Server:
                     return
                 writer.write(whole)
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.transport.abort()
