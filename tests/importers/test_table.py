@@ -13,6 +13,7 @@ from testtime.pipeline import grade, summary
 
 
 def write(path: Path, table: dict[str, list[object]]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     pd.DataFrame(table).to_csv(path, index=False)
     return path
 
@@ -61,6 +62,10 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     run = import_csv(path, tmp_path)
     with pytest.raises(UserError, match="nothing to grade"):
         grade(run.path)
+    again = write(tmp_path / "other" / "t.csv", {"problem_id": ["a"], "sample": [0], "score": [0]})
+    with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
+        import_csv(again, tmp_path)
+    import_csv(path, tmp_path)
     (run.path / "run.json").write_text("{}")
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)

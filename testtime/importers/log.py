@@ -65,6 +65,11 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     store = Store(Path(out) / task / (file_name(names[0]) if len(names) == 1 else "models"))
     if store.exists and "imported" not in store.manifest():
         raise UserError(f"{store.root}: a run drawn by testtime is here; give another folder with --out")
+    if store.exists and store.manifest()["imported"]["files"] != list(log.files):
+        raise UserError(
+            f"{store.root}: holds an import of {', '.join(store.manifest()['imported']['files'])}; give another folder"
+            " with --out, or move it away"
+        )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
     config = configs.parse(_config(task, names, table, chosen), "import")
