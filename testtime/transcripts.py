@@ -72,15 +72,17 @@ def read(
         if name not in known:
             raise UserError(f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}")
     texts = Path(path) / "tables" / "texts.parquet"
-    imported = pd.read_parquet(texts) if texts.is_file() else None
-    decode = None if imported is not None else decoder(store.manifest())
+    decode = None if texts.is_file() else decoder(store.manifest())
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
         rows = scores[scores["problem_id"].isin(block)]
         if samples is not None:
             rows = rows[rows["sample"].isin(samples)]
         asked = {r["problem_id"]: r for r in _rows(store, "problems", ["question", "gold"], block, None)}
-        chains = _imported(imported, rows) if imported is not None else _stored(store, rows, block, samples, decode)
+        if texts.is_file():
+            chains = _imported(pd.read_parquet(texts, filters=[("problem_id", "in", block)]), rows)
+        else:
+            chains = _stored(store, rows, block, samples, decode)
         for name in block:
             row = asked.get(name, {"question": "", "gold": ""})
             yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))

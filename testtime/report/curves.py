@@ -123,7 +123,14 @@ def models(all_evidence: list[Evidence], axis: str) -> Plate:
             for r in line.to_dict("records")
         ]
         last = line.iloc[-1]
-        ends.append((float(last["cost"]), float(last["out_of_bag"]), evidence.model.rsplit("/", 1)[-1], colour))
+        ends.append(
+            (
+                float(last["cost"]),
+                float(last["out_of_bag"]),
+                evidence.model if len(evidence.model) <= 12 else evidence.model.rsplit("/", 1)[-1],
+                colour,
+            )
+        )
         tables.append(line.assign(model=evidence.model))
     table = pd.concat(tables, ignore_index=True)
     percent_axis(axes, float(np.nanmax(table["hi"])))

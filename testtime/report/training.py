@@ -94,6 +94,7 @@ def lineage() -> Plate:
     named = table[table["model"].isin(["GPT-3 Small", "GPT-3 175B", "GPT-4 (public estimate)"])]
     log_axis(axes, span, "training FLOPs, log scale")
     axes.set_ylabel("loss, nats a token")
+    axes.set_ylim(1.78, 3.0)
     for row in named.to_dict("records"):
         side = {"ha": "right", "xytext": (-6, -8)} if row["estimate"] else {"ha": "left", "xytext": (3, 6)}
         axes.annotate(row["model"], (row["flops"], row["loss"]), textcoords="offset points", color=CATEGORY[0], **side)
@@ -169,29 +170,41 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
     best = min(fits, key=lambda f: f.heldout if np.isfinite(f.heldout) else np.inf)
     table = pd.DataFrame({"model": names, "training_flops": trained, "test_flops": spent, "accuracy": y})
     figure, axes = canvas((4.8, 3.7))
-    _surface(axes, best, trained, spent, y)
-    rate = joint.exchange_rate(best)
+    _surface(axes, trained, spent, y)
     note = (
-        f"One sample a problem. Points: measured, darker is more accurate; lines: the {best.law.name} law, accuracy in"
-        f" percent. By it, {rate}. It misses what it was not fitted to by {100 * best.heldout:.1f} points."
+        "One sample a problem. Points: measured, darker is more accurate. Lines of equal accuracy, in percent,"
+        f" interpolate between them. {_exchange(best)}"
     )
     title = "Train more, or think more? Lines of equal accuracy"
     return Plate("contours", title, note, figure, table)
 
 
-def _surface(axes: Any, law: Fit, trained: Any, spent: Any, y: Any) -> None:
-    x, z = (
-        np.geomspace(trained.min() / 1.6, trained.max() * 1.6, 60),
-        np.geomspace(spent.min() / 1.4, spent.max() * 1.4, 60),
+def _exchange(law: Fit) -> str:
+    """The exchange rate in words, where a law of both computes describes the points."""
+    if law.misfit > study.MISFIT:
+        return (
+            f"No exchange rate is quoted: the best law of both ({law.law.name}) is {100 * law.misfit:.1f} points off"
+            " beyond noise."
+        )
+    error = (
+        f" It misses what it was not fitted to by {100 * law.heldout:.1f} points." if law.heldout == law.heldout else ""
     )
-    surface = law.predict(T=np.tile(x, len(z)), I=np.repeat(z, len(x))).reshape(len(z), len(x))
-    lines = axes.contour(x, z, 100 * surface, levels=[10, 25, 50, 75, 90], colors=[MUTED], linewidths=1.1)
+    return f"By the {law.law.name} law, {joint.exchange_rate(law)}.{error}"
+
+
+def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
+    from scipy.interpolate import griddata
+
+    x, z = np.geomspace(trained.min(), trained.max(), 80), np.geomspace(spent.min(), spent.max(), 80)
+    across, up = np.meshgrid(np.log(x), np.log(z))
+    surface = griddata((np.log(trained), np.log(spent)), 100 * y, (across, up), method="linear")
+    lines = axes.contour(x, z, surface, levels=[10, 25, 50, 75, 90], colors=[MUTED], linewidths=1.1)
     axes.clabel(lines, fmt=lambda v: f"{v:g} %", colors=[INK], fontsize=8)
     axes.scatter(
         trained, spent, c=y, cmap=house_map(), vmin=0, vmax=1, s=34, edgecolors=MUTED, linewidths=0.5, zorder=3
     )
     log_axis(axes, x, "training FLOPs, log scale")
     axes.set_yscale("log")
-    axes.set_ylim(z[0], z[-1])
+    axes.set_ylim(z[0] / 1.4, z[-1] * 1.4)
     axes.set_ylabel("test FLOPs a problem, log scale")
     axes.minorticks_off()
