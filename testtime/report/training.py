@@ -172,10 +172,10 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
     figure, axes = canvas((4.8, 3.7))
     _surface(axes, trained, spent, y)
     note = (
-        "One sample a problem. Points: measured, darker is more accurate. Lines of equal accuracy, in percent,"
-        f" interpolate between them. {_exchange(best)}"
+        "One sample a problem. Points: measured, darker is more accurate, with the accuracy at the least and the most"
+        f" thinking. Bands of 10 points interpolate between them. {_exchange(best)}"
     )
-    title = "Train more, or think more? Lines of equal accuracy"
+    title = "Train more, or think more? Accuracy over both computes"
     return Plate("contours", title, note, figure, table)
 
 
@@ -198,13 +198,23 @@ def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
     x, z = np.geomspace(trained.min(), trained.max(), 80), np.geomspace(spent.min(), spent.max(), 80)
     across, up = np.meshgrid(np.log(x), np.log(z))
     surface = griddata((np.log(trained), np.log(spent)), 100 * y, (across, up), method="linear")
-    lines = axes.contour(x, z, surface, levels=[10, 25, 50, 75, 90], colors=[MUTED], linewidths=1.1)
-    axes.clabel(lines, fmt=lambda v: f"{v:g} %", colors=[INK], fontsize=8)
+    axes.contourf(x, z, surface, levels=range(0, 101, 10), cmap=house_map(), vmin=0, vmax=100, alpha=0.55)
     axes.scatter(
-        trained, spent, c=y, cmap=house_map(), vmin=0, vmax=1, s=34, edgecolors=MUTED, linewidths=0.5, zorder=3
+        trained, spent, c=y, cmap=house_map(), vmin=0, vmax=1, s=26, edgecolors=PAPER, linewidths=0.6, zorder=3
     )
+    for flops in np.unique(trained):
+        own = np.flatnonzero(trained == flops)
+        for at, lift in ((own[np.argmin(spent[own])], -13), (own[np.argmax(spent[own])], 6)):
+            axes.annotate(
+                f"{100 * y[at]:.0f} %",
+                (flops, spent[at]),
+                (0, lift),
+                textcoords="offset points",
+                ha="center",
+                color=INK,
+            )
     log_axis(axes, x, "training FLOPs, log scale")
     axes.set_yscale("log")
-    axes.set_ylim(z[0] / 1.4, z[-1] * 1.4)
+    axes.set_ylim(z[0] / 2, z[-1] * 1.7)
     axes.set_ylabel("test FLOPs a problem, log scale")
     axes.minorticks_off()
