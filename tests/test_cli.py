@@ -20,7 +20,7 @@ resamples: 100
 """
 
 
-def testtime(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def typed(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "testtime", *words], cwd=cwd, capture_output=True, text=True, timeout=280
     )
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `testtime run study.yaml` has run."""
     path = tmp_path_factory.mktemp("cli")
     (path / "study.yaml").write_text(CONFIG)
-    done = testtime("run", "study.yaml", cwd=path)
+    done = typed("run", "study.yaml", cwd=path)
     assert done.returncode == 0, done.stderr
     (path / "said.txt").write_text(done.stdout + done.stderr)
     return path
@@ -45,10 +45,10 @@ def test_run_says_the_engine_prints_a_table_and_where_the_report_is(folder: Path
 
 def test_status_grade_and_report_on_a_finished_run(folder: Path) -> None:
     run = "runs/study/quickstart"
-    status = json.loads(testtime("status", run, "--json", cwd=folder).stdout)
+    status = json.loads(typed("status", run, "--json", cwd=folder).stdout)
     assert status["chains"] == status["chains_wanted"] == 8 and status["tables"]
-    assert "accuracy" in testtime("grade", run, cwd=folder).stdout
-    assert "report" in testtime("report", run, cwd=folder).stdout
+    assert "accuracy" in typed("grade", run, cwd=folder).stdout
+    assert "report" in typed("report", run, cwd=folder).stdout
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(tmp_path: Pat
     (tmp_path / "study.yaml").write_text(CONFIG)
     (tmp_path / "empty.jsonl").write_text("")
     before = sorted(tmp_path.rglob("*"))
-    done = testtime(*words, cwd=tmp_path)
+    done = typed(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     last = [line for line in done.stderr.strip().splitlines() if line.startswith("testtime: ")]
     assert len(last) == 1 and said in last[0] and "Traceback" not in done.stderr
@@ -84,7 +84,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_doctor_says_what_can_run(tmp_path: Path) -> None:
-    found = json.loads(testtime("doctor", "--json", cwd=tmp_path).stdout)
+    found = json.loads(typed("doctor", "--json", cwd=tmp_path).stdout)
     assert found["engines"]["transformers"]["ready"] and set(found["engines"]) == {
         "transformers",
         "vllm",
