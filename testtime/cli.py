@@ -60,15 +60,22 @@ def grade(run: RunDir, as_json: Json = False) -> None:
 def report(
     runs: Annotated[list[Path], typer.Argument(help="One run directory or several.", metavar="RUN...")],
     out: Annotated[Path | None, typer.Option(help="The folder to write; default: report in the run's folder.")] = None,
+    price: Annotated[
+        list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2.")
+    ] = None,
 ) -> None:
     """Write one HTML page on a run, or on several together, with every figure and table as files.
 
     Example: testtime report runs/quickstart/quickstart
     """
+    from testtime import compare as comparing
     from testtime import pipeline
     from testtime import report as reports
+    from testtime.compute.prices import Prices
 
-    typer.echo(f"report: {reports.write([pipeline.load(run) for run in runs], out)}")
+    priced = comparing.amounts(price or (), "--price")
+    found = [pipeline.load(run) for run in runs]
+    typer.echo(f"report: {reports.write(found, out, Prices.read(priced) if priced else None)}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.report import made
 from testtime import report
+from testtime.compute.prices import Prices
 from testtime.errors import UserError
 from testtime.report import evidence, words
 
@@ -123,6 +124,17 @@ def test_several_runs_share_a_page_with_a_switch(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count('name="model"') == 2 and "models-tokens" in text
     assert (path.parent / "figures" / "made-1" / "coverage.svg").is_file()
+
+
+def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
+    run = made.run(tmp_path, made.scores(problems=20, samples=2))
+    assert "usd" not in evidence.of(run)[0].axes
+    path = report.write(run, tmp_path / "priced", Prices(input=1.0, output=4.0, cached=0.5))
+    drawn = pd.read_csv(path.parent / "figures" / "accuracy-usd.csv")
+    top = drawn[(drawn["budget"] == 0) & (drawn["n"] == 1)]["usd"].item()
+    assert top == pytest.approx((50 * 1.0 + 12 * 4.0 + 50 * 0.5 + 4 * 1.0) / 1e6), (
+        "two requests, the second from the cache"
+    )
 
 
 def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:
