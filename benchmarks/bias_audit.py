@@ -2,11 +2,12 @@
 
     python benchmarks/bias_audit.py [--problems 200] [--samples 32] [--temperature 1] [--engine transformers]
 
-Prints the difference in accuracy at each budget with simultaneous 99 % intervals (bootstrap over problems, max-t), which
-must cover 0; then plants two errors in the nested sampler and audits it again: one seed shared by chain and answer, and a
-cut that is off by one. A shared seed does harm only where the first tokens of a chain and those of its answer are both
-uncertain. The shipped models always begin their chains alike, so on them it is harmless and not found; that the audit
-finds it where it harms is shown in tests/test_bias_audit.py, on an engine whose chains begin at random.
+Prints the difference in accuracy at each budget with simultaneous 99 % intervals (bootstrap over problems, max-t),
+which must cover 0; then plants two errors in the nested sampler and audits it again: one seed shared by chain and
+answer, and a cut that is off by one. A shared seed does harm only where the first tokens of a chain and those of its
+answer are both uncertain. The shipped models always begin their chains alike, so on them it is harmless and not
+found; that the audit finds it where it harms is shown in tests/test_bias_audit.py, on an engine whose chains begin at
+random.
 """
 
 from __future__ import annotations
