@@ -57,6 +57,30 @@ def grade(run: RunDir, as_json: Json = False) -> None:
 
 
 @app.command()
+def reward(
+    run: RunDir,
+    model: Annotated[
+        Path, typer.Argument(help="A folder with a ...ForSequenceClassification or ...TokenClassification.")
+    ],
+    name: Annotated[str, typer.Option(help="The column, as in best:NAME.")] = "reward",
+    over: Annotated[
+        str, typer.Option(help="text, or how the scores of steps are joined: product, min, last.")
+    ] = "text",
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    as_json: Json = False,
+) -> None:
+    """Score a run's answers by a reward model; best:NAME and weighted:NAME join the selectors.
+
+    Example: testtime reward runs/quickstart/quickstart path/to/reward-model
+    """
+    from typing import Any, cast
+
+    from testtime import pipeline
+
+    _show(pipeline.reward(run, model, name, cast(Any, over), cast(Any, engine)), as_json)
+
+
+@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="One run directory or several.", metavar="RUN...")],
     out: Annotated[Path | None, typer.Option(help="The folder to write; default: report in the run's folder.")] = None,

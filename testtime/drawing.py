@@ -12,7 +12,7 @@ import platform
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
 from typing import Any, TypeVar
@@ -60,8 +60,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
             spent["prompt_tokens"] += row["prompt_tokens"]
             spent["cached_tokens"] += row["cached_tokens"]
 
-    def decode(ids: list[int]) -> str:
-        return str(job.model.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    decode = decoder(job.model.tokenizer)
 
     async def work() -> list[str]:
         try:
@@ -235,6 +234,11 @@ def _load(store: Store, lives: list[Life], weight: int) -> Iterator[Life]:
 
 def _keys(rows: pa.Table) -> Iterator[Key]:
     return zip(*(rows[name].to_pylist() for name in ("problem_id", "sample", "variant")), strict=True)
+
+
+def decoder(tokenizer: Any) -> Callable[[list[int]], str]:
+    """Token ids to text, special tokens left out."""
+    return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

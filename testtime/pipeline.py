@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime import config as configs
-from testtime import jobs, scores
+from testtime import jobs, models, rewarding, scores
 from testtime.compute.flops import Flops
 from testtime.config import Config
-from testtime.drawing import draw
+from testtime.drawing import decoder, draw
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.jobs import Job
@@ -26,6 +26,8 @@ from testtime.thinking.sampler import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from testtime.thinking.rewards import Over, RewardEngine
 
 TABLES = ("scores", "cells")
 
@@ -78,6 +80,39 @@ def grade(path: str | Path, progress: Progress | None = None) -> Run:
         raise UserError(f"{path}: an imported run keeps its log's own verdicts, there is nothing to grade")
     with store.lock():
         return _evaluate(store, progress or Progress())
+
+
+def reward(
+    path: str | Path,
+    model: str | Path,
+    name: str = "reward",
+    over: Over = "text",
+    engine: RewardEngine = "transformers",
+) -> Run:
+    """Score a run's answers by a reward model, and make the tables again with best:NAME and weighted:NAME beside.
+
+    model: a folder with a classification head; over: "text", or how the scores of steps are joined ("product", "min",
+    "last"). Raises UserError when there is no such model, or the run was imported.
+    """
+    from testtime.thinking.rewards import RewardModel
+
+    store = Store(path)
+    manifest = store.manifest()
+    if "imported" in manifest:
+        raise UserError(f"{path}: an imported run keeps no chains; put the rewards into its log as a column")
+    if not name.isidentifier():
+        raise UserError(f"--name {name}: a column's name is letters, digits and underscores, such as reward")
+    asked = models.resolve(manifest["config"]["model"][0]["name"], manifest["config"]["model"][0]["revision"])
+    with store.lock():
+        judge = RewardModel(model, engine=engine)
+        try:
+            rewarding.reward_pool(store, judge, Flops.from_config(model), decoder(asked.tokenizer), name, over)
+        finally:
+            judge.close()
+        config = manifest["config"]
+        selectors = list(dict.fromkeys([*config["selectors"], f"best:{name}", f"weighted:{name}"]))
+        store.write_manifest({**manifest, "config": {**config, "selectors": selectors}})
+        return _evaluate(store, Progress())
 
 
 def _evaluate(store: Store, progress: Progress) -> Run:

@@ -60,10 +60,23 @@ SCHEMAS: dict[str, pa.Schema] = {
     "grades": pa.schema(
         {"key": _TEXT, "verdict": _TEXT, "extracted": _TEXT, "answer_key": _TEXT, "version": _TEXT, "detail": _TEXT}
     ),
+    "rewards": pa.schema(
+        {
+            "problem_id": _TEXT,
+            "sample": _INT,
+            "variant": _TEXT,
+            "cut": _INT,
+            "spec": _TEXT,
+            "name": _TEXT,
+            "reward": _FLOAT,
+            "flops": pa.float64(),
+        }
+    ),
 }
 KEYS: dict[str, list[str]] = {
     "problems": ["problem_id"],
     "chains": ["problem_id", "sample", "variant", "start"],
     "answers": ["problem_id", "sample", "variant", "cut", "spec"],
     "grades": ["key"],
+    "rewards": ["problem_id", "sample", "variant", "cut", "spec", "name"],
 }

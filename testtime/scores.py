@@ -19,6 +19,7 @@ from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
 from testtime.grading import grade
 from testtime.grading.registry import make
+from testtime.rewarding import reward_columns
 from testtime.schemas import KEYS, SCHEMAS
 from testtime.store import Store
 from testtime.thinking.sampler import Plan
@@ -76,6 +77,10 @@ def scores(
     answers = answers.rename(columns={"tokens": "answer_tokens", "finish": "answer_finish"})
     grades = store.read("grades", ["verdict", "answer_key"]).to_pandas().rename(columns={"key": "grade_key"})
     answers = answers.merge(grades, on="grade_key", how="left").drop(columns="grade_key")
+    rewards = reward_columns(store)
+    rewarded = [] if rewards is None else [c for c in rewards if c not in KEYS["answers"]]
+    if rewards is not None:
+        answers = answers.merge(rewards, on=KEYS["answers"], how="left")
 
     problems = store.read("problems", ["prompt_ids", "meta"]).to_pandas().set_index("problem_id").loc[list(problem_ids)]
     lengths = problems["prompt_ids"].map(len)
@@ -83,9 +88,8 @@ def scores(
         [list(problem_ids), range(plan.samples)], names=["problem_id", "sample"]
     ).to_frame(index=False)
     pieces = []
-    ends: dict[
-        str, tuple[Any, Any]
-    ] = {}  # by variant: each chain's length and finish, those of its base if not extended
+    # By variant: each chain's length and finish, those of its base where it was not extended.
+    ends: dict[str, tuple[Any, Any]] = {}
     owners: dict[int, tuple[Any, Any, Any]] = {}  # by budget: the variant, cut and spec that the last variant used
     for variant in plan.variants():
         held = grid.merge(chains[chains["variant"] == variant.name], on=["problem_id", "sample"], how="left")
@@ -130,7 +134,7 @@ def scores(
         table["level"] = table["problem_id"].map(levels)
     order = "problem_id model setting budget sample score answer_key thinking_tokens forced_tokens answer_tokens"
     order += " prompt_tokens flops prompt_flops forced verdict truncated logprob_mean logprob_min answer_logprob"
-    return table[[*order.split(), *(c for c in ("level",) if c in table)]]
+    return table[[*order.split(), *(c for c in ("level",) if c in table), *rewarded]]
 
 
 def grade_pool(store: Store, workers: int | None = None) -> int:

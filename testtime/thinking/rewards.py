@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from testtime.errors import UserError
 
 Over = Literal["text", "product", "min", "last"]
+RewardEngine = Literal["transformers", "vllm"]
 PLACE = (
     "\u241fRESPONSE\u241f"  # stands for the response while the chat template is rendered, which may edit what it reads
 )
@@ -48,7 +49,7 @@ class RewardModel:
         self,
         path: str | Path,
         *,
-        engine: Literal["transformers", "vllm"] = "transformers",
+        engine: RewardEngine = "transformers",
         device: str | None = None,
         dtype: str = "auto",
         batch_tokens: int = 16384,
