@@ -63,9 +63,8 @@ def reward_columns(store: Store) -> pd.DataFrame | None:
     if rewards.empty:
         return None
     wide: pd.DataFrame = rewards.pivot(index=KEYS["answers"], columns="name", values=["reward", "flops"])
-    wide.columns = [
-        name if kind == "reward" else f"{name}_flops" for kind, name in wide.columns.to_flat_index().tolist()
-    ]
+    labels: Any = wide.columns  # (what, name)
+    wide.columns = [name if what == "reward" else f"{name}_flops" for what, name in labels]
     return wide.reset_index()
 
 
