@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from tests.importers import test_inspect, test_lm_eval
 from tests.report import made
+from tests.thinking.test_rewards import build
 from testtime.cli import app
 from testtime.errors import UserError
 
@@ -47,6 +48,7 @@ def folder(root: Path) -> None:
     (root / "inspect-log.json").write_text(json.dumps(log))
     made.scores(4, 2).rename(columns={"problem_id": "question_id"}).to_csv(root / "scores.csv", index=False)
     runs = [f"{n},{d},{1.8 + 480 / n**0.35 + 2000 / d**0.37}" for n in (1e7, 1e8, 1e9) for d in (1e9, 1e10, 1e11)]
+    build(root / "reward-model")
     (root / "training-runs.csv").write_text("\n".join(["N,D,loss", *runs]))
 
 

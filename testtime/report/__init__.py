@@ -35,5 +35,6 @@ def _priced(run: Run, prices: Prices) -> Run:
     config = run.manifest["config"]
     scores = with_costs(run.scores, prices=prices)
     counts = sorted(int(n) for n in run.cells["n"].unique())
-    grid = cells(scores, counts, config["selectors"], resamples=config["resamples"], seed=config["seed"])
+    selectors = list(dict.fromkeys(run.cells["selector"]))
+    grid = cells(scores, counts, selectors, resamples=config["resamples"], seed=config["seed"])
     return replace(run, scores=scores, cells=grid)
