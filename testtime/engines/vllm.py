@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from testtime.engines import reaper
 from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
 from testtime.errors import UserError, suggest
 
@@ -65,9 +66,11 @@ class VllmEngine:
             raise UserError(
                 f"engine.args: vLLM has no argument {word!r}{suggest(word, AsyncEngineArgs.__dataclass_fields__)}"
             )
+        self._reaper = reaper.watch()
         try:
             self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
         except (ValueError, TypeError, OSError, RuntimeError) as error:
+            self._reaper.terminate()
             raise UserError(f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}") from error
         self._params, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
         self._ranks = int(settings.get("data_parallel_size") or 1)
@@ -114,6 +117,8 @@ class VllmEngine:
 
     async def close(self) -> None:
         self._llm.shutdown()
+        self._reaper.terminate()
+        self._reaper.wait()
 
 
 def _cpu_settings(dtype: str) -> dict[str, Any]:
