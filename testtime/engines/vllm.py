@@ -117,6 +117,7 @@ class VllmEngine:
 
     async def close(self) -> None:
         self._llm.shutdown()
+        del self._llm  # its finaliser fails once the interpreter is going down
         self._reaper.terminate()
         self._reaper.wait()
 
