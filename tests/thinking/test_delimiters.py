@@ -64,3 +64,12 @@ def test_a_template_that_switches_thinking_off_is_refused_and_its_switch_is_pass
     with pytest.raises(UserError, match="closes the thinking"):
         render(made, ASK, resolve(made), {"off": True})
     assert made.decode(render(made, ASK, resolve(made), {"off": False})) == "2+2<think>"
+
+
+def test_the_graded_lead_is_what_the_tokenizer_really_writes() -> None:
+    from transformers import AutoTokenizer
+
+    from testtime import zoo
+
+    form = resolve(AutoTokenizer.from_pretrained(zoo.path("quickstart")))  # its tokenizer has no white space
+    assert form.ending == form.close and form.lead == ""

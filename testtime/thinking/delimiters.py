@@ -102,7 +102,7 @@ def resolve(
         chosen = FAMILIES.get(name)
     if chosen is None:
         text = FINAL_ANSWER if ending is None else ending
-        return Format((), (), encode(tokenizer, text), text)
+        return Format((), (), ids := encode(tokenizer, text), tokenizer.decode(ids))
     opening, close = encode(tokenizer, chosen.open), encode(tokenizer, chosen.close)
     for text in chosen.endings if ending is None else (ending,):
         try:
@@ -116,7 +116,8 @@ def resolve(
                 f"thinking.ending: {text!r} does not contain the closing delimiter {chosen.close!r}; "
                 f"write it into the ending"
             )
-        return Format(opening, close, ids, text.split(chosen.close)[-1])
+        # Read back from the ids: a tokenizer may drop white space that the text has.
+        return Format(opening, close, ids, tokenizer.decode(ids[find(ids, close) + len(close) :]))
     raise AssertionError("unreachable: the last ending returns or raises")
 
 
