@@ -4,10 +4,10 @@
 
 Prints the difference in accuracy at each budget with simultaneous 99 % intervals (bootstrap over problems, max-t),
 which must cover 0; then plants two errors in the nested sampler and audits it again: one seed shared by chain and
-answer, and a cut that is off by one. A shared seed does harm only where the first tokens of a chain and those of its answer are both
-uncertain; the shipped models always begin their chains alike. A cut that is off by one moves few problems, by much. On
-the shipped model neither is found at this size; tests/test_bias_audit.py shows that the audit finds both on an engine
-whose chains begin at random.
+answer, and a cut that is off by one. A shared seed does harm only where the first tokens of a chain and those of its
+answer are both uncertain; the shipped models always begin their chains alike. A cut that is off by one moves few
+problems, by much. On the shipped model neither is found at this size; tests/test_bias_audit.py shows that the audit
+finds both on an engine whose chains begin at random.
 """
 
 from __future__ import annotations
