@@ -32,9 +32,16 @@ def test_hostile_answers_lose_no_neighbour(tmp_path: Path, monkeypatch: pytest.M
 def test_the_170_hostile_pairs_twice(shared_data: Path) -> None:
     rows = [json.loads(line) for line in (shared_data / "grading" / "nasty_inputs.jsonl").read_text().splitlines()]
     runs: list[list[Grade]] = [grade("math", [(row["gold"], row["pred"]) for row in rows], workers=2) for _ in range(2)]
+    # CPU limits are met with room to spare on both sides (the dearest verdict takes half of them).
     assert [g.verdict for g in runs[0]] == [g.verdict for g in runs[1]]
     assert [g.answer_key for g in runs[0]] == [g.answer_key for g in runs[1]]
     for row, found in zip(rows, runs[0], strict=True):
         if row["expected"] is not None:
             assert (found.verdict == "correct") == row["expected"], row["source"]
     assert Counter(g.verdict for g in runs[0])["error"] == 0
+
+
+def test_a_power_too_long_to_write_out_is_a_timeout_without_being_evaluated() -> None:
+    found = grade("math", [("1", r"\boxed{9^{9^{9}}}"), (r"2^{10}", r"\boxed{1024}"), ("x", r"\boxed{x^{99999999}}")])
+    assert [g.verdict for g in found] == ["timeout", "correct", "wrong"]
+    assert "not evaluated" in found[0].detail

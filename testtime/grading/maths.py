@@ -21,6 +21,7 @@ from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, wor
 from testtime.grading.numbers import parse_number, parse_sum
 
 LONGEST = 2000  # characters of an answer that a parser is given
+MOST_BITS = 10_000_000  # of a power that sympy is let to write out: seconds, and memory, grow with them
 
 
 class Math(Grader):
@@ -73,6 +74,8 @@ class Math(Grader):
 
     def judge(self, work: Work) -> Grade:
         gold, given, key, shown = work
+        if any(_huge(_parsed(mend(text), self.match_types)) for text in (gold, given)):
+            return self.grade("timeout", shown, key, f"a power of over {MOST_BITS:,} bits is not evaluated")
         return self.grade(self.verify(gold, given), shown, key)
 
     def verify(self, gold: str, given: str) -> bool:
@@ -133,6 +136,26 @@ def _parsed(text: str, match_types: tuple[str, ...]) -> Any:
 
     targets = [LatexExtractionConfig() if kind == "latex" else ExprExtractionConfig() for kind in match_types]
     return parse(text, targets, parsing_timeout=None)
+
+
+def _huge(found: list[Any]) -> bool:
+    """Whether a parsed answer holds a power of a fraction that would be too long written out, as 9^{9^9}."""
+    from sympy import Basic, Pow, preorder_traversal
+
+    nodes = (node for tree in found if isinstance(tree, Basic) for node in preorder_traversal(tree))
+    return any(_bits(node) > MOST_BITS for node in nodes if isinstance(node, Pow))
+
+
+def _bits(node: Any) -> float:
+    """About log2 of a number made of integers and powers, 0 for anything else; infinite for towers."""
+    if node.is_Rational:
+        return float(max(abs(node.p), node.q).bit_length())
+    if not node.is_Pow:
+        return 0.0
+    base, exponent = _bits(node.base), node.exp
+    return base * (
+        abs(float(exponent)) if exponent.is_Float or exponent.is_Rational else 2.0 ** min(_bits(exponent), 1000.0)
+    )
 
 
 def _same_solutions(wanted: list[Any], found: list[Any]) -> bool:

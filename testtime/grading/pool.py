@@ -38,7 +38,7 @@ class Limits:
     memory_mb: address space of a worker. total_s: seconds for all; what is left then is a timeout.
     """
 
-    cpu_s: float = 2.0
+    cpu_s: float = 4.0
     wall_s: float = 9.0
     memory_mb: int = 1024
     total_s: float | None = None
