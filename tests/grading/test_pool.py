@@ -40,6 +40,10 @@ class Rogue(Grader):
                 try:
                     while True: pass
                 except BaseException: pass
+        if answer == "swallow":
+            try:
+                while True: pass
+            except BaseException: return self.grade(False, answer, answer)
         if answer == "sleep": time.sleep(1000)
         if answer == "die": os.kill(os.getpid(), signal.SIGKILL)
         if answer == "eat": bytearray(4 << 30)
@@ -59,11 +63,11 @@ def rogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_bad_answers_cost_only_their_own_verdicts(rogue: dict[str, str], tmp_path: Path) -> None:
-    bad = ["spin", "deaf", "die", "eat", "raise", "print"]
+    bad = ["spin", "deaf", "swallow", "die", "eat", "raise", "print"]
     answers = [word for number, word in enumerate(bad) for word in (f"good {number}", word)] + ["good end"]
     found = grade(ROGUE, [(answer, answer) for answer in answers], rogue, workers=2, limits=LIMITS)
     verdicts = {answer: g.verdict for answer, g in zip(answers, found, strict=True)}
-    assert verdicts.pop("spin") == verdicts.pop("deaf") == "timeout"
+    assert verdicts.pop("spin") == verdicts.pop("deaf") == verdicts.pop("swallow") == "timeout"
     assert verdicts.pop("die") == verdicts.pop("eat") == verdicts.pop("raise") == "error"
     assert set(verdicts.values()) == {"correct"}
     judged = (tmp_path / "judged").read_text().split("\n")

@@ -25,7 +25,10 @@ GROWN = 0.7  # of the memory limit: after that a fresh process is cheaper than t
 
 
 class OutOfTime(BaseException):
-    """Raised in the middle of a judgement; a BaseException, because graders catch Exception."""
+    """Raised in the middle of a judgement. Libraries may swallow it (bare `except:`), so that a judgement was cut short
+    is also remembered: what it then says is no verdict."""
+
+    happened = False
 
 
 def main() -> None:
@@ -61,22 +64,28 @@ def _die_with_parent() -> None:
 def _judged(grader: Any, work: tuple[str, ...], cpu_s: float) -> list[Any]:
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + cpu_s + 0.5), hard))
+    OutOfTime.happened = False
+    result: list[Any] = []
     try:
         try:
             signal.setitimer(signal.ITIMER_PROF, cpu_s, 0.5)
             grade = grader.judge(work)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+        result = [grade.verdict, grade.extracted, grade.answer_key, grade.detail]
     except OutOfTime:
-        return ["timeout", work[-1], None, f"stopped after {cpu_s:g} s of CPU time"]
+        pass
     except MemoryError:
-        return ["error", work[-1], None, "out of memory"]
+        result = ["error", work[-1], None, "out of memory"]
     except Exception as error:
-        return ["error", work[-1], None, f"{type(error).__name__}: {error}"[:200]]
-    return [grade.verdict, grade.extracted, grade.answer_key, grade.detail]
+        result = ["error", work[-1], None, f"{type(error).__name__}: {error}"[:200]]
+    if OutOfTime.happened:
+        return ["timeout", work[-1], None, f"stopped after {cpu_s:g} s of CPU time"]
+    return result
 
 
 def _out_of_time(signum: int, frame: FrameType | None) -> None:
+    OutOfTime.happened = True
     raise OutOfTime
 
 
