@@ -22,6 +22,10 @@ app = typer.Typer(
     help="What does test-time compute buy? Accuracy against thinking budgets, samples and model size, with intervals.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Price = Annotated[
+    list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's.")
+]
+Rate = Annotated[list[str] | None, typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's.")]
 RunDir = Annotated[Path, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 
 
@@ -84,9 +88,8 @@ def reward(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="One run directory or several.", metavar="RUN...")],
     out: Annotated[Path | None, typer.Option(help="The folder to write; default: report in the run's folder.")] = None,
-    price: Annotated[
-        list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2.")
-    ] = None,
+    price: Price = None,
+    rate: Rate = None,
 ) -> None:
     """Write one HTML page on a run, or on several together, with every figure and table as files.
 
@@ -95,11 +98,9 @@ def report(
     from testtime import compare as comparing
     from testtime import pipeline
     from testtime import report as reports
-    from testtime.compute.prices import Prices
 
-    priced = comparing.amounts(price or (), "--price")
-    found = [pipeline.load(run) for run in runs]
-    typer.echo(f"report: {reports.write(found, out, Prices.read(priced) if priced else None)}")
+    found = [pipeline.load(run) for run in comparing.without_reports(runs)]
+    typer.echo(f"report: {reports.write(found, out, *comparing.costs(price, rate))}")
 
 
 @app.command()
@@ -130,9 +131,8 @@ def compare(
     limit: Annotated[
         list[str] | None, typer.Option(help="Best setting under tokens=2000, usd=0.01, latency=500.")
     ] = None,
-    price: Annotated[
-        list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2.")
-    ] = None,
+    price: Price = None,
+    rate: Rate = None,
     tolerance: Annotated[float, typer.Option(help="Points that the cheapest good setting may lose.")] = 1.0,
     out: Annotated[Path | None, typer.Option(help="Also write the tables (CSV) and the text into a folder.")] = None,
     as_json: Json = False,
@@ -142,10 +142,8 @@ def compare(
     Example: testtime compare runs/ladder/* --limit latency=100
     """
     from testtime import compare as comparing
-    from testtime.compute.prices import Prices
 
-    priced = comparing.amounts(price or (), "--price")
-    tables = comparing.read(runs, Prices.read(priced) if priced else None)
+    tables = comparing.read(comparing.without_reports(runs), *comparing.costs(price, rate))
     found = comparing.compare(
         tables,
         axis=axis,

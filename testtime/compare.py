@@ -27,7 +27,7 @@ from testtime.estimators.table import GROUP, normalise, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
-EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2"}
+EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode=3000"}
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,7 @@ def compare(
         )
     sample = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
     path = latency(scores, sample.grid)
-    tables = {"cells": summary(sample, level)}
-    if path is not None:
-        tables["cells"]["latency"] = path
+    tables = {"cells": summary(sample, level, path)}
     tables["frontier"] = frontier.frontier(sample, axis, None, path, level)
     tables["recommended"] = frontier.recommend(sample, axis, tolerance, limits, path, level)
     tables["doublings"] = doubling.doublings(sample, axis, level)
@@ -149,6 +147,17 @@ def compare(
         tables["by_difficulty_crossovers"] = _stacked(parts, lambda part: doubling.crossovers(part, axis, level))
     supported = {name: table for name, table in tables.items() if len(table)}
     return Comparison(axis, len(sample.grid.problems), level, supported, notes)
+
+
+def without_reports(paths: Sequence[Path]) -> list[Path]:
+    """The paths without the folder of a report on several runs, which a pattern such as runs/ladder/* takes in."""
+    return [path for path in paths if not (path / "index.html").is_file()]
+
+
+def costs(price: Sequence[str] | None, rate: Sequence[str] | None) -> tuple[Prices | None, Rates | None]:
+    """The command line's --price and --rate; None for one that is not given. Raises UserError as `read` of each."""
+    prices, rates = amounts(price or (), "--price"), amounts(rate or (), "--rate")
+    return (Prices.read(prices) if prices else None, Rates.read(rates) if rates else None)
 
 
 def amounts(pairs: Sequence[str], option: str) -> dict[str, float]:

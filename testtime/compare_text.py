@@ -64,9 +64,7 @@ def describe(found: Comparison) -> str:
 def _recommended(row: Row, unit: str) -> str:
     if row["n"] != row["n"]:
         return f"{row['rule']}: no cell is that cheap"
-    path = row.get("latency", math.nan)
-    longest = f", {_number(path)} tokens on the longest path" if path == path else ""
-    return f"{row['rule']}: {_chosen(row, unit)}{longest}"
+    return f"{row['rule']}: {_chosen(row, unit)}"
 
 
 def _best(row: Row, unit: str) -> str:
@@ -76,9 +74,10 @@ def _best(row: Row, unit: str) -> str:
 def _chosen(row: Row, unit: str) -> str:
     selector = "one sample" if row["n"] == 1 else f"{row['selector']} of {row['n']:g}"
     value = f"{100 * row['out_of_bag']:.1f} % [{100 * row['lo']:.1f}, {100 * row['hi']:.1f}]"
-    return (
-        f"{_pool(row['model'], row['setting'], row['budget'])}, {selector}: {value} for {_number(row['cost'])} {unit}"
-    )
+    path = row.get("latency", math.nan)
+    longest = f" ({_number(path)} tokens on the longest path)" if path == path else ""
+    where = _pool(row["model"], row["setting"], row["budget"])
+    return f"{where}, {selector}: {value} for {_number(row['cost'])} {unit}{longest}"
 
 
 def _doublings(rows: list[Row]) -> list[str]:

@@ -49,12 +49,39 @@ class TaskRef(_Model):
     overrides: dict[str, Any] = {}
 
 
+class Price(_Model):
+    """Dollars per million tokens of input, of output, and of input served from a cache (default: the input price)."""
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    cached: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
+class RatesSpec(_Model):
+    """Tokens a second with `concurrency` requests in flight. Without prefill and decode the run measures them itself.
+
+    context: the length around which the given rates hold.
+    """
+
+    concurrency: int = Field(ge=1)
+    prefill: float | None = Field(None, gt=0, allow_inf_nan=False)
+    decode: float | None = Field(None, gt=0, allow_inf_nan=False)
+    context: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _both(self) -> RatesSpec:
+        if (self.prefill is None) != (self.decode is None):
+            raise ValueError("prefill and decode go together; give both, or leave both out to have them measured")
+        return self
+
+
 class ModelRef(_Model):
     """A model: a zoo name, a local folder or a hub id. `template` is passed to the chat template (enable_thinking:
     true).
 
     setting: names what the model is told (effort=low): the same model under several settings is listed once for each.
-    training_tokens: what it was trained on, where the laws should place it; zoo models know their own.
+    training_tokens: what it was trained on, where the laws should place it; zoo models know their own. price, rates:
+    its own, where they differ from the run's.
     """
 
     name: str
@@ -62,6 +89,8 @@ class ModelRef(_Model):
     template: dict[str, Any] = {}
     setting: str = Field("", pattern=r"^[A-Za-z0-9=._-]*$")
     training_tokens: float | None = Field(None, gt=0)
+    price: Price | None = None
+    rates: RatesSpec | None = None
 
 
 class EngineSpec(_Model):
@@ -123,7 +152,10 @@ class Answer(_Model):
 
 
 class Config(_Model):
-    """One run. `n` are the numbers of samples a cell may spend (default: powers of two up to `samples`)."""
+    """One run. `n` are the numbers of samples a cell may spend (default: powers of two up to `samples`).
+
+    price, rates: what dollars and seconds are counted by; changing them re-reads the pool and draws nothing.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Annotated[list[TaskRef], BeforeValidator(_named), Field(min_length=1)]
@@ -135,6 +167,8 @@ class Config(_Model):
     samples: int = Field(16, ge=1)
     n: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_listed)] = []
     selectors: Annotated[list[str], BeforeValidator(_listed)] = ["majority", "oracle"]
+    price: Price | None = None
+    rates: RatesSpec | None = None
     seed: int = 0
     resamples: int = Field(2000, ge=100)
     out: str = "runs"
@@ -259,6 +293,8 @@ def _fields(loc: tuple[str | int, ...]) -> list[str]:
         "thinking": Thinking,
         "sampling": SamplingSpec,
         "answer": Answer,
+        "price": Price,
+        "rates": RatesSpec,
     }
     parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
     return list((groups.get(parents[-1], Config) if parents else Config).model_fields)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from testtime import engines
+from testtime import costing, engines
 from testtime.jobs import Job
 from testtime.progress import Progress
 from testtime.store import Store, Writer
@@ -37,16 +37,18 @@ def draw(job: Job, progress: Progress) -> list[str]:
     """Complete the pool; returns a line for each chain that stays incomplete because its requests failed."""
     mend(job, progress)
     first, *extensions = job.plan.passes()
-    todo = pending(job, first)
-    if not todo and not any(pending(job, group) for group in extensions):
+    todo, concurrency = pending(job, first), costing.unmeasured(job)
+    if not todo and not concurrency and not any(pending(job, group) for group in extensions):
         progress.say(f"{job.store.root}: the pool is complete, nothing to draw")
         return []
     spec, before = job.config.engine, time.time()
     engine, note = engines.make(spec, job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
+    costing.check(engine, concurrency)
     writer, began = Writer(job.store), time.time()
     lengths = {row["problem_id"]: len(row["prompt_ids"]) for row in job.problems}
-    spent = {"chain_tokens": 0, "answer_tokens": 0, "prompt_tokens": 0, "cached_tokens": 0}
+    spent = {"seconds": 0.0, "chain_tokens": 0, "answer_tokens": 0, "prompt_tokens": 0, "cached_tokens": 0}
+    measured: dict[str, Any] = {}
 
     def sink(table: str, row: dict[str, Any]) -> None:
         writer.add(table, row)
@@ -67,9 +69,15 @@ def draw(job: Job, progress: Progress) -> list[str]:
             async with asyncio.TaskGroup() as group:
                 saving = group.create_task(save())
                 try:
-                    return await every_pass()
+                    failed = await every_pass()
                 finally:
                     saving.cancel()
+                    progress.finish()
+                    spent["seconds"] = time.time() - began
+            if concurrency:
+                writer.flush()
+                measured.update(await costing.measure(engine, job, concurrency, progress))
+            return failed
         finally:
             try:
                 writer.flush()
@@ -99,19 +107,17 @@ def draw(job: Job, progress: Progress) -> list[str]:
     try:
         missing = run_async(work())
     finally:
-        progress.finish()
         session = {
             "started": before,
             "engine": engine.name,
             "loading_seconds": began - before,
-            "seconds": time.time() - began,
             **spent,
             "missing": len(missing),
             "versions": _versions(),
             "machine": platform.platform(),
         }
         manifest = job.store.manifest()
-        job.store.write_manifest({**manifest, "sessions": [*manifest["sessions"], session]})
+        job.store.write_manifest({**manifest, **measured, "sessions": [*manifest["sessions"], session]})
     return missing
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime import config as configs
-from testtime import jobs, models, rewarding, scores
+from testtime import costing, jobs, models, rewarding, scores
+from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
 from testtime.config import Config
 from testtime.drawing import decoder, draw
@@ -133,6 +134,7 @@ def _evaluate(store: Store, progress: Progress) -> Run:
         _flops(manifest),
         config.model[0].setting,
     )
+    table = with_costs(table, prices=costing.prices(config), rates=costing.rates(config, manifest))
     grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
     for name, frame in zip(TABLES, (table, grid), strict=True):
         store.write_file(f"tables/{name}.parquet", frame.to_parquet(index=False))

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from testtime.engines.base import Engine, Request
-from testtime.errors import UserError
+from testtime.errors import UserError, suggest
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,21 @@ class Rates:
     decode: float
     concurrency: int
     context: int
+
+    @classmethod
+    def read(cls, rates: Mapping[str, float]) -> Rates:
+        """From a mapping with `prefill`, `decode`, and the `concurrency` (1) and `context` (0) they were measured at.
+
+        Raises UserError for an unknown or missing key and for a rate that is not above 0.
+        """
+        known = ("prefill", "decode", "concurrency", "context")
+        for key in rates:
+            if key not in known:
+                raise UserError(f"rates: unknown key {key!r}{suggest(key, known)}")
+        for key in ("prefill", "decode"):
+            if not 0 < rates.get(key, 0) < float("inf"):
+                raise UserError(f"rates: {key} is {rates.get(key)}; give tokens per second, above 0")
+        return cls(rates["prefill"], rates["decode"], int(rates.get("concurrency", 1)), int(rates.get("context", 0)))
 
     def sample_seconds(
         self,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from testtime.estimators.grid import COSTS, Grid, Prefill, Replicates, build, check_selectors, selected
 from testtime.estimators.intervals import bounded_interval, percentile_interval
+from testtime.estimators.latency import latency
 from testtime.estimators.table import GROUP, Pool, normalise, pools
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ def cells(
 
     Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`),
     problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a deployment of the
-    cell; NaN where the scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact).
-    Raises as `grid.build`.
+    cell; NaN where the scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact),
+    latency (tokens on the longest path, `latency.latency`). Raises as `grid.build`.
     """
-    return summary(build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed), level)
+    sample = build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
+    return summary(sample, level, latency(scores, sample.grid))
 
 
 def replicates(
@@ -60,8 +62,8 @@ def replicates(
     return build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
 
 
-def summary(sample: Replicates, level: float = 0.95) -> pd.DataFrame:
-    """The cells table of replicates already drawn."""
+def summary(sample: Replicates, level: float = 0.95, path: Floats | None = None) -> pd.DataFrame:
+    """The cells table of replicates already drawn; path: (cells,), its latency column, left out where None."""
     grid = sample.grid
     table = grid.cells.copy()
     table["value"] = grid.means(grid.value)
@@ -70,7 +72,7 @@ def summary(sample: Replicates, level: float = 0.95) -> pd.DataFrame:
     for name in COSTS:
         table[name] = grid.means(grid.cost(name))
     table["mc_error"] = grid.mc_error
-    return table
+    return table if path is None else table.assign(latency=path)
 
 
 def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Floats, Floats]:

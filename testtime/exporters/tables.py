@@ -24,6 +24,7 @@ COLUMNS = {
     "truncated": "whether the answer ran into its token limit", "n": "samples that the cell spends",
     "selector": "how n answers become one", "value": "accuracy of the cell", "lo": "lower end of its 95 % interval",
     "hi": "upper end of its 95 % interval", "problems": "problems in the cell", "tokens": "tokens generated a problem",
+    "latency": "tokens on the longest path, where the cell's samples run side by side",
 }  # fmt: skip
 
 

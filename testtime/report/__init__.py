@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from testtime.compute.prices import Prices
+    from testtime.compute.rates import Rates
     from testtime.pipeline import Run
 
 
-def write(runs: Run | Sequence[Run], folder: str | Path | None = None, prices: Prices | None = None) -> Path:
+def write(
+    runs: Run | Sequence[Run],
+    folder: str | Path | None = None,
+    prices: Prices | None = None,
+    rates: Rates | None = None,
+) -> Path:
     """Write the report of one run or several; returns the path of its page.
 
-    folder: default `report` in the run's folder, or in the folder above the first of several runs. prices:
-    of a token, for the axis in dollars. Raises UserError where it cannot be written.
+    folder: default `report` in the run's folder, or in the folder above the first of several runs. prices,
+    rates: for the axes in dollars and seconds, in place of the runs' own. Raises UserError where it cannot be written.
     """
     from testtime.report.page import write as write_page
 
     several = list(runs) if isinstance(runs, Sequence) else [runs]
-    if prices is not None:
-        several = [_priced(run, prices) for run in several]
+    if prices or rates:
+        several = [_priced(run, prices, rates) for run in several]
     first = several[0].path
     return write_page(several, Path(folder) if folder else (first if len(several) == 1 else first.parent) / "report")
 
 
-def _priced(run: Run, prices: Prices) -> Run:
-    """The run with dollars in both tables."""
+def _priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
+    """The run with dollars and seconds in both tables."""
     from testtime.compute.costs import with_costs
     from testtime.estimators.cells import cells
 
     config = run.manifest["config"]
-    scores = with_costs(run.scores, prices=prices)
+    scores = with_costs(run.scores, prices=prices, rates=rates)
     counts = sorted(int(n) for n in run.cells["n"].unique())
     selectors = list(dict.fromkeys(run.cells["selector"]))
     grid = cells(scores, counts, selectors, resamples=config["resamples"], seed=config["seed"])
-    return replace(run, scores=scores, cells=grid)
+    given = {"price": prices and asdict(prices), "rates": rates and asdict(rates)}
+    told = {name: value for name, value in given.items() if value}
+    held = [{**model, **told} for model in config["model"]]
+    return replace(run, manifest={**run.manifest, "config": {**config, "model": held}}, scores=scores, cells=grid)

@@ -65,6 +65,14 @@ def _facts(evidence: Evidence) -> Table:
         ("bootstrap resamples", f"{config['resamples']:,}"),
         ("testtime", manifest.get("testtime", "")),
     ]
+    price, rates = (config["model"][0].get(key) or config.get(key) for key in ("price", "rates"))
+    if price:
+        cached = price["input"] if price["cached"] is None else price["cached"]
+        said = f"input {price['input']:g}, cached {cached:g}, output {price['output']:g}"
+        facts.append(("dollars per million tokens", said))
+    if rates and (rates := rates if rates["prefill"] else manifest.get("rates")):
+        said = f"prefill {rates['prefill']:,.0f}, decode {rates['decode']:,.0f}, with {rates['concurrency']} in flight"
+        facts.append(("tokens a second", said + (", measured" if "engine" in rates else "")))
     if imported:
         facts += [("imported from", imported["format"]), ("files", ", ".join(imported["files"]))]
         facts.append(("problems left out, never scored", len(imported["left_out"])))

@@ -44,6 +44,12 @@ AXES = {  # column of the cells table -> what the axis is called
     "usd": "dollars a problem",
     "seconds": "seconds a problem",
 }
+ABSENT = {  # why an axis is not there
+    "tokens": "the scores table counts no tokens",
+    "flops": "the scores table holds no FLOPs, or the model's config does not say enough to count them",
+    "usd": "no prices: write price: in the run's config and run it again (nothing is drawn), or give --price",
+    "seconds": "no rates: write rates: in the run's config and run it again (nothing is drawn), or give --rate",
+}
 SHORT = {"tokens": "tokens", "flops": "FLOPs", "usd": "dollars", "seconds": "seconds"}
 
 
