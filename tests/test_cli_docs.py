@@ -20,6 +20,7 @@ from testtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LADDER = ["--set", "task=[{name: chain_sum, limit: 8}]", "--set", "model=[ladder/0, ladder/1]"]
 SMALL = ["--set", "task.limit=8", "--set", "samples=4", "--set", "engine=transformers"]
 
 
@@ -27,12 +28,19 @@ def commands() -> list[str]:
     """Lines of sh blocks, and commands in the first column of the table of commands."""
     blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     table = re.findall(r"^\| `((?:testtime|make) [^`]*)` \|", README, re.MULTILINE)
-    return [*table, *(line for block in blocks for line in block.splitlines() if line.strip())]
+    lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [*table, *(part.strip() for line in lines for part in line.split("&&"))]
 
 
 def call(line: str) -> Result:
-    words = shlex.split(line)[1:]
-    if words[0] == "run":  # the same command on fewer problems; what a line sets itself comes last and wins
+    words = [
+        name
+        for word in shlex.split(line)[1:]
+        for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+    ]
+    if words[:2] == ["run", "configs/ladder.yaml"]:
+        words += [*LADDER, *SMALL[2:]]
+    elif words[0] == "run":  # the same command on fewer problems; what a line sets itself comes last and wins
         words = [*words[:2], *SMALL, *words[2:]] if "try.yaml" not in words else [*words, *SMALL[-2:]]
     return CliRunner().invoke(app, words)
 
@@ -77,6 +85,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "runs" / "quickstart" / "quickstart" / "report" / "index.html").stat().st_size > 100_000
     assert (tmp_path / "runs" / "try" / "quickstart" / "tables" / "cells.parquet").is_file()
     assert (tmp_path / "exported" / "README.md").is_file()
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ("ladder.png", "compare.png"))
     assert len(list((tmp_path / "imported").glob("*/*/run.json"))) == 3
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from testtime.compare import compare, read
+from testtime.compare import compare, read, without_reports
 from testtime.compute.prices import Prices
 from testtime.errors import UserError
 
@@ -96,7 +96,9 @@ def test_a_column_can_state_the_difficulty() -> None:
 def test_tables_and_text_are_written(tmp_path: Path) -> None:
     found = compare({"x": run()}, resamples=100)
     paths = found.write(tmp_path / "out")
-    assert {p.name for p in paths} == {*(f"{name}.csv" for name in found.tables), "compare.txt"}
+    kinds = ("txt", "png", "svg", "pdf")
+    assert {p.name for p in paths} == {*(f"{name}.csv" for name in found.tables), *(f"compare.{k}" for k in kinds)}
+    assert all(p.stat().st_size > 500 for p in paths if p.suffix != ".csv")
     back = pd.read_csv(tmp_path / "out" / "frontier.csv")
     assert back["out_of_bag"].to_numpy() == pytest.approx(found.tables["frontier"]["out_of_bag"].to_numpy())
     (tmp_path / "file").write_text("")
@@ -166,6 +168,33 @@ def test_the_command(tmp_path: Path) -> None:
     assert found["axis"] == "tokens" and found["tables"]["frontier"]
     wrong = CliRunner().invoke(app, ["compare", str(tmp_path / "a.csv"), "--limit", "latency"])
     assert isinstance(wrong.exception, UserError) and "write name=number" in str(wrong.exception)
+
+
+def test_the_figure_draws_every_models_frontier_and_both_regimes(tmp_path: Path) -> None:
+    found = compare({"a": run("small"), "b": run("large", skill=0.9, seed=1)}, resamples=300, bins=0)
+    plate = found.figure(tmp_path / "one.svg")
+    assert (tmp_path / "one.svg").read_text().startswith("<?xml")
+    upper, lower = plate.figure.axes
+    for index, (model, part) in enumerate(found.tables["frontiers"].groupby("model", sort=False)):
+        (drawn,) = [line for line in upper.lines if line.get_gid() == f"model{index}"]
+        np.testing.assert_allclose(drawn.get_xydata(), part[["cost", "out_of_bag"]].to_numpy(float))
+        assert part["cost"].is_monotonic_increasing and set(part["model"]) == {model}
+    table = found.tables["doublings"].query("selector == 'majority' and n == 2")
+    assert sorted(text.get_text() for text in lower.texts) == sorted(f"{100 * d:+.1f}" for d in table["difference"])
+    assert {"longer", "more"} <= set(table["better"])
+    alone = compare({"a": run().query("budget == 64")}, resamples=100, bins=0).figure()
+    assert len(alone.figure.axes) == 1, "one budget: nothing to double"
+    with pytest.raises(UserError, match="ends in one of"):
+        found.figure(tmp_path / "one.gif")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        found.figure(tmp_path / "file" / "one.png")
+
+
+def test_the_folder_of_a_joint_report_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.html").write_text("")
+    assert without_reports([tmp_path, tmp_path / "report"]) == [tmp_path]
 
 
 def otis(shared_data: Path, models: list[str]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ app = typer.Typer(
     help="What does test-time compute buy? Accuracy against thinking budgets, samples and model size, with intervals.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
 Price = Annotated[
     list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's.")
 ]
@@ -134,12 +135,13 @@ def compare(
     price: Price = None,
     rate: Rate = None,
     tolerance: Annotated[float, typer.Option(help="Points that the cheapest good setting may lose.")] = 1.0,
-    out: Annotated[Path | None, typer.Option(help="Also write the tables (CSV) and the text into a folder.")] = None,
+    figure: Figure = None,
+    out: Annotated[Path | None, typer.Option(help="Also write tables (CSV), text and figure into a folder.")] = None,
     as_json: Json = False,
 ) -> None:
     """Think longer, sample more, or take another model? Best settings, crossovers and paired differences.
 
-    Example: testtime compare runs/ladder/* --limit latency=100
+    Example: testtime compare runs/ladder/* --limit latency=100 --figure ladder.png
     """
     from testtime import compare as comparing
 
@@ -154,6 +156,8 @@ def compare(
         limits=comparing.amounts(limit or (), "--limit"),
     )
     typer.echo(found.to_json() if as_json else found.report())
+    if figure:
+        found.figure(figure)
     if out:
         _wrote(found.write(out))
 
@@ -208,7 +212,6 @@ def models(as_json: Json = False) -> None:
 
 laws = typer.Typer(no_args_is_help=True, help="Fit scaling laws to a table of your own numbers; no model is needed.")
 app.add_typer(laws, name="laws")
-Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
 
 
 @laws.command("testtime")

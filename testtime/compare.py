@@ -27,6 +27,8 @@ from testtime.estimators.table import GROUP, normalise, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from testtime.report.style import Plate
+
 EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode=3000"}
 
 
@@ -34,8 +36,9 @@ EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode
 class Comparison:
     """What `compare` found. axis: the compute axis; problems: those all runs share; level: of every interval.
 
-    tables: cells, frontier, recommended, doublings, crossovers, differences, catching_up, and by_difficulty_frontier
-    and by_difficulty_crossovers (leading columns of which name model and bin); only those that the runs support.
+    tables: cells, frontier, frontiers (every model's own), recommended, doublings, crossovers, differences,
+    catching_up, and by_difficulty_frontier and by_difficulty_crossovers (leading columns of which name model and bin);
+    only those that the runs support.
     notes: what was left out, and why.
     """
 
@@ -51,6 +54,20 @@ class Comparison:
 
         return describe(self)
 
+    def figure(self, path: str | Path | None = None) -> Plate:
+        """Every model's frontier, and where longer beats more; also written to a .png, .svg or .pdf file.
+
+        Raises UserError for another suffix, or where it cannot be written.
+        """
+        from testtime.laws.figures import save
+        from testtime.report import comparison, style
+
+        with style.house():
+            plate = comparison.plate(self.tables, self.axis)
+            if path is not None:
+                save(plate.figure, Path(path))
+        return plate
+
     def to_json(self) -> str:
         """Everything as JSON: axis, problems, level, notes, and each table as a list of rows."""
         rows = {name: json.loads(table.to_json(orient="records")) for name, table in self.tables.items()}
@@ -58,7 +75,12 @@ class Comparison:
         return json.dumps({**facts, "tables": rows})
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write each table as CSV and the report as compare.txt into `folder`; returns the paths."""
+        """Write each table as CSV, the report as compare.txt and the figure as compare.png, .svg and .pdf into
+        `folder`; returns the paths.
+        """
+        from testtime.laws.figures import save
+        from testtime.report import style
+
         target = Path(folder)
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -67,9 +89,13 @@ class Comparison:
                 table.to_csv(target / f"{name}.csv", index=False)
                 paths.append(target / f"{name}.csv")
             (target / "compare.txt").write_text(self.report() + "\n", encoding="utf-8")
+            with style.house():
+                drawn = self.figure().figure
+                for kind in ("png", "svg", "pdf"):
+                    save(drawn, target / f"compare.{kind}")
         except OSError as error:
             raise UserError(f"{target}: cannot be written ({error.strerror}); give another folder") from None
-        return [*paths, target / "compare.txt"]
+        return [*paths, *(target / f"compare.{kind}" for kind in ("txt", "png", "svg", "pdf"))]
 
 
 def read(
@@ -123,6 +149,8 @@ def compare(
     problem may cost. Raises UserError for runs without common problems, unknown selectors or axes, and values out of
     range.
     """
+    import pandas as pd
+
     notes: list[str] = []
     scores = join(runs, notes)
     axis = axis or ("flops" if "flops" in scores and scores["flops"].notna().all() else "tokens")
@@ -135,6 +163,8 @@ def compare(
     path = latency(scores, sample.grid)
     tables = {"cells": summary(sample, level, path)}
     tables["frontier"] = frontier.frontier(sample, axis, None, path, level)
+    each = [frontier.path(sample, axis, level, name) for name in dict.fromkeys(sample.grid.cells["model"])]
+    tables["frontiers"] = pd.concat(each, ignore_index=True)
     tables["recommended"] = frontier.recommend(sample, axis, tolerance, limits, path, level)
     tables["doublings"] = doubling.doublings(sample, axis, level)
     tables["crossovers"] = doubling.crossovers(sample, axis, level)

@@ -22,6 +22,7 @@ UNITS = {
     "seconds": "engine seconds",
 }
 MOST = 12  # lines of one kind
+SIDES = ("longer", "more", "undecided")
 
 
 def describe(found: Comparison) -> str:
@@ -86,17 +87,25 @@ def _doublings(rows: list[Row]) -> list[str]:
     for row in rows:
         told = row["setting"] if row["budget"] == row["budget"] and row["budget"] is not None else "levels"
         groups.setdefault((row["model"], told, row["selector"]), []).append(row)
-    lines = []
+    lines = [f"all: {_tally(rows)}"] if len(groups) > 1 else []
     for (model, setting, selector), group in groups.items():
-        count = {side: [r for r in group if r["better"] == side] for side in ("longer", "more", "undecided")}
-        tally = ", ".join(f"{side} {len(found)}" for side, found in count.items())
-        lines.append(f"{_pool(model, setting, None)}, {selector}: of {len(group)} starting cells {tally}")
+        count = {side: [r for r in group if r["better"] == side] for side in SIDES}
+        lines.append(f"{_pool(model, setting, None)}, {selector}: {_tally(group)}")
         for side, pick in (("longer", max), ("more", min)):
             if count[side]:
                 row = pick(count[side], key=lambda r: r["difference"])
                 start = f"{_level(row['setting'], row['budget'])}, n {row['n']:g}"
                 lines.append(f"  {side} most clearly from {start}: {_points(row, 'difference')}")
     return lines
+
+
+def _tally(rows: list[Row]) -> str:
+    found = [row["better"] for row in rows]
+    counts = {side: found.count(side) for side in SIDES}
+    return (
+        f"of {len(rows)} starting cells longer wins from {counts['longer']}, more from {counts['more']},"
+        f" undecided {counts['undecided']}"
+    )
 
 
 def _crossover(row: Row, unit: str) -> str:

@@ -77,20 +77,30 @@ def frontier(
     levels: Sequence[float] | None = None,
     latency: Floats | None = None,
     level: float = 0.95,
+    model: str | None = None,
 ) -> pd.DataFrame:
     """The best cell that costs at most each compute level.
 
     levels: compute on `axis` (a cost of the grid, means a problem); by default halvings of the dearest cell's cost
-    down to the cheapest. Columns: compute; the cell; cost; value (on all problems, optimistic); out_of_bag with lo and
-    hi; p_best. Raises UserError where the table holds no such cost.
+    down to the cheapest. model: only its cells. Columns: compute; the cell; cost; value (on all problems, optimistic);
+    out_of_bag with lo and hi; p_best. Raises UserError where the table holds no such cost.
     """
     cost = costs(sample, axis)
+    if model is not None:
+        cost = np.where(sample.grid.cells["model"] == model, cost, np.nan)
     rows = []
     for compute in levels if levels is not None else halvings(cost):
         choice = choose(sample, cost, cost <= compute * (1 + 1e-9))
         if choice is not None:
             rows.append({"compute": float(compute), **_described(sample, choice, cost, latency, level)})
     return _table(rows, sample)
+
+
+def path(sample: Replicates, axis: str = "tokens", level: float = 0.95, model: str | None = None) -> pd.DataFrame:
+    """The frontier's cells, each once, along growing cost: `frontier` at the cost of every cell."""
+    levels = np.unique(costs(sample, axis))
+    found = frontier(sample, axis, levels[np.isfinite(levels)].tolist(), None, level, model)
+    return found.drop_duplicates(CELL).sort_values("cost")
 
 
 def recommend(

@@ -118,7 +118,17 @@ def _canvas(rows: int, columns: int) -> tuple[Any, list[Any]]:
 def _save(figure: Any, unused: Sequence[Any], path: Path) -> None:
     for axis in unused:
         axis.remove()
+    save(figure, path)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure in the format of the file's suffix. Raises UserError for another suffix, or where it cannot be
+    written.
+    """
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: a figure's name ends in one of {', '.join(SUFFIXES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); give another file") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from testtime.report.style import (
     SHORT,
     Plate,
     amount,
+    axis_name,
     badge,
     canvas,
     interval_text,
@@ -101,9 +103,7 @@ def _draw_law(axes: Any, fit: Fit, points: Any) -> None:
 
 
 def _frontier(evidence: Evidence, axis: str) -> pd.DataFrame:
-    levels = np.unique(frontier.costs(evidence.sample, axis))
-    found = frontier.frontier(evidence.sample, axis, levels[np.isfinite(levels)].tolist())
-    return found.drop_duplicates(["setting", "budget", "n", "selector"]).sort_values("cost")
+    return frontier.path(evidence.sample, axis)
 
 
 def models(all_evidence: list[Evidence], axis: str) -> Plate:
@@ -111,33 +111,32 @@ def models(all_evidence: list[Evidence], axis: str) -> Plate:
     import pandas as pd
 
     figure, axes = canvas((5.4, 3.6))
-    ordered = len(all_evidence) > len(CATEGORY)
-    colours = ramp(len(all_evidence)) if ordered else list(CATEGORY)
-    tips, ends, tables = {}, [], []
-    for index, evidence in enumerate(all_evidence):
-        line = _frontier(evidence, axis)
-        gid, colour = f"model{index}", colours[index % len(colours)]
-        trace(axes, line["cost"], line["out_of_bag"], line["lo"], line["hi"], colour, gid)
-        tips[gid] = [
-            f"{evidence.model}, {cell_name(r)}: {interval_text(r['out_of_bag'], r['lo'], r['hi'])}"
-            for r in line.to_dict("records")
-        ]
-        last = line.iloc[-1]
-        ends.append(
-            (
-                float(last["cost"]),
-                float(last["out_of_bag"]),
-                evidence.model if len(evidence.model) <= 12 else evidence.model.rsplit("/", 1)[-1],
-                colour,
-            )
-        )
-        tables.append(line.assign(model=evidence.model))
-    table = pd.concat(tables, ignore_index=True)
-    percent_axis(axes, float(np.nanmax(table["hi"])))
-    log_axis(axes, table["cost"], AXES[axis] + ", log scale")
-    label_ends(axes, ends)
+    lines = {e.model: _frontier(e, axis) for e in all_evidence}
+    tips = draw_models(axes, lines, axis)
+    table = pd.concat([line.assign(model=model) for model, line in lines.items()], ignore_index=True)
     note = (
         "The best setting of each model at each compute, chosen on some problems and judged on others. Bands are 95%"
         " intervals over problems."
     )
     return Plate(f"models-{axis}", "Which model is best for the compute", note, figure, table, tips)
+
+
+def draw_models(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> dict[str, list[str]]:
+    """A line with its band for each model's frontier (a table of `frontier.path`); returns the tips of the points."""
+    colours = ramp(len(lines)) if len(lines) > len(CATEGORY) else list(CATEGORY)
+    tips, ends = {}, []
+    for index, (model, line) in enumerate(lines.items()):
+        gid, colour = f"model{index}", colours[index]
+        trace(axes, line["cost"], line["out_of_bag"], line["lo"], line["hi"], colour, gid)
+        tips[gid] = [
+            f"{model}, {cell_name(r)}: {interval_text(r['out_of_bag'], r['lo'], r['hi'])}"
+            for r in line.to_dict("records")
+        ]
+        last = line.iloc[-1]
+        name = model if len(model) <= 12 else model.rsplit("/", 1)[-1]
+        ends.append((float(last["cost"]), float(last["out_of_bag"]), name, colour))
+    percent_axis(axes, max(float(np.nanmax(line["hi"])) for line in lines.values()))
+    costs = np.concatenate([line["cost"] for line in lines.values()])
+    log_axis(axes, costs, axis_name(axis) + ", log scale")
+    label_ends(axes, ends)
+    return tips

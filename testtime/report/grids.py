@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LONGER, MORE = "#c98a00", "#3fa0dc"
+WIDTH = 4.8  # inches
 
 
 def heat_map(evidence: Evidence, selector: str) -> Plate:
@@ -23,7 +25,7 @@ def heat_map(evidence: Evidence, selector: str) -> Plate:
     value = np.full((len(counts), len(evidence.levels)), np.nan)
     for row in cells.to_dict("records"):
         value[counts.index(int(row["n"])), _place(evidence.levels, row_level(row))] = row["value"]
-    figure, axes = _board(len(counts))
+    figure, axes = canvas((WIDTH, board_height(len(counts))))
     top = max(float(np.nanmax(value)), 0.01)
     colours = house_map()
     for (i, j), v in np.ndenumerate(value):
@@ -31,7 +33,7 @@ def heat_map(evidence: Evidence, selector: str) -> Plate:
             continue
         shade = colours(0.04 + 0.92 * v / top)
         _tile(axes, j, i, shade, percent(v, 0 if v >= 0.0995 else 1), _on(shade))
-    _frame(axes, evidence, counts)
+    _frame(axes, evidence.levels, [str(n) for n in counts], "samples n")
     note = "Accuracy in percent. To the right the model may think longer, upwards more samples are drawn."
     title = f"Accuracy by thinking budget and n: {selector_name(selector)}"
     return Plate(f"grid-{selector.replace(':', '-')}", title, note, figure, cells.drop(columns=["model"]))
@@ -45,18 +47,9 @@ def longer_or_more(evidence: Evidence, axis: str) -> Plate | None:
             "no cell has both a doubled budget and a doubled number of samples in the grid"
         )
         return None
-    counts = sorted(int(n) for n in table["n"].unique())
-    levels = [level for level in evidence.levels if any(_equal(level, row_level(r)) for r in table.to_dict("records"))]
-    figure, axes = _board(len(counts))
-    most = max(float(table["difference"].abs().max()), 0.01)
-    for row in table.to_dict("records"):
-        i, j = counts.index(int(row["n"])), _place(levels, row_level(row))
-        difference, decided = row["difference"], row["better"] != "undecided"
-        colour = LONGER if difference > 0 else MORE
-        alpha = 0.25 + 0.65 * min(abs(difference) / most, 1) if decided else 0.0
-        _tile(axes, j, i, (colour, alpha), f"{100 * difference:+.1f}", INK if decided else MUTED, decided)
-    _frame(axes, evidence, counts, levels)
-    axes.set_xlabel(axes.get_xlabel().replace("thinking budget", "start: thinking budget"))
+    rows = {str(n): part for n, part in table.groupby("n")}
+    figure, axes = canvas((WIDTH, board_height(len(rows))))
+    draw_differences(axes, rows, evidence.levels, "samples n")
     sides = {side: int((table["better"] == side).sum()) for side in ("longer", "more", "undecided")}
     title = (
         f"Longer or more? Longer wins from {sides['longer']} of {len(table)} starting points, more from {sides['more']}"
@@ -68,20 +61,40 @@ def longer_or_more(evidence: Evidence, axis: str) -> Plate | None:
     return Plate("longer-or-more", title, note, figure, table)
 
 
+def draw_differences(
+    axes: Any, rows: Mapping[str, pd.DataFrame], levels: Sequence[tuple[str, float]], label: str
+) -> None:
+    """A tile for each comparison: a row (named) for each table of `doubling.doublings`, a column for each level they
+    start from; coloured where the interval does not hold 0.
+    """
+    every = [row for part in rows.values() for row in part.to_dict("records")]
+    levels = [level for level in levels if any(_equal(level, row_level(row)) for row in every)]
+    most = max(0.01, *(abs(row["difference"]) for row in every))
+    for i, part in enumerate(rows.values()):
+        for row in part.to_dict("records"):
+            difference, decided = row["difference"], row["better"] != "undecided"
+            colour = LONGER if difference > 0 else MORE
+            alpha = 0.25 + 0.65 * min(abs(difference) / most, 1) if decided else 0.0
+            ink, j = INK if decided else MUTED, _place(levels, row_level(row))
+            _tile(axes, j, i, (colour, alpha), f"{round(100 * difference, 1) + 0.0:+.1f}", ink, decided)
+    _frame(axes, levels, list(rows), label)
+    axes.set_xlabel(axes.get_xlabel().replace("thinking budget", "start: thinking budget"))
+
+
 def doublings(evidence: Evidence, axis: str) -> pd.DataFrame:
     """The comparisons of the main selector. A majority of two is a coin toss between two, so votes start at n = 2."""
-    table = doubling.doublings(evidence.sample, axis)
-    table = table[table["selector"] == evidence.selector]
-    votes = evidence.selector == "majority"
-    return table[table["n"] > 1] if votes and (table["n"] > 1).any() else table
+    return of_selector(doubling.doublings(evidence.sample, axis), evidence.selector)
 
 
-def _board(rows: int) -> tuple[Any, Any]:
-    figure, axes = canvas((4.8, 1.15 + 0.34 * max(rows, 3)))
-    axes.grid(False)
-    axes.spines[["bottom"]].set_visible(False)
-    axes.tick_params(length=0)
-    return figure, axes
+def of_selector(table: pd.DataFrame, selector: str) -> pd.DataFrame:
+    """The comparisons of one selector, votes from n = 2."""
+    table = table[table["selector"] == selector]
+    return table[table["n"] > 1] if selector == "majority" and (table["n"] > 1).any() else table
+
+
+def board_height(rows: int) -> float:
+    """Inches that a board of tiles takes with its axis."""
+    return 1.15 + 0.34 * max(rows, 3)
 
 
 def _tile(axes: Any, x: int, y: int, colour: Any, text: str, ink: str, bold: bool = False) -> None:
@@ -95,10 +108,12 @@ def _tile(axes: Any, x: int, y: int, colour: Any, text: str, ink: str, bold: boo
     )
 
 
-def _frame(axes: Any, evidence: Evidence, counts: list[int], levels: list[tuple[str, float]] | None = None) -> None:
-    levels = evidence.levels if levels is None else levels
+def _frame(axes: Any, levels: Sequence[tuple[str, float]], rows: Sequence[str], label: str) -> None:
+    axes.grid(False)
+    axes.spines[["bottom"]].set_visible(False)
+    axes.tick_params(length=0)
     axes.set_xlim(-0.5, len(levels) - 0.5)
-    axes.set_ylim(-0.5, len(counts) - 0.5)
+    axes.set_ylim(-0.5, len(rows) - 0.5)
     long = any(len(level_name(level)) > 6 for level in levels)
     axes.set_xticks(
         range(len(levels)),
@@ -106,10 +121,10 @@ def _frame(axes: Any, evidence: Evidence, counts: list[int], levels: list[tuple[
         rotation=30 if long else 0,
         ha="right" if long else "center",
     )
-    axes.set_yticks(range(len(counts)), [str(n) for n in counts])
+    axes.set_yticks(range(len(rows)), rows)
     numbers = not all(np.isnan(budget) for _, budget in levels)
     axes.set_xlabel("thinking budget, tokens" if numbers else "setting")
-    axes.set_ylabel("samples n")
+    axes.set_ylabel(label)
 
 
 def _on(colour: tuple[float, ...]) -> str:
@@ -121,5 +136,5 @@ def _equal(a: tuple[str, float], b: tuple[str, float]) -> bool:
     return a[0] == b[0] and (a[1] == b[1] or (np.isnan(a[1]) and np.isnan(b[1])))
 
 
-def _place(levels: list[tuple[str, float]], level: tuple[str, float]) -> int:
+def _place(levels: Sequence[tuple[str, float]], level: tuple[str, float]) -> int:
     return next(i for i, other in enumerate(levels) if _equal(other, level))

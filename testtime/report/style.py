@@ -53,6 +53,11 @@ ABSENT = {  # why an axis is not there
 SHORT = {"tokens": "tokens", "flops": "FLOPs", "usd": "dollars", "seconds": "seconds"}
 
 
+def axis_name(axis: str) -> str:
+    """What a cost is called under its axis."""
+    return AXES.get(axis, axis.replace("_", " ") + " a problem")
+
+
 @dataclass(frozen=True)
 class Plate:
     """One figure of the report: the matplotlib figure, the table it draws, and the words around it.
@@ -80,17 +85,24 @@ def house() -> Iterator[None]:
 
 def canvas(size: tuple[float, float] = SIZE) -> tuple[Any, Any]:
     """A figure with one pair of axes: no box, thin horizontal lines."""
+    figure, (axes,) = panels(size[0], [size[1]])
+    return figure, axes
+
+
+def panels(width: float, heights: Sequence[float]) -> tuple[Any, list[Any]]:
+    """A figure with several such axes, one under another."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(MUTED)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", length=3, color=MUTED)
-    return figure, axes
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    every = list(figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0])
+    for axes in every:
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(MUTED)
+        axes.grid(axis="y", color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", length=3, color=MUTED)
+    return figure, every
 
 
 _RC = {

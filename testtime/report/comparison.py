@@ -1,0 +1,64 @@
+"""The figure of a comparison: every model's equal-compute frontier, and where longer beats more.
+
+It draws the tables of `testtime compare` with the report's own figures, so that both always look and read alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testtime.report.curves import draw_models
+from testtime.report.evidence import row_level, selector_name
+from testtime.report.grids import board_height, draw_differences, of_selector
+from testtime.report.style import FONT, INK, Plate, axis_name, panels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH, TOP = 5.4, 3.7  # inches
+
+
+def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
+    """The figure from a comparison's tables: `frontiers` (by model) and, where there are any, `doublings`.
+
+    With several models the lower panel has a row for each at the least n that votes; with one, a row for each n.
+    """
+    lines = {str(model): part for model, part in tables["frontiers"].groupby("model", sort=False)}
+    rows, label, title = _rows(tables.get("doublings"))
+    figure, axes = panels(WIDTH, [TOP, board_height(len(rows)) + 0.3] if rows else [TOP])
+    tips = draw_models(axes[0], lines, axis)
+    if rows:
+        _title(axes[0], "The best setting at each compute, 95% bands")
+        _title(axes[1], title)
+        every = [row_level(row) for part in rows.values() for row in part.to_dict("records")]
+        levels = sorted(set(every), key=lambda level: (level[0], np.nan_to_num(level[1], nan=-1.0)))
+        draw_differences(axes[1], rows, levels, label)
+    note = (
+        f"Above: accuracy against {axis_name(axis)}, settings chosen on some problems and judged on others. Below:"
+        " points gained by a doubled budget minus those gained by a doubled n; orange: longer is better, blue: more,"
+        " uncoloured: the 95% interval holds 0."
+    )
+    return Plate("compare", "Longer, more, or larger?", note, figure, tables["frontiers"], tips)
+
+
+def _rows(doublings: pd.DataFrame | None) -> tuple[dict[str, pd.DataFrame], str, str]:
+    """The rows of the lower panel with their axis's label and the panel's title."""
+    if doublings is None:
+        return {}, "", ""
+    selector = next((s for s in doublings["selector"].unique() if s not in ("mean", "oracle")), None)
+    if selector is None:
+        return {}, "", ""
+    table = of_selector(doublings, selector)
+    several = table["model"].nunique() > 1
+    least = int(table["n"].min())
+    part = table[table["n"] == least] if several else table
+    rows = {str(name): found for name, found in part.groupby("model" if several else "n", sort=not several)}
+    how = f"from a {selector_name(selector)} of {least}" if several else selector_name(selector)
+    title = f"Doubled budget minus doubled n, points ({how})\norange: longer wins, blue: more wins, plain: undecided"
+    return rows, "" if several else "samples n", title
+
+
+def _title(axes: object, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=FONT, color=INK)  # type: ignore[attr-defined]
