@@ -15,6 +15,8 @@ def status(path: str | Path) -> dict[str, Any]:
 
     store = Store(path)
     manifest = store.manifest()
+    if "imported" in manifest:
+        return _imported(store, manifest)
     config = configs.parse(manifest["config"], str(store.root / "run.json"))
     chains, answers = store.read("chains", ["tokens"]), store.read("answers", ["tokens"])
     drawn = {(row["problem_id"], row["sample"], row["variant"]) for row in chains.drop_columns(["tokens"]).to_pylist()}
@@ -38,8 +40,31 @@ def status(path: str | Path) -> dict[str, Any]:
     }
 
 
+def _imported(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
+    """The same of a log from elsewhere, which has no chains to count."""
+    import pandas as pd
+
+    scores = pd.read_parquet(store.root / "tables" / "scores.parquet", columns=["score"])
+    return {
+        "path": str(store.root),
+        "model": manifest["model"],
+        "imported": manifest["imported"]["format"],
+        "files": manifest["imported"]["files"],
+        "problems": len(manifest["problems"]),
+        "samples": manifest["config"]["samples"],
+        "rows": len(scores),
+        "scored": int(scores["score"].notna().sum()),
+    }
+
+
 def describe(found: dict[str, Any]) -> str:
     """A status for people."""
+    if "imported" in found:
+        return (
+            f"{found['path']}: {found['model']}, imported from {found['imported']} ({', '.join(found['files'])})\n"
+            f"{found['problems']} problems, up to {found['samples']} samples, {found['rows']:,} rows,"
+            f" {found['scored']:,} of them scored; nothing to draw"
+        )
     budgets = ", ".join(map(str, found["budgets"]))
     begun = f"chains {found['chains']:,} of {found['chains_wanted']:,} begun"
     tokens = f"{found['chain_tokens']:,} thinking and {found['answer_tokens']:,} answer tokens"

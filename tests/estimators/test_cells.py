@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from testtime.errors import UserError
+from testtime.estimators.binned import bins_by_rate, cells_by_difficulty
 from testtime.estimators.cells import cells, null_bounds, replicates, verdict_counts
-from testtime.estimators.difficulty import bins_by_rate, cells_by_difficulty
 from testtime.estimators.table import pools, read_table
 
 

@@ -10,6 +10,7 @@ import pytest
 from testtime.errors import UserError
 from testtime.importers import import_csv
 from testtime.pipeline import grade, summary
+from testtime.status import describe, status
 
 
 def write(path: Path, table: dict[str, list[object]]) -> Path:
@@ -62,6 +63,8 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     run = import_csv(path, tmp_path)
     with pytest.raises(UserError, match="nothing to grade"):
         grade(run.path)
+    told = describe(status(run.path))
+    assert "imported from csv" in told and "1 rows, 1 of them scored" in told and "chains" not in told
     again = write(tmp_path / "other" / "t.csv", {"problem_id": ["a"], "sample": [0], "score": [0]})
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)

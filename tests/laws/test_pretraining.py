@@ -174,3 +174,11 @@ def test_unusable_points_are_named(change, words):
     N, D, loss = change(*runs())
     with pytest.raises(UserError, match=words):
         fit(forms.HOFFMANN, {"N": N, "D": D}, loss)
+
+
+def test_a_steep_law_is_evaluated_where_its_parts_overflow() -> None:
+    steep = {"A": 1e280, "B": 1.0, "E": 0.5, "alpha": 60.0, "beta": 0.3}
+    with np.errstate(all="raise"):
+        value = forms.HOFFMANN(steep, N=np.array([1e5, 1e6]), D=np.array([1e9, 1e9]))
+    expected = np.exp([280 * np.log(10) - 60 * np.log(1e5), 280 * np.log(10) - 60 * np.log(1e6)]) + 1e9**-0.3 + 0.5
+    assert value == pytest.approx(expected, rel=1e-12)

@@ -110,6 +110,9 @@ def test_what_is_no_reward_model_is_refused(tmp_path: Path, model: RewardModel) 
         RewardModel(tmp_path / "absent")
     with pytest.raises(UserError, match="LlamaForCausalLM, which has no classification head"):
         RewardModel(build(tmp_path, "CausalLM"))
-    wrong: Any = "mean"
+    wrong: Any = "sglang"
+    with pytest.raises(UserError, match="engine is 'sglang'; choose transformers or vllm"):
+        RewardModel(tmp_path, engine=wrong)
+    wrong = "mean"
     with pytest.raises(UserError, match="over is 'mean'"):
         model.score(PAIRS, wrong)

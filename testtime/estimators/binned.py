@@ -1,8 +1,10 @@
 """Replicates of the grid within bins of difficulty, so that every comparison can be made bin by bin.
 
-The bin of a problem is decided on one half of the samples and the cells are scored on the other, then the halves change
-places (`difficulty` says why). Both halves of a problem are resampled together. A column of the table that states the
-difficulty (a benchmark's level) needs no halves.
+Binning on the scored samples themselves selects on their noise: the hardest bin then looks worse than it is at one
+sample and better with more (regression to the mean). So the bin of a problem is decided on one half of the samples and
+the cells are scored on the other, then the halves change places (Snell et al. 2024, section 4.1, use the same two
+folds). Both halves of a problem are resampled together. A column of the table that states the difficulty (a
+benchmark's level) needs no halves.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from testtime.errors import UserError, suggest
-from testtime.estimators.difficulty import bins_by_rate
+from testtime.estimators.cells import summary
 from testtime.estimators.grid import Grid, Prefill, Replicates, build
 from testtime.estimators.intervals import bootstrap_weights
 from testtime.estimators.table import normalise
@@ -24,6 +26,38 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
+
+
+def bins_by_rate(rate: ArrayLike, bins: int = 5) -> NDArray[np.int64]:
+    """Equal-sized bins of problems by pass rate, 1 the easiest; ties in the order given. NaN rates (no samples) get
+    bin 0.
+    """
+    x = np.asarray(rate, dtype=np.float64)
+    result = np.zeros(len(x), dtype=np.int64)
+    known = np.flatnonzero(~np.isnan(x))
+    order = known[np.argsort(-x[known], kind="stable")]
+    result[order] = 1 + np.arange(len(order)) * bins // max(len(order), 1)
+    return result
+
+
+def cells_by_difficulty(
+    scores: pd.DataFrame,
+    n: Sequence[int] | None,
+    selectors: Sequence[str],
+    *,
+    bins: int = 5,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """The cells table of `by_pass_rate` with a leading column `difficulty` (1 easiest .. bins). Raises as that does."""
+    import pandas as pd
+
+    parts = by_pass_rate(scores, n, selectors, bins=bins, resamples=resamples, seed=seed)
+    tables = [summary(part, level) for part in parts.values()]
+    for label, table in zip(parts, tables, strict=True):
+        table.insert(0, "difficulty", int(label))
+    return pd.concat(tables, ignore_index=True)
 
 
 def by_column(sample: Replicates, scores: pd.DataFrame, column: str) -> dict[str, Replicates]:

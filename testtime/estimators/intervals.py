@@ -106,10 +106,10 @@ def weighted_means(weights: Floats, values: Floats) -> Floats:
     (resamples, columns); NaN where none of a column's problems was drawn.
     """
     missing = np.isnan(values)
-    if not missing.any():
-        complete: Floats = (weights @ values) / weights.sum(axis=1, keepdims=True)
-        return complete
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # a resample can miss a small bin, or leave nothing out
+        if not missing.any():
+            complete: Floats = (weights @ values) / weights.sum(axis=1, keepdims=True)
+            return complete
         partial: Floats = (weights @ np.where(missing, 0.0, values)) / (weights @ (~missing).astype(np.float64))
     return partial
 

@@ -209,11 +209,12 @@ def power_sum(
 
     def function(p: Sequence[Numbers], x: Sequence[Numbers]) -> Numbers:
         total: Numbers = np.zeros(())
-        for term in terms:
-            value = p[order[term.coefficient]]
+        for term in terms:  # in logs: of a steep replicate A and N^alpha overflow, their ratio does not
+            with np.errstate(divide="ignore"):
+                value = np.log(p[order[term.coefficient]])
             for variable, exponent in term.exponents:
-                value = value / x[column[variable]] ** p[order[exponent]]
-            total = total + value
+                value = value - p[order[exponent]] * np.log(x[column[variable]])
+            total = total + np.exp(value)
         return total
 
     formula = " + ".join(" / ".join([t.coefficient, *(f"{x}^{e}" for x, e in t.exponents)]) for t in terms)

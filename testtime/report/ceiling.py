@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from testtime.errors import UserError
-from testtime.estimators.difficulty import cells_by_difficulty
+from testtime.estimators.binned import cells_by_difficulty
 from testtime.report.evidence import Evidence, level_name, row_level, selector_name, short_name
 from testtime.report.style import (
     CATEGORY,

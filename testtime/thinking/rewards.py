@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,8 @@ class RewardModel:
     ) -> None:
         import transformers
 
+        if engine not in get_args(RewardEngine):
+            raise UserError(f"reward: engine is {engine!r}; choose {' or '.join(get_args(RewardEngine))}")
         file = Path(path) / "config.json"
         if not file.is_file():
             raise UserError(f"reward model {path}: no config.json there; give a folder with a Hugging Face model")
