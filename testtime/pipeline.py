@@ -121,7 +121,7 @@ def _evaluate(store: Store, progress: Progress) -> Run:
     from testtime import report
 
     progress.say(f"grading {store.root}")
-    graded = scores.grade_pool(store)
+    graded = scores.grade_pool(store, say=progress.say)
     progress.say(f"graded {graded} distinct answers")
     store.compact("grades")
     manifest = store.manifest()
@@ -135,9 +135,11 @@ def _evaluate(store: Store, progress: Progress) -> Run:
         config.model[0].setting,
     )
     table = with_costs(table, prices=costing.prices(config), rates=costing.rates(config, manifest))
+    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
+    if table["score"].isna().all():
+        raise UserError(f"{store.root}: no answer has a score, nothing to evaluate; `testtime grade` it again")
     grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
-    for name, frame in zip(TABLES, (table, grid), strict=True):
-        store.write_file(f"tables/{name}.parquet", frame.to_parquet(index=False))
+    store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
     for part in store.damaged:
         progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
     result = Run(store.root, manifest, table, grid)

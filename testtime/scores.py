@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ import numpy as np
 
 from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
-from testtime.grading import grade
+from testtime.grading import Grade, grade
+from testtime.grading.base import UNREACHED
 from testtime.grading.registry import make
 from testtime.rewarding import reward_columns
 from testtime.schemas import KEYS, SCHEMAS
@@ -34,7 +35,9 @@ SCORE_OF = {"correct": 1.0, "wrong": 0.0, "unparsed": 0.0}  # timeout, error and
 def grader_id(spec: str) -> str:
     """The grader of a problem (JSON {"name", "options"}) with its current version: what a verdict stands for."""
     parsed = json.loads(spec)
-    return f"{make(parsed['name'], parsed['options']).version} {spec}"
+    grader = make(parsed["name"], parsed["options"])
+    telling = {name: value for name, value in parsed["options"].items() if name not in grader.indifferent}
+    return f"{grader.version} {json.dumps({**parsed, 'options': telling}, sort_keys=True)}"
 
 
 def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
@@ -42,7 +45,12 @@ def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFra
 
     Equal pairs share a key and are graded once.
     """
-    asked = store.read("problems", ["gold", "grader"]).to_pandas()
+    asked = store.read("problems", ["question", "gold", "grader"]).to_pandas()
+    parsed = {spec: json.loads(spec) for spec in asked["grader"].unique()}
+    asks = {spec: make(grader["name"], grader["options"]).asks for spec, grader in parsed.items()}
+    both = zip(asked["question"], asked["gold"], asked["grader"], strict=True)
+    asked["gold"] = [json.dumps([question, gold]) if asks[spec] else gold for question, gold, spec in both]
+    asked = asked.drop(columns="question")
     ids = {spec: grader_id(spec) for spec in asked["grader"].unique()}
     names = [*KEYS["answers"], "text", *columns]
     for part in chain([SCHEMAS["answers"].empty_table().select(names)], store.read_parts("answers", names)):
@@ -137,23 +145,35 @@ def scores(
     return table[[*order.split(), *(c for c in ("level",) if c in table), *rewarded]]
 
 
-def grade_pool(store: Store, workers: int | None = None) -> int:
-    """Grade every answer that has no verdict of its grader's current version; returns how many distinct pairs."""
+def grade_pool(store: Store, workers: int | None = None, say: Callable[[str], None] = print) -> int:
+    """Grade every answer that has no verdict of its grader's current version; returns how many distinct pairs.
+
+    say: told of answers that a judging model did not judge; nothing is stored for them.
+    """
     done = set(store.read("grades", [])["key"].to_pylist())
     before = len(done)
     for answers in _graded_answers(store, []):
         pairs = answers.drop_duplicates("grade_key")
         pairs = pairs[~pairs["grade_key"].isin(done)]
         for spec, group in pairs.groupby("grader", sort=False):
-            _grade(store, json.loads(str(spec)), group, workers)
+            _grade(store, json.loads(str(spec)), group, workers, say)
         done.update(pairs["grade_key"])
     return len(done) - before
 
 
-def _grade(store: Store, grader: dict[str, Any], pairs: pd.DataFrame, workers: int | None) -> None:
+def _grade(
+    store: Store, grader: dict[str, Any], pairs: pd.DataFrame, workers: int | None, say: Callable[[str], None]
+) -> None:
     for start in range(0, len(pairs), BLOCK):
         block = pairs.iloc[start : start + BLOCK]
         texts = list(zip(block["gold"], block["text"], strict=True))
         found = grade(grader["name"], texts, grader["options"], workers)
-        rows = [{"key": key, **asdict(result)} for key, result in zip(block["grade_key"], found, strict=True)]
-        store.append("grades", rows)
+        kept = [(key, one) for key, one in zip(block["grade_key"], found, strict=True) if not _lost(one)]
+        store.append("grades", [{"key": key, **asdict(one)} for key, one in kept])
+        if len(kept) < len(found):
+            why = next(one.detail for one in found if _lost(one))
+            say(f"{len(found) - len(kept)} answers have no verdict ({why}); they count as unknown, grade again")
+
+
+def _lost(found: Grade) -> bool:
+    return found.verdict == "error" and found.detail.startswith(UNREACHED)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
+import testtime
+from tests import tiny
+from tests.test_pipeline import config, rows
+from testtime import engines, models, pipeline
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.errors import UserError
+from testtime.grading import judge
 from testtime.grading.judge import Judge
+from testtime.store import Store
 
 
 class Scripted:
@@ -55,3 +64,68 @@ def test_token_ids_where_the_engine_wants_them() -> None:
 def test_a_prompt_with_another_field_is_named() -> None:
     with pytest.raises(UserError, match=r"judge prompt: 'reference' is no field"):
         asyncio.run(Judge(Scripted(), prompt="{reference}").grade([("q", "g", "a")]))
+
+
+class Marker:
+    """An engine that judges by a rule over the decoded request, or is out of reach."""
+
+    name, max_num_seqs = "marker", 4
+
+    def __init__(self, decode: Any, trouble: Exception | None = None) -> None:
+        self.decode, self.trouble, self.asked = decode, trouble, []
+
+    async def complete(self, request: Request) -> Completion:
+        if self.trouble:
+            raise self.trouble
+        self.asked.append(self.decode(request.prompt))
+        words = self.asked[-1].split()
+        return Completion([1], "CORRECT" if words[-1] == words[-2] else "WRONG", "stop", [], 3)
+
+    async def close(self) -> None: ...
+
+
+def test_a_benchmark_is_judged_by_another_model_and_what_it_did_not_answer_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge is named in the YAML; out of reach it leaves verdicts unknown, never wrong, and stores none."""
+    asked = config(tmp_path, samples=2, thinking={"budgets": [0, 40]})
+    grader = {"name": "judge", "options": {"model": "judge/tiny", "prompt": "{question} {gold} {answer}"}}
+    asked["task"]["overrides"]["grader"] = grader
+    make, resolve, tokenizer = engines.make, models.resolve, tiny.tokenizer()
+    out_of_reach, made = [EngineError("gone"), UserError("no server answers"), None], []
+    found = models.Model("judge/tiny", "judge/tiny", None, tokenizer, {}, "")
+
+    def either(spec: Any, source: str, revision: str | None = None) -> Any:
+        if source != "judge/tiny":
+            return make(spec, source, revision)
+        made.append(Marker(tokenizer.decode, out_of_reach[len(made)]))
+        return made[-1], "marker"
+
+    monkeypatch.setattr(engines, "make", either)
+    monkeypatch.setattr(models, "resolve", lambda name, *rest: found if name == "judge/tiny" else resolve(name, *rest))
+    path = tmp_path / "study" / "quickstart"
+    for _ in range(2):
+        with pytest.raises(UserError, match="no answer has a score"):
+            testtime.run(asked)
+        assert set(pd.read_parquet(path / "tables" / "scores.parquet")["verdict"]) == {"error"}
+        assert len(Store(path).read("grades")) == 0 and not made[-1].asked
+    run = pipeline.grade(path)
+    assert set(run.scores["verdict"]) == {"correct", "wrong"}
+    assert run.scores.query("budget == 40")["score"].mean() > 0.8, "as the numeric grader finds"
+    stored = rows(run, "grades")
+    assert set(stored["version"]) == {judge.version("judge/tiny", grader["options"]["prompt"])}
+    assert len(made[-1].asked) == len(stored) <= len(run.scores)
+    before = len(made)
+    changed = {**asked["task"]["overrides"]["grader"]["options"], "engine": "transformers"}
+    asked["task"]["overrides"]["grader"] = {"name": "judge", "options": changed}
+    assert set(testtime.run(asked)[0].scores["verdict"]) == {"correct", "wrong"} and len(made) == before
+
+
+def test_a_model_that_cannot_judge_gives_errors_never_wrong() -> None:
+    """The quickstart model, on the real engine: it says no verdict."""
+    from testtime.grading import grade
+
+    options = {"model": "quickstart", "engine": "transformers", "max_tokens": 4}
+    found = grade("judge", [('["1 + 1 = ?", "2"]', "2"), ('["1 + 1 = ?", "2"]', "")], options)
+    assert [one.verdict for one in found] == ["error", "unparsed"]
+    assert found[0].version.startswith("judge-1/quickstart/") and "no verdict" in found[0].detail

@@ -97,7 +97,9 @@ def test_choice_with_a_bare_letter_as_gold() -> None:
         ("math", {"percent": "off"}, "option 'percent': "),
         ("nowhere:Grader", {}, "cannot be imported"),
         ("json:JSONDecoder", {}, "no subclass"),
-        ("judge", {}, "needs an engine"),
+        ("judge", {}, "option 'model': Field required"),
+        ("judge", {"model": "m", "prompt": "{reference}"}, "'reference' is no field; use {question}, {gold}"),
+        ("judge", {"model": "m", "engine": "vlm"}, "option 'engine.name'"),
         ("code", {}, "allow_code: true"),
     ],
 )

@@ -7,11 +7,13 @@ process that can be killed. Equal works are judged once, so forty samples of one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+UNREACHED = "the judge did not answer"  # begins the detail of an error that another try may mend: it is not kept
 Verdict = Literal["correct", "wrong", "unparsed", "timeout", "error"]
 Work = tuple[str, ...]
 """Texts that determine the grade; the last is the extracted answer, kept in the grade when `judge` does not finish."""
@@ -38,12 +40,16 @@ class Grade:
 class Grader(BaseModel):
     """A grader's options are its fields. Subclasses set `version` and write `prepare`, and `judge` if it hands work on.
 
-    runs: where `judge` runs: "worker", a killable process; "thread", for graders that start a process of their own.
+    runs: where `judge` runs: "worker", a killable process; "thread", for graders that start a process of their own;
+    "batch", `judge_all` takes all works at once. asks: the gold it reads is JSON, [question, gold]. indifferent:
+    options that change no verdict.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     version: ClassVar[str]
-    runs: ClassVar[Literal["worker", "thread"]] = "worker"
+    runs: ClassVar[Literal["worker", "thread", "batch"]] = "worker"
+    asks: ClassVar[bool] = False
+    indifferent: ClassVar[frozenset[str]] = frozenset()
 
     def prepare(self, gold: str, answer: str) -> Grade | Work:
         """The grade where it is cheap and safe to decide, else the work for `judge`."""
@@ -51,6 +57,10 @@ class Grader(BaseModel):
 
     def judge(self, work: Work) -> Grade:
         """The grade of one work, in a worker."""
+        raise NotImplementedError
+
+    def judge_all(self, works: Sequence[Work]) -> list[Grade]:
+        """The grades of all works, in order, for graders that run in batches."""
         raise NotImplementedError
 
     def grade(

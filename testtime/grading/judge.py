@@ -1,21 +1,27 @@
 """Another model as grader, through any engine: for answers that no rule can compare.
 
-A judge is a measurement with an error of its own, so what it was asked is part of the grade's version: the engine's
+A judge is a measurement with an error of its own, so who was asked what is part of the grade's version: the model's
 name and a hash of the prompt. Sampling is greedy; a judgement without a clear last word is an error, never a wrong
-answer.
+answer, and so is one that a judge out of reach did not give; that one is asked for again by the next `testtime grade`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
 
+from pydantic import BeforeValidator, Field, field_validator
+
+from testtime.config import EngineSpec
 from testtime.engines.base import Engine, EngineError, Request, Sampling
 from testtime.errors import UserError
-from testtime.grading.base import Grade
+from testtime.grading.base import UNREACHED, Grade, Grader, Work
 from testtime.grading.extract import after_thinking
 from testtime.grading.text import normalised
 
@@ -37,19 +43,30 @@ LONGEST = 8000  # characters of an answer that the judge reads, from its end
 _WORD = re.compile(r"\b(CORRECT|WRONG)\b[.!*\s]*$")
 
 
+Encode = Callable[[list[dict[str, str]]], Sequence[int]]
+
+
+def version(name: str, prompt: str) -> str:
+    """Who was asked what: the judge's name, and a hash of the prompt."""
+    return f"judge-1/{name}/{hashlib.sha256(prompt.encode()).hexdigest()[:12]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A judging model. `encode` turns chat turns into its token ids; None where the engine takes messages."""
+    """A judging model. `encode` turns chat turns into its token ids; None where the engine takes messages. name: in
+    the grade's version; default: the engine's.
+    """
 
     engine: Engine
-    encode: Callable[[list[dict[str, str]]], Sequence[int]] | None = None
+    encode: Encode | None = None
     prompt: str = PROMPT
     max_tokens: int = 1024
+    name: str = ""
+    _lost: list[str] = field(default_factory=list)  # why the engine serves nothing any more
 
     @property
     def version(self) -> str:
-        """What was asked of whom: engine and prompt."""
-        return f"judge-1/{self.engine.name}/{hashlib.sha256(self.prompt.encode()).hexdigest()[:12]}"
+        return version(self.name or self.engine.name, self.prompt)
 
     async def grade(self, triples: Sequence[tuple[str, str, str]]) -> list[Grade]:
         """One grade for each (question, gold, answer text); equal ones are judged once.
@@ -85,10 +102,76 @@ class Judge:
         )
         shown, key = given[-2000:], normalised(given)[-200:]
         try:
+            if self._lost:
+                raise EngineError(self._lost[0])
             completion = await self.engine.complete(request)
-        except EngineError as error:
-            return Grade("error", shown, None, self.version, f"the judge did not answer: {error}"[:200])
+        except (EngineError, UserError) as error:
+            if isinstance(error, UserError):
+                self._lost.append(str(error))
+            return Grade("error", shown, None, self.version, f"{UNREACHED}: {error}"[:400])
         word = _WORD.search(after_thinking(completion.text).strip())
         if word is None:
             return Grade("error", shown, None, self.version, f"no verdict in {completion.text[-100:]!r}")
         return Grade("correct" if word[1] == "CORRECT" else "wrong", shown, key, self.version)
+
+
+class Judged(Grader):
+    """The grader `judge` of a benchmark's YAML: model and engine as in a run's config, and the prompt.
+
+    The gold is JSON: [question, reference answer]. template is passed to the chat template. All works are judged at
+    once, by an engine that is loaded for them.
+    """
+
+    runs: ClassVar[Literal["worker", "thread", "batch"]] = "batch"
+    asks: ClassVar[bool] = True
+    indifferent: ClassVar[frozenset[str]] = frozenset({"engine"})
+    model: str
+    revision: str | None = None
+    engine: Annotated[EngineSpec, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = EngineSpec()
+    template: dict[str, Any] = Field({})
+    prompt: str = PROMPT
+    max_tokens: int = Field(1024, ge=1)
+
+    @field_validator("prompt")
+    @classmethod
+    def _fields(cls, prompt: str) -> str:
+        try:
+            prompt.format(question="", gold="", answer="")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"{error} is no field; use {{question}}, {{gold}} and {{answer}}") from None
+        return prompt
+
+    @property
+    def version(self) -> str:  # type: ignore[override]
+        return version(self.model, self.prompt)
+
+    def prepare(self, gold: str, answer: str) -> Grade | Work:
+        question, reference = json.loads(gold)
+        return question, reference, answer
+
+    def judge_all(self, works: Sequence[Work]) -> list[Grade]:
+        with ThreadPoolExecutor(1) as thread:  # in a notebook a loop is running in this one
+            try:
+                return thread.submit(lambda: asyncio.run(self._ask(works))).result()
+            except UserError as error:
+                return [self.grade("error", work[-1][-2000:], None, f"{UNREACHED}: {error}"[:400]) for work in works]
+
+    async def _ask(self, works: Sequence[Work]) -> list[Grade]:
+        from testtime import engines, models
+
+        model = models.resolve(self.model, self.revision)
+
+        def encode(turns: list[dict[str, str]]) -> Sequence[int]:
+            if not model.tokenizer.chat_template:
+                return list(model.tokenizer(turns[0]["content"])["input_ids"])
+            text = model.tokenizer.apply_chat_template(
+                turns, add_generation_prompt=True, tokenize=False, **self.template
+            )
+            return list(model.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+        engine, _ = engines.make(self.engine, model.source, self.revision)
+        try:
+            triples = [(question, gold, answer) for question, gold, answer in works]
+            return await Judge(engine, encode, self.prompt, self.max_tokens, self.model).grade(triples)
+        finally:
+            await engine.close()

@@ -46,6 +46,8 @@ class Limits:
 
 def judge_all(grader: Grader, path: str, works: Sequence[Work], workers: int | None, limits: Limits) -> list[Grade]:
     """One grade for each work, in order. `path` is the grader's `module:Class`."""
+    if grader.runs == "batch":
+        return grader.judge_all(works)
     count = max(1, workers or min(8, os.cpu_count() or 1))
     if grader.runs == "thread":
         with ThreadPoolExecutor(count) as threads:

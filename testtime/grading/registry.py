@@ -15,6 +15,7 @@ GRADERS = {
     "code": "testtime.grading.code:Code",
     "exact": "testtime.grading.exact:Exact",
     "gym": "testtime.grading.gym:Gym",
+    "judge": "testtime.grading.judge:Judged",
     "math": "testtime.grading.maths:Math",
     "numeric": "testtime.grading.numeric:Numeric",
     "text": "testtime.grading.text:Text",
@@ -28,8 +29,6 @@ def names() -> list[str]:
 
 def path_of(name: str) -> str:
     """`module:Class` of a grader. Raises UserError for a name that is neither known nor such a path."""
-    if name == "judge":
-        raise UserError("the judge needs an engine: use testtime.grading.judge.Judge(engine).grade(...)")
     if name not in GRADERS and ":" not in name:
         raise UserError(f"there is no grader {name!r} (one of your own: give module:Class){suggest(name, GRADERS)}")
     return GRADERS.get(name, name)
