@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import testtime
 from tests.report import made
 from tests.report.test_page import hostile_run
 from testtime import report
@@ -41,6 +42,16 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.write(runs)
 
 
+@pytest.fixture(scope="module")
+def quickstart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart's own report, drawn small, with every axis."""
+    small = ["task.limit=24", "samples=8", "engine=transformers", f"out={tmp_path_factory.mktemp('runs')}"]
+    costs = ["price={input: 1, output: 4}", "rates={concurrency: 64, prefill: 50000, decode: 9000}"]
+    config = Path(__file__).resolve().parents[2] / "configs" / "quickstart.yaml"
+    (run,) = testtime.run(config, [*small, *costs])
+    return run.path / "report" / "index.html"
+
+
 def opened(browser: Any, file: Path, width: int, scheme: str = "light") -> tuple[Any, list[str], list[str]]:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     said: list[str] = []
@@ -54,8 +65,12 @@ def opened(browser: Any, file: Path, width: int, scheme: str = "light") -> tuple
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_figure_is_drawn_inside_the_window(chromium: Any, page_file: Path, width: int, scheme: str) -> None:
-    page, said, asked = opened(chromium, page_file, width, scheme)
+@pytest.mark.parametrize("which", ["page_file", "quickstart_file"])
+def test_every_figure_is_drawn_inside_the_window(
+    chromium: Any, which: str, width: int, scheme: str, request: pytest.FixtureRequest
+) -> None:
+    file = request.getfixturevalue(which)
+    page, said, asked = opened(chromium, file, width, scheme)
     boxes = page.evaluate(
         "Array.from(document.querySelectorAll('figure svg')).filter(s => s.checkVisibility()).map(s => { const r ="
         " s.getBoundingClientRect(); return [r.left, r.right, r.height, s.querySelectorAll('path, use,"
@@ -69,7 +84,19 @@ def test_every_figure_is_drawn_inside_the_window(chromium: Any, page_file: Path,
         ".map(t => t.getScreenCTM().a * parseFloat(getComputedStyle(t).fontSize)).filter(size => size > 0))"
     )
     assert smallest > 5.5, "labels stay legible on a phone"
-    assert said == [] and asked == [page_file.as_uri()]
+    assert said == [] and asked == [file.as_uri()]
+    page.close()
+
+
+def test_the_quickstarts_axes_and_search_work(chromium: Any, quickstart_file: Path) -> None:
+    page, said, _ = opened(chromium, quickstart_file, 390)
+    for axis in ("flops", "usd", "seconds", "tokens"):
+        page.locator(f"input[name='axis-quickstart'][value='{axis}']").check(force=True)
+        assert page.locator(f"figure[data-plate='accuracy-{axis}'] svg").is_visible()
+    assert page.locator(".list button").count() == 24
+    page.locator("input[type=search]").fill("48 - 56 - 47")
+    assert page.locator(".list button").count() == 1
+    assert said == []
     page.close()
 
 
