@@ -24,6 +24,7 @@ from testtime import costing, engines
 from testtime.jobs import Job
 from testtime.progress import Progress
 from testtime.store import Store, Writer
+from testtime.tally import Tally
 from testtime.thinking.contract import Chain
 from testtime.thinking.sampler import Life, Variant, draw_pool
 
@@ -50,8 +51,12 @@ def draw(job: Job, progress: Progress) -> list[str]:
     spent = {"seconds": 0.0, "chain_tokens": 0, "answer_tokens": 0, "prompt_tokens": 0, "cached_tokens": 0}
     measured: dict[str, Any] = {}
 
+    tally = Tally(job.problems, max(job.plan.budgets))
+
     def sink(table: str, row: dict[str, Any]) -> None:
         writer.add(table, row)
+        if table == "answers":
+            tally.answer(row)
         # What a chain's row holds beyond its prompt was generated; an extended one begins with its base's tokens.
         drawn = row["tokens"]
         if table == "chains":
@@ -93,12 +98,17 @@ def draw(job: Job, progress: Progress) -> list[str]:
                 progress.finish()
                 progress.start(f"extending {job.model.name}, {group[0].name}", len(lives), 0)
             drawing = known(job.store, lives)
-            failed += await draw_pool(engine, job.plan, drawing, sink, decode, lambda _: progress.chain())
+            failed += await draw_pool(engine, job.plan, drawing, sink, decode, finished)
         return failed
+
+    def finished(life: Life) -> None:
+        progress.chain()
+        tally.finished(life)
 
     async def save() -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
+            await tally.step(writer, progress)
             writer.flush()
 
     total = len(job.problems) * job.plan.samples * len(first)

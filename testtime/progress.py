@@ -12,7 +12,9 @@ from typing import Any
 
 
 class Progress:
-    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance it."""
+    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance it, accuracy(share)
+    says how much of what was graded so far is right.
+    """
 
     def say(self, line: str) -> None: ...
 
@@ -21,6 +23,8 @@ class Progress:
     def chain(self) -> None: ...
 
     def tokens(self, count: int) -> None: ...
+
+    def accuracy(self, share: float) -> None: ...
 
     def finish(self) -> None: ...
 
@@ -35,7 +39,7 @@ class Lines(Progress):
 
     def start(self, what: str, total: int, done: int) -> None:
         self._what, self._total, self._done, self._first = what, total, done, done
-        self._tokens, self._began = 0, time.monotonic()
+        self._tokens, self._began, self._accuracy = 0, time.monotonic(), ""
         self._said = self._began
         self._tell()
 
@@ -47,6 +51,9 @@ class Lines(Progress):
     def tokens(self, count: int) -> None:
         self._tokens += count
 
+    def accuracy(self, share: float) -> None:
+        self._accuracy = f", accuracy so far {share:.1%}"
+
     def finish(self) -> None:
         self._tell()
 
@@ -55,11 +62,12 @@ class Lines(Progress):
         spent = max(self._said - self._began, 1e-9)
         drawn = self._done - self._first
         left = f", {spent / drawn * (self._total - self._done):.0f} s left" if drawn else ""
-        self.say(f"{self._what}: {self._done}/{self._total} chains, {self._tokens / spent:,.0f} tokens/s{left}")
+        rate = f"{self._tokens / spent:,.0f} tokens/s"
+        self.say(f"{self._what}: {self._done}/{self._total} chains, {rate}{self._accuracy}{left}")
 
 
 class Bar(Progress):
-    """A bar on a terminal: chains, tokens a second, time left."""
+    """A bar on a terminal: chains, tokens a second, accuracy so far, time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -77,13 +85,13 @@ class Bar(Progress):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("chains  {task.fields[rate]} tokens/s"),
+            TextColumn("chains  {task.fields[rate]} tokens/s  {task.fields[right]} right so far"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
         ]
         self._bar = RichProgress(*columns, console=self._console)
-        self._task = self._bar.add_task(what, total=total, completed=done, rate="-")
+        self._task = self._bar.add_task(what, total=total, completed=done, rate="-", right="-")
         self._tokens, self._began = 0, time.monotonic()
         self._bar.start()
 
@@ -93,6 +101,9 @@ class Bar(Progress):
 
     def tokens(self, count: int) -> None:
         self._tokens += count
+
+    def accuracy(self, share: float) -> None:
+        self._bar.update(self._task, right=f"{share:.1%}")
 
     def finish(self) -> None:
         self._bar.stop()

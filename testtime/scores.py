@@ -40,8 +40,13 @@ def grader_id(spec: str) -> str:
     return f"{grader.version} {json.dumps({**parsed, 'options': telling}, sort_keys=True)}"
 
 
+def grade_key(identity: str, gold: str, text: str) -> str:
+    """The key of a verdict: a hash of (grader's version, gold, text)."""
+    return hashlib.blake2b(f"{identity}\x1f{gold}\x1f{text}".encode(), digest_size=12).hexdigest()
+
+
 def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The answers part by part, with gold, grader, and grade_key: a hash of (grader's version, gold, text).
+    """The answers part by part, with gold, grader, and grade_key.
 
     Equal pairs share a key and are graded once.
     """
@@ -57,8 +62,7 @@ def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFra
         answers = part.to_pandas().merge(asked, on="problem_id")
         codes = answers.groupby(["grader", "gold", "text"], sort=False, dropna=False).ngroup()
         first = answers.loc[~codes.duplicated(), ["grader", "gold", "text"]]
-        contents = (f"{ids[grader]}\x1f{gold}\x1f{text}" for grader, gold, text in first.itertuples(index=False))
-        keys = [hashlib.blake2b(content.encode(), digest_size=12).hexdigest() for content in contents]
+        keys = [grade_key(ids[grader], gold, text) for grader, gold, text in first.itertuples(index=False)]
         yield answers.assign(grade_key=np.array(keys, dtype=object)[codes])
 
 

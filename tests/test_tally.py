@@ -1,0 +1,78 @@
+"""Accuracy so far: what it says is true of the answers graded, and no verdict is found twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import testtime
+from tests.test_pipeline import config, rows
+from testtime import drawing, scores, tally
+from testtime.progress import Lines, Progress
+
+
+class Told(Progress):
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+        self.said: list[str] = []
+
+    def accuracy(self, share: float) -> None:
+        self.shares.append(share)
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def drawn(path: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> tuple[testtime.Run, Told, int]:
+    """A run that looks often, what it told, and how many verdicts it had when the drawing ended."""
+    monkeypatch.setattr(drawing, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(tally, "SHARE", share)
+    held: list[int] = []
+    work = scores.grade_pool
+
+    def pool(store: object, **options: object) -> int:
+        held.append(len(store.read("grades", [])))  # type: ignore[attr-defined]
+        return work(store, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scores, "grade_pool", pool)
+    told = Told()
+    (run,) = testtime.run(config(path, samples=16), progress=told)
+    return run, told, held[0]
+
+
+def test_accuracy_so_far_is_told_and_nothing_is_graded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, told, held = drawn(tmp_path / "a", monkeypatch, share=1.0)
+    assert told.shares and 0.7 < told.shares[-1] <= 1.0 and held > 0
+    found = rows(run, "grades")
+    assert found["key"].is_unique and f"graded {len(found) - held} distinct answers" in told.said
+    monkeypatch.setattr(tally.Tally, "finished", lambda self, life: None)
+    plain, silent, none = drawn(tmp_path / "b", monkeypatch, share=1.0)
+    assert not silent.shares and none == 0
+    pd.testing.assert_frame_equal(rows(plain, "grades"), found)
+    pd.testing.assert_frame_equal(plain.scores, run.scores)
+
+
+def test_it_takes_no_more_than_its_share_and_a_grader_that_fails_stops_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, told, _ = drawn(tmp_path / "a", monkeypatch, share=0.0)
+    assert len(told.shares) == 1
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("workers do not start")
+
+    monkeypatch.setattr(tally, "grade", broken)
+    run, told, held = drawn(tmp_path / "b", monkeypatch, share=1.0)
+    assert not told.shares and held == 0 and set(run.scores["verdict"]) <= {"correct", "wrong", "unparsed"}
+
+
+def test_plain_lines_say_it(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    lines.start("drawing m", 4, 0)
+    lines.accuracy(0.4321)
+    lines.finish()
+    lines.start("drawing n", 4, 0)
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert "accuracy so far 43.2%" in second and "accuracy" not in first + third
