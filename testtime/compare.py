@@ -179,9 +179,9 @@ def compare(
     return Comparison(axis, len(sample.grid.problems), level, supported, notes)
 
 
-def without_reports(paths: Sequence[Path]) -> list[Path]:
+def without_reports(paths: Sequence[str | Path]) -> list[str | Path]:
     """The paths without the folder of a report on several runs, which a pattern such as runs/ladder/* takes in."""
-    return [path for path in paths if not (path / "index.html").is_file()]
+    return [path for path in paths if not (Path(path) / "index.html").is_file()]
 
 
 def costs(price: Sequence[str] | None, rate: Sequence[str] | None) -> tuple[Prices | None, Rates | None]:

@@ -42,9 +42,9 @@ def status(path: str | Path) -> dict[str, Any]:
 
 def _imported(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
     """The same of a log from elsewhere, which has no chains to count."""
-    import pandas as pd
+    from testtime.pipeline import load
 
-    scores = pd.read_parquet(store.root / "tables" / "scores.parquet", columns=["score"])
+    scores = load(store.root).scores
     return {
         "path": str(store.root),
         "model": manifest["model"],
