@@ -27,8 +27,10 @@ import numpy as np
 from testtime.drawing import decoder
 from testtime.engines.base import Engine
 from testtime.thinking import contract, sampler
+from testtime.thinking import plan as plans
 from testtime.thinking.contract import Cut
-from testtime.thinking.sampler import Life, Plan, draw_pool
+from testtime.thinking.plan import Life, Plan
+from testtime.thinking.sampler import draw_pool
 
 SEED = 20261122  # fixed before the first audit was run
 TEMPERATURES = 1.0, 3.0
@@ -59,7 +61,7 @@ def measure(engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable
     for life in todo:
         chain = chains.get((life.problem_id, life.sample, life.variant.name), NO_CHAIN)
         for budget in life.variant.budgets:
-            at = sampler.cut(chain["tokens"], chain["finish"], budget)
+            at = plans.cut(chain["tokens"], chain["finish"], budget)
             assert at is not None
             answer = answers[life.problem_id, life.sample, life.variant.name, at.tokens, plan.spec(at.forced)]
             begun = chain["token_ids"][: at.tokens]
@@ -100,8 +102,8 @@ def planted(error: str) -> Iterator[None]:
     def late(length: int, finish: contract.Finish, budget: int) -> Cut | None:
         return honest_cut(length, finish, budget + 1 if 0 < budget < length else budget)
 
-    spoiled = {"shared seed": ("seed", shared), "off by one": ("cut", late)}[error]
-    with mock.patch.object(sampler, *spoiled):
+    spoiled = {"shared seed": (sampler, "seed", shared), "off by one": (plans, "cut", late)}[error]
+    with mock.patch.object(*spoiled):
         yield
 
 
