@@ -14,7 +14,8 @@ from testtime import zoo
 from testtime.config import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Completion, Engine, Request
-from testtime.thinking.sampler import Life, Plan, draw_pool
+from testtime.thinking.plan import Life, Plan
+from testtime.thinking.sampler import draw_pool
 
 
 def long_model(context: int) -> Path:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from benchmarks.common import Recorder, engine_for, long_model, pool, replay
 from testtime.engines.base import Engine, Request, Sampling
 from testtime.thinking.delimiters import Format
-from testtime.thinking.sampler import Plan
+from testtime.thinking.plan import Plan
 
 
 async def compare(engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], counts: list[int], salt: int) -> None:

@@ -20,7 +20,7 @@ from benchmarks.common import Recorder, engine_for, long_model, pool, replay
 from testtime.engines.base import Sampling
 from testtime.store import Store, Writer
 from testtime.thinking.delimiters import Format
-from testtime.thinking.sampler import Plan
+from testtime.thinking.plan import Plan
 
 
 async def main_async(given: argparse.Namespace) -> None:

@@ -20,7 +20,8 @@ from testtime.config import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Sampling
 from testtime.thinking import delimiters
-from testtime.thinking.sampler import Life, Plan, draw_pool
+from testtime.thinking.plan import Life, Plan
+from testtime.thinking.sampler import draw_pool
 
 
 def main() -> None:

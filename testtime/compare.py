@@ -113,15 +113,16 @@ def read(
 
             run = load(given)
             table, name = run.scores, given.resolve().name
+            whole = run.manifest.get("config", {}).get("thinking", {}).get("mode") == "engine"
             with contextlib.suppress(UserError):  # an imported run, or a model that is not all attention
                 table = with_costs(table, flops=Flops.from_config(run.manifest.get("model_config") or {}))
         else:
-            table, name = read_table(given), given.stem
+            table, name, whole = read_table(given), given.stem, False
         if name in found:
             name = f"{given.resolve().parent.name}/{name}"
         if name in found:
             raise UserError(f"{given}: given twice; give each run once")
-        found[name] = with_costs(table, prices=prices, rates=rates) if prices or rates else table
+        found[name] = with_costs(table, prices=prices, rates=rates, whole=whole) if prices or rates else table
     return found
 
 

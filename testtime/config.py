@@ -80,6 +80,7 @@ class ModelRef(_Model):
     true).
 
     setting: names what the model is told (effort=low): the same model under several settings is listed once for each.
+    request: further fields of every request to a chat server (reasoning_effort: low); null leaves one of ours out.
     training_tokens: what it was trained on, where the laws should place it; zoo models know their own. price, rates:
     its own, where they differ from the run's.
     """
@@ -88,6 +89,7 @@ class ModelRef(_Model):
     revision: str | None = None
     template: dict[str, Any] = {}
     setting: str = Field("", pattern=r"^[A-Za-z0-9=._-]*$")
+    request: dict[str, Any] = {}
     training_tokens: float | None = Field(None, gt=0)
     price: Price | None = None
     rates: RatesSpec | None = None
@@ -101,6 +103,11 @@ class EngineSpec(_Model):
     dtype: str = "auto"
     args: dict[str, Any] = {}
 
+    @property
+    def chat(self) -> bool:
+        """Whether it takes messages and gives no token ids."""
+        return self.name == "endpoint" and self.args.get("api") == "chat"
+
 
 def _ascending(budgets: list[int]) -> list[int]:
     if len(set(budgets)) < len(budgets):
@@ -109,13 +116,15 @@ def _ascending(budgets: list[int]) -> list[int]:
 
 
 class Thinking(_Model):
-    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain a budget.
+    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain a budget; engine
+    tells the engine the budget, which closes the thinking itself (vLLM's thinking_token_budget), or a chat server its
+    model's level.
 
     extensions: how often a chain that ends by itself is made to go on, with `marker` in place of its end (nested only).
     """
 
     budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_ascending)]
-    mode: Literal["nested", "fresh"] = "nested"
+    mode: Literal["nested", "fresh", "engine"] = "nested"
     family: str | None = None
     delimiters: tuple[str, str] | None = None
     ending: str | None = None
@@ -197,13 +206,36 @@ class Config(_Model):
     def _consistent(self) -> Config:
         if self.n and max(self.n) > self.samples:
             raise ValueError(f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n")
-        if self.thinking.mode == "fresh" and self.thinking.extensions:
+        if self.thinking.mode != "nested" and self.thinking.extensions:
             raise ValueError("thinking.extensions: chains are extended in nested mode; write thinking.mode: nested")
         if self.thinking.mode == "nested" and self.sampling.penalty:
             raise ValueError(
                 f"sampling.{self.sampling.penalty}: nested budgets cannot have it, since a cut chain would differ from "
                 "a fresh one; leave it out, or write thinking.mode: fresh"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _engine_mode(self) -> Config:
+        told, chat = self.thinking.mode == "engine", self.engine.chat
+        if told and self.engine.name not in ("auto", "vllm", "endpoint"):
+            raise ValueError(
+                f"thinking.mode: engine needs one that closes the thinking itself; engine {self.engine.name} does not, "
+                "write engine: vllm, or thinking.mode: nested"
+            )
+        if chat and not told:
+            raise ValueError(
+                "engine.args.api: a chat server gives no token ids, so no chain can be cut; "
+                "write thinking.mode: engine, and the levels as models with a setting and a request"
+            )
+        if chat and len(self.thinking.budgets) > 1:
+            raise ValueError(
+                "thinking.budgets: a chat server cannot be held to a budget; write one, which caps all its tokens"
+            )
+        if chat and any(rates and not rates.prefill for rates in (self.rates, *(ref.rates for ref in self.model))):
+            raise ValueError("rates: a chat server takes no token ids to measure with; give prefill and decode too")
+        if not chat and any(ref.request for ref in self.model):
+            raise ValueError("model.request: fields of a chat server's requests; write engine.args.api: chat with it")
         return self
 
     def sample_counts(self) -> list[int]:

@@ -8,6 +8,7 @@ draw the chain otherwise this time, and old answers would not be answers to it.
 from __future__ import annotations
 
 import asyncio
+import json
 import platform
 import threading
 import time
@@ -21,12 +22,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from testtime import costing, engines
+from testtime.config import EngineSpec
 from testtime.jobs import Job
 from testtime.progress import Progress
 from testtime.store import Store, Writer
 from testtime.tally import Tally
 from testtime.thinking.contract import Chain
-from testtime.thinking.sampler import Life, Variant, draw_pool
+from testtime.thinking.plan import Life, Variant
+from testtime.thinking.sampler import draw_pool
 
 T = TypeVar("T")
 Key = tuple[str, int, str]  # problem, sample, variant
@@ -42,8 +45,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
     if not todo and not concurrency and not any(pending(job, group) for group in extensions):
         progress.say(f"{job.store.root}: the pool is complete, nothing to draw")
         return []
-    spec, before = job.config.engine, time.time()
-    engine, note = engines.make(spec, job.model.source, job.model.revision)
+    before = time.time()
+    engine, note = engines.make(_spec(job), job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
     costing.check(engine, concurrency)
     writer, began = Writer(job.store), time.time()
@@ -60,7 +63,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
         # What a chain's row holds beyond its prompt was generated; an extended one begins with its base's tokens.
         drawn = row["tokens"]
         if table == "chains":
-            drawn += lengths[row["problem_id"]] + row["start"] - row["prompt_tokens"]
+            drawn += (lengths[row["problem_id"]] or row["prompt_tokens"]) + row["start"] - row["prompt_tokens"]
         progress.tokens(drawn)
         spent["chain_tokens" if table == "chains" else "answer_tokens"] += drawn
         if drawn:
@@ -131,11 +134,28 @@ def draw(job: Job, progress: Progress) -> list[str]:
     return missing
 
 
+def _spec(job: Job) -> EngineSpec:
+    """The config's engine, told what it needs to close the thinking itself, or to ask for this model's level."""
+    spec, args = job.config.engine, dict[str, Any]()
+    if spec.chat:
+        args = {"request": job.ref.request}
+    elif job.plan.whole and spec.name in ("auto", "vllm") and not spec.args.get("reasoning_parser"):
+        ends = (job.model.tokenizer.decode(list(ids)) for ids in (job.plan.form.open, job.plan.form.close))
+        # The bare tags: with a phrase before the closing one, several vLLM versions write it twice.
+        args = {"reasoning_config": dict(zip(("reasoning_start_str", "reasoning_end_str"), ends, strict=True))}
+    return spec.model_copy(update={"args": args | spec.args})
+
+
 def mend(job: Job, progress: Progress) -> None:
     """Set damaged parts aside, and drop the rows that lost what they stand on, so that all of them are drawn again."""
     store, bases = job.store, {variant.name: variant.base for variant in job.plan.variants()}
     for part in store.mend():
         progress.say(f"damaged part set aside as .corrupt, its rows are drawn again: {part}")
+    if job.plan.whole:  # one request: half of what it gave is worth nothing
+        both = set.intersection(*(set(_keys(store.read(table, []))) for table in ("chains", "answers")))
+        for table in ("chains", "answers"):
+            store.filter(table, lambda rows: pa.array([key in both for key in _keys(rows)], pa.bool_()))
+        return
     if not any((store.root / "chains").glob("*.corrupt")):
         return
     ends = chain_ends(store.read("chains", ["tokens", "finish"]))
@@ -180,9 +200,14 @@ def pending(job: Job, variants: Sequence[Variant] | None = None) -> list[tuple[L
     plan, todo = job.plan, []
     for row in job.problems:
         prompt = tuple(row["prompt_ids"])
+        messages = None if prompt else tuple(json.loads(row["prompt"]))
         for sample in range(plan.samples):
             for variant in plan.variants() if variants is None else variants:
                 key = (row["problem_id"], sample, variant.name)
+                if plan.whole:
+                    if not answered[key]:
+                        todo.append((Life(row["problem_id"], prompt, sample, variant, messages), 0))
+                    continue
                 length, finish = ends.get(key, (0, "length"))
                 weight, shared = length, -1
                 if variant.base is not None:
@@ -253,7 +278,7 @@ def _keys(rows: pa.Table) -> Iterator[Key]:
 
 
 def decoder(tokenizer: Any) -> Callable[[list[int]], str]:
-    """Token ids to text, special tokens left out."""
+    """Token ids to text, special tokens left out. A server that keeps its tokenizer gives text."""
     return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 

@@ -22,7 +22,7 @@ from testtime.grading.registry import make
 from testtime.store import Store
 from testtime.thinking import delimiters
 from testtime.thinking.delimiters import Format
-from testtime.thinking.sampler import Plan
+from testtime.thinking.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,13 @@ def load_problems(config: Config) -> list[tuple[tasks.Task, tasks.Problem]]:
 
 def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, tasks.Problem]]) -> Job:
     """Resolve a model, render every prompt, and check the run directory. Writes nothing."""
-    model = models.resolve(ref.name, ref.revision)
-    thinking = config.thinking
-    form = delimiters.resolve(
-        model.tokenizer, family=thinking.family, delimiters=thinking.delimiters, ending=thinking.ending
-    )
-    if thinking.extensions:
-        form = replace(form, marker=delimiters.encode(model.tokenizer, thinking.marker))
+    chat = config.engine.chat
+    model = models.served(ref.name) if chat else models.resolve(ref.name, ref.revision)
+    form = delimiters.UNSEEN if chat else _format(config, ref, model)
     rows = []
     for task, problem in problems:
-        prompt = delimiters.render(model.tokenizer, problem.messages or problem.prompt or "", form, ref.template)
+        asked = problem.messages or problem.prompt or ""
+        prompt = () if chat else delimiters.render(model.tokenizer, asked, form, ref.template)
         grader = json.dumps({"name": task.grader, "options": task.grader_options}, sort_keys=True)
         rows.append(
             {
@@ -72,7 +69,7 @@ def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, 
                 "task": task.name,
                 "question": problem.question,
                 "gold": problem.gold,
-                "prompt": model.tokenizer.decode(prompt),
+                "prompt": json.dumps(_turns(asked)) if chat else model.tokenizer.decode(prompt),
                 "prompt_ids": list(prompt),
                 "grader": grader,
                 "meta": json.dumps(problem.meta, default=str),
@@ -85,27 +82,57 @@ def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, 
     return job
 
 
+def _format(config: Config, ref: ModelRef, model: models.Model) -> Format:
+    thinking = config.thinking
+    form = delimiters.resolve(
+        model.tokenizer, family=thinking.family, delimiters=thinking.delimiters, ending=thinking.ending
+    )
+    if thinking.mode == "engine" and not form.delimited:
+        raise UserError(
+            f"model {ref.name}: has no thinking delimiters, so no engine can close its thinking; "
+            "write thinking.mode: nested, or name its thinking.delimiters"
+        )
+    return replace(form, marker=delimiters.encode(model.tokenizer, thinking.marker)) if thinking.extensions else form
+
+
+def _turns(asked: Sequence[dict[str, str]] | str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+
+
 def plan(config: Config, form: Format) -> Plan:
     """What a config draws for every problem, with a model's thinking format."""
     sampling = config.sampling.sampling()
     answer = config.answer.sampling.sampling() if config.answer.sampling else sampling
-    fresh = config.thinking.mode == "fresh"
-    thinking, tokens = config.thinking, config.answer.max_tokens
-    budgets = tuple(thinking.budgets)
-    return Plan(form, budgets, config.samples, config.seed, sampling, answer, tokens, fresh, thinking.extensions)
+    thinking = config.thinking
+    return Plan(
+        form,
+        tuple(thinking.budgets),
+        config.samples,
+        config.seed,
+        sampling,
+        answer,
+        config.answer.max_tokens,
+        fresh=thinking.mode == "fresh",
+        extensions=thinking.extensions,
+        whole=thinking.mode == "engine",
+    )
 
 
 def identity(job: Job) -> dict[str, Any]:
     """What makes chains comparable: a folder holds chains of one identity only."""
     c = job.config
-    marker = {"thinking.marker": list(job.plan.form.marker)} if job.plan.extensions else {}
+    more: dict[str, Any] = {"thinking.marker": list(job.plan.form.marker)} if job.plan.extensions else {}
+    if c.engine.chat:
+        more["model.request"] = job.ref.request
+    if job.plan.whole:  # the request's cap holds the answer
+        more["answer.max_tokens"] = c.answer.max_tokens
     return {
         "model": job.model.fingerprint,
         "sampling": c.sampling.model_dump(),
         "seed": c.seed,
         "thinking.mode": c.thinking.mode,
         "delimiters": [list(job.plan.form.open), list(job.plan.form.close)],
-        **marker,
+        **more,
     }
 
 
@@ -121,13 +148,20 @@ def check(job: Job) -> None:
                 f"{root}: its chains were drawn with another {key} ({said}); "
                 f"give the run another `name`, or move the folder away"
             )
-    stored = {row["problem_id"]: row["prompt_ids"] for row in job.store.read("problems", ["prompt_ids"]).to_pylist()}
+    stored = {
+        row["problem_id"]: _asked(row) for row in job.store.read("problems", ["prompt", "prompt_ids"]).to_pylist()
+    }
     for row in job.problems:
-        if stored.get(row["problem_id"], row["prompt_ids"]) != row["prompt_ids"]:
+        if stored.get(row["problem_id"], _asked(row)) != _asked(row):
             raise UserError(
                 f"{root}: problem {row['problem_id']} was asked with another prompt there; "
                 f"give the run another `name`, or move the folder away"
             )
+
+
+def _asked(row: dict[str, Any]) -> Any:
+    """What a problem's prompt is compared by: its ids, or the messages where there are none."""
+    return row["prompt_ids"] or row["prompt"]
 
 
 def register(job: Job) -> None:

@@ -19,7 +19,8 @@ _EDGE = 1 << 20  # bytes hashed at either end of a weights file
 
 @dataclass(frozen=True)
 class Model:
-    """A resolved model. source: folder or hub id, as engines take it; fingerprint: what its chains are keyed by."""
+    """A resolved model. source: folder or hub id, as engines take it; fingerprint: what its chains are keyed by;
+    tokenizer: None where a server keeps it."""
 
     name: str
     source: str
@@ -70,6 +71,11 @@ def resolve(name: str, revision: str | None = None) -> Model:
         else f"{source}@{getattr(config, '_commit_hash', None) or revision}"
     )
     return Model(name, source, revision, tokenizer, config.to_dict(), mark)
+
+
+def served(name: str) -> Model:
+    """A model that a server keeps to itself: a name, and nothing to tokenize or count FLOPs with."""
+    return Model(name, name, None, None, {}, f"served:{name}")
 
 
 def _zoo_families() -> set[str]:

@@ -23,7 +23,7 @@ from testtime.jobs import Job
 from testtime.progress import Progress
 from testtime.store import Store
 from testtime.thinking.delimiters import Format
-from testtime.thinking.sampler import Plan
+from testtime.thinking.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,17 +134,31 @@ def _evaluate(store: Store, progress: Progress) -> Run:
         _flops(manifest),
         config.model[0].setting,
     )
-    table = with_costs(table, prices=costing.prices(config), rates=costing.rates(config, manifest))
+    whole = config.thinking.mode == "engine"
+    table = with_costs(table, prices=costing.prices(config), rates=costing.rates(config, manifest), whole=whole)
     store.write_file("tables/scores.parquet", table.to_parquet(index=False))
     if table["score"].isna().all():
         raise UserError(f"{store.root}: no answer has a score, nothing to evaluate; `testtime grade` it again")
     grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
     store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
+    if over := _overspent(table):
+        progress.say(over)
     for part in store.damaged:
         progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
     result = Run(store.root, manifest, table, grid)
     report.write(result)
     return result
+
+
+def _overspent(table: pd.DataFrame) -> str | None:
+    """A line about chains longer than their budget, which an engine that closes them itself may let pass."""
+    beyond = table["thinking_tokens"] - table["budget"]
+    if not (beyond > 0).any():
+        return None
+    return (
+        f"budgets not kept: {(beyond > 0).sum():,} of {len(table):,} chains think longer than asked, by up to "
+        f"{beyond.max():,.0f} tokens; this engine does not obey its thinking_token_budget, write thinking.mode: nested"
+    )
 
 
 def load(path: str | Path) -> Run:

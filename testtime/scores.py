@@ -20,10 +20,12 @@ from testtime.compute.flops import Flops
 from testtime.grading import Grade, grade
 from testtime.grading.base import UNREACHED
 from testtime.grading.registry import make
+from testtime.placement import placed
 from testtime.rewarding import reward_columns
 from testtime.schemas import KEYS, SCHEMAS
 from testtime.store import Store
-from testtime.thinking.sampler import Plan
+from testtime.thinking.delimiters import UNSEEN
+from testtime.thinking.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +81,8 @@ def scores(
     """
     import pandas as pd
 
-    chains = store.read("chains", ["tokens", "finish"]).to_pandas().sort_values(["start"], kind="stable")
+    chains = store.read("chains", ["tokens", "finish", "prompt_tokens"]).to_pandas()
+    chains = chains.sort_values(["start"], kind="stable")
     chains["length"] = chains["start"] + chains["tokens"]
     chains = chains.drop_duplicates(["problem_id", "sample", "variant"], keep="last")
     columns = ["forced", "tokens", "finish", "logprob_mean", "logprob_min", "answer_logprob"]
@@ -96,38 +99,9 @@ def scores(
 
     problems = store.read("problems", ["prompt_ids", "meta"]).to_pandas().set_index("problem_id").loc[list(problem_ids)]
     lengths = problems["prompt_ids"].map(len)
-    grid = pd.MultiIndex.from_product(
-        [list(problem_ids), range(plan.samples)], names=["problem_id", "sample"]
-    ).to_frame(index=False)
-    pieces = []
-    # By variant: each chain's length and finish, those of its base where it was not extended.
-    ends: dict[str, tuple[Any, Any]] = {}
-    owners: dict[int, tuple[Any, Any, Any]] = {}  # by budget: the variant, cut and spec that the last variant used
-    for variant in plan.variants():
-        held = grid.merge(chains[chains["variant"] == variant.name], on=["problem_id", "sample"], how="left")
-        # A chain that was not drawn has no tokens: it answers budget 0 alone.
-        length, finish = held["length"].fillna(0).to_numpy(float), held["finish"].fillna("length").to_numpy(object)
-        begun, shared = held["length"].notna().to_numpy(), np.full(len(grid), -1.0)
-        if variant.base is not None:
-            base_length, base_finish = ends[variant.base]
-            shared = np.where(begun, plan.split(0) + base_length, np.inf)
-            length, finish = np.where(begun, length, base_length), np.where(begun, finish, base_finish)
-        ends[variant.name] = length, finish
-        for budget in variant.budgets:
-            natural = (finish == "natural") & (length <= budget)
-            known = natural | (finish != "length") | (length >= budget)
-            at = np.where(known, np.where(natural, length, np.fmin(length, budget)), -1).astype(int)
-            spec = np.where(natural, plan.spec(False), plan.spec(True))
-            name = np.full(len(grid), variant.name, dtype=object)
-            if variant.base is not None:  # up to where the chains part, the answer is the base's
-                own = (at > shared) | (at < 0) & begun
-                name, at, spec = (
-                    np.where(own, new, old) for new, old in zip((name, at, spec), owners[budget], strict=True)
-                )
-            owners[budget] = name, at, spec
-            told = setting if variant.base is None else ",".join(filter(None, (setting, variant.name)))
-            pieces.append(grid.assign(budget=budget, setting=told, variant=name, cut=at, spec=spec))
-    table = pd.concat(pieces, ignore_index=True).merge(
+    if plan.form == UNSEEN:  # only the server could count them
+        lengths = chains.groupby("problem_id")["prompt_tokens"].first().reindex(problems.index).fillna(0)
+    table = placed(plan, chains, problem_ids, setting).merge(
         answers, on=["problem_id", "sample", "variant", "cut", "spec"], how="left"
     )
 
@@ -136,7 +110,8 @@ def scores(
     table["score"] = table["verdict"].map(SCORE_OF).astype(float)
     table["forced"] = table["forced"].eq(True)
     table["thinking_tokens"] = table["cut"].where(drawn)
-    table["forced_tokens"] = (table["forced"] * len(plan.form.ending)).where(drawn)
+    ending = plan.form.close if plan.whole else plan.form.ending
+    table["forced_tokens"] = (table["forced"] * len(ending)).where(drawn)
     table["prompt_tokens"] = table["problem_id"].map(lengths)
     table["model"] = model
     table = with_costs(table, flops=flops) if flops else table.assign(flops=np.nan, prompt_flops=np.nan)

@@ -21,7 +21,10 @@ def status(path: str | Path) -> dict[str, Any]:
     chains, answers = store.read("chains", ["tokens"]), store.read("answers", ["tokens"])
     drawn = {(row["problem_id"], row["sample"], row["variant"]) for row in chains.drop_columns(["tokens"]).to_pylist()}
     thinking = [budget for budget in config.thinking.budgets if budget > 0]  # budget 0 has no chain
-    variants = len(thinking) if config.thinking.mode == "fresh" else min(1, len(thinking))
+    if config.thinking.mode == "engine":
+        variants = len(config.thinking.budgets)
+    else:
+        variants = len(thinking) if config.thinking.mode == "fresh" else min(1, len(thinking))
     return {
         "path": str(store.root),
         "model": manifest["model"],

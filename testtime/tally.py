@@ -20,7 +20,7 @@ from testtime.grading.registry import make
 from testtime.progress import Progress
 from testtime.scores import SCORE_OF, grade_key, grader_id
 from testtime.store import Writer
-from testtime.thinking.sampler import Life
+from testtime.thinking.plan import Life
 
 SHARE = 0.01  # of the time of drawing
 MOST = 64  # answers graded at a time

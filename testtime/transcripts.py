@@ -190,7 +190,7 @@ def _stored(
         key = (row["problem_id"], row["sample"], row["variant"])
         earlier = drawn.get(key, {"ids": []})
         drawn[key] = {"ids": [*earlier["ids"][: row["start"]], *row["token_ids"]], "finish": row["finish"]}
-    verdicts = _verdicts(scores)
+    verdicts, told = _verdicts(scores), str(scores["setting"].iloc[0])
     result: dict[str, list[Chain]] = {}
     for key in sorted(pools, key=lambda k: (k[0], k[1], _number(k[2]))):
         name, sample, variant = key
@@ -199,9 +199,9 @@ def _stored(
         for row in sorted(pools[key], key=lambda r: int(r["cut"])):
             held = verdicts.get((name, sample, row["cut"], bool(row["forced"])), [])
             if variant.startswith("budget="):
-                held = [h for h in held if h[0] == _number(variant)]
+                held = [h for h in held if h[0] in (None, _number(variant))]
             if held:  # an answer for a budget that is no longer asked for is left out
-                labels = tuple(f"{b:,}" for b, _, _ in held)
+                labels = tuple(told if b is None else f"{b:,}" for b, _, _ in held)
                 answers.append(Answer(labels, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]))
         cuts = [a.tokens for a in answers if a.tokens is not None]
         parts = segments(chain["ids"], cuts, decode) if decode and chain["ids"] else None if chain["ids"] else []
@@ -209,13 +209,17 @@ def _stored(
     return result
 
 
-def _verdicts(scores: pd.DataFrame) -> dict[tuple[str, int, int, bool], list[tuple[int, str, str | None]]]:
-    """(problem, sample, cut, forced) -> its (budget, verdict, key)s."""
-    found: dict[tuple[str, int, int, bool], list[tuple[int, str, str | None]]] = {}
+def _verdicts(scores: pd.DataFrame) -> dict[tuple[str, int, int, bool], list[tuple[int | None, str, str | None]]]:
+    """(problem, sample, cut, forced) -> its (budget, verdict, key)s; no budget where a level was told."""
+    found: dict[tuple[str, int, int, bool], list[tuple[int | None, str, str | None]]] = {}
     known = scores[scores["thinking_tokens"].notna()].sort_values("budget")
     columns = ["problem_id", "sample", "thinking_tokens", "forced", "budget", "verdict", "answer_key"]
     for name, sample, cut, forced, budget, verdict, key in known[columns].itertuples(index=False):
-        entry = (int(budget), str(verdict), None if key is None or key != key else str(key))
+        entry = (
+            None if budget != budget else int(budget),
+            str(verdict),
+            None if key is None or key != key else str(key),
+        )
         found.setdefault((name, int(sample), int(cut), bool(forced)), []).append(entry)
     return found
 

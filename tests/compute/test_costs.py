@@ -47,3 +47,10 @@ def test_samples_without_counts_have_no_cost() -> None:
 def test_a_table_without_tokens_is_refused() -> None:
     with pytest.raises(UserError, match="neither thinking_tokens nor answer_tokens"):
         with_costs(table()[["problem_id", "sample", "score"]], flops=FLOPS)
+
+
+def test_where_the_engine_closes_the_thinking_the_ending_is_output_of_one_request() -> None:
+    priced = with_costs(table(), prices=PRICES, rates=RATES, whole=True)
+    output = table()[["thinking_tokens", "forced_tokens", "answer_tokens"]].sum(axis=1)
+    assert priced["usd"].to_numpy() == pytest.approx((100 * 2 + output * 8) / 1e6)
+    assert priced["seconds"].to_numpy() == pytest.approx(100 / 1000 + output / 50)

@@ -18,7 +18,7 @@ STALL = 3.0  # seconds a stalled request hangs
 
 def draw(body: dict[str, Any]) -> dict[str, Any]:
     """A reply of `/v1/completions` whose tokens only the request determines."""
-    noise = random.Random(str((body["prompt"], body["seed"], body["temperature"])))
+    noise = random.Random(str((body["prompt"], body.get("seed"), body["temperature"])))
     ids = [noise.randrange(4, 20) for _ in range(min(body["max_tokens"], noise.randrange(1, 40)))]
     stop = len(ids) < body["max_tokens"]
     if stop and body["stop_token_ids"]:

@@ -32,6 +32,7 @@ pytestmark = [
 ]
 ARGS = "--block-size 32 --no-enable-chunked-prefill --max-num-batched-tokens 32768 --enforce-eager --dtype float32"
 ARGS += " --enable-prompt-tokens-details --max-num-seqs 64 --disable-uvicorn-access-log"
+ARGS += " --reasoning-parser deepseek_r1"  # so that it counts thinking tokens and takes thinking budgets
 STARTING = 600.0  # seconds
 
 
@@ -160,6 +161,29 @@ def test_greedy_tokens_equal_the_in_process_engine_s_and_prefixes_are_cached(
         store.read("answers")["cached_tokens"].to_pylist()
     )
     assert all(len(row["logprobs"]) == row["tokens"] for row in store.read("chains").to_pylist())
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_a_server_that_closes_the_thinking_itself_agrees_with_cut_chains(
+    server: VllmServer, tmp_path: Path, api: str
+) -> None:
+    cut = pipeline.run(config(tmp_path / "cut", "transformers"))[0].scores
+    asked = config(tmp_path / "told", "transformers").model_dump()
+    budgets = [96] if api == "chat" else asked["thinking"]["budgets"]
+    asked |= {"engine": endpoint(server.url, api=api), "thinking": {"budgets": budgets, "mode": "engine"}}
+    if api == "chat":  # vLLM finds the thinking in the text, from which it drops special tokens
+        asked["model"] = {"name": "quickstart", "request": {"skip_special_tokens": False}}
+    told = pipeline.run(asked)[0].scores
+    if api == "chat":  # told no budget, only capped
+        assert told["budget"].isna().all()
+        told = told.assign(budget=96)
+    both = told.merge(cut, on=["problem_id", "sample", "budget"], suffixes=("", "_cut"))
+    assert len(both) == len(told) == 60 * len(budgets)
+    assert (both["score"] == both["score_cut"]).mean() >= 0.98
+    if api == "chat":  # it does not say how many of its tokens were thinking
+        both["thinking_tokens_cut"] += both["answer_tokens_cut"]
+    assert (both["thinking_tokens"] == both["thinking_tokens_cut"]).mean() >= 0.98
+    assert (both["prompt_tokens"] == both["prompt_tokens_cut"]).all()
 
 
 def test_sampled_accuracies_are_within_the_paired_interval(

@@ -80,6 +80,23 @@ def test_greedy_chains_are_equal_and_accuracies_agree(tmp_path: Path) -> None:
     assert session["engine"] == "vllm" and session["cached_tokens"] > 0
 
 
+def test_vllms_own_thinking_budget_is_kept_and_agrees_with_cut_chains(tmp_path: Path) -> None:
+    sampled = {"sampling": {"temperature": 1.0}, "samples": 8, "task": {"name": "chain_sum", "limit": 100}}
+    budgets = [0, 16, 32, 96]
+    told, cut = (
+        finished(tmp_path / mode, "vllm", thinking={"budgets": budgets, "mode": mode}, **sampled).scores
+        for mode in ("engine", "nested")
+    )
+    for scores in (told, cut):
+        assert len(scores) == 100 * 8 * 4 and not scores["verdict"].eq("missing").any()
+        assert (scores["thinking_tokens"] <= scores["budget"]).all()
+        assert scores["forced_tokens"].eq(scores["forced"]).all() and scores["forced"].any()
+    by = ["budget", "problem_id"]
+    for column in ("score", "thinking_tokens", "forced"):
+        difference = (told.groupby(by)[column].mean() - cut.groupby(by)[column].mean()).groupby("budget")
+        assert (difference.mean().abs() <= 4 * difference.std() / 100**0.5 + 1e-9).all(), column
+
+
 def test_a_killed_run_leaves_no_child_and_resumes_to_the_end(tmp_path: Path) -> None:
     sampled = {"sampling": {"temperature": 1.0}, "samples": 4}
     answers = tmp_path / "study" / "quickstart" / "answers"

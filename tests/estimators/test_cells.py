@@ -195,3 +195,8 @@ def test_files_are_read_and_named_when_they_cannot_be(tmp_path):
     (tmp_path / "broken.parquet").write_text("no")
     with pytest.raises(UserError, match="not readable as Parquet"):
         read_table(tmp_path / "broken.parquet")
+
+
+def test_no_votes_at_all_score_zero() -> None:
+    scores = table(np.zeros((3, 2))).assign(answer_key=None)
+    assert cells(scores, [1, 2], ["majority"], resamples=100)["value"].eq(0).all()

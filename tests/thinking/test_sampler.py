@@ -12,7 +12,8 @@ from tests.tiny import CLOSE, EOS, FORM, MemorylessEngine
 from testtime.engines.base import Completion, EngineError, Request, Sampling
 from testtime.thinking.contract import Chain
 from testtime.thinking.delimiters import Format
-from testtime.thinking.sampler import Life, Plan, draw_pool
+from testtime.thinking.plan import Life, Plan
+from testtime.thinking.sampler import draw_pool
 
 WEIGHTS = {10: 0.6, 11: 0.28, CLOSE: 0.1, EOS: 0.02}
 PLAN = Plan(FORM, (0, 4, 8, 16), 3, 0, Sampling(), Sampling(), 5)

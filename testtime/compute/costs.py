@@ -22,9 +22,16 @@ TOKENS = ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")
 
 
 def with_costs(
-    scores: pd.DataFrame, *, flops: Flops | None = None, prices: Prices | None = None, rates: Rates | None = None
+    scores: pd.DataFrame,
+    *,
+    flops: Flops | None = None,
+    prices: Prices | None = None,
+    rates: Rates | None = None,
+    whole: bool = False,
 ) -> pd.DataFrame:
     """One model's scores table with flops, usd and seconds (of those whose source is given), and their prompt_ columns.
+
+    whole: the engine closed the thinking in the same request, so the ending is output and nothing is sent back.
 
     Token counts that the table lacks count as 0, and where thinking and answer are both absent UserError is raised.
     Rows without token counts (missing samples) get NaN.
@@ -39,6 +46,8 @@ def with_costs(
     known = ~np.isnan(given).any(axis=0)
     prompt, thinking, forced, answer = (np.where(known, x, 0.0) for x in given)
     columns = {}
+    if whole:
+        answer, forced = answer + forced, np.zeros_like(forced)
     if flops is not None:
         columns["flops"] = flops.sample_flops(prompt, thinking, forced, answer)
         columns["prompt_flops"] = flops.prefill(prompt)

@@ -40,6 +40,7 @@ class Request:
     stop_token_ids: generation ends after any of these (the token is kept in the completion).
     ignore_eos: go on past end-of-sequence (benchmarks only).
     affinity: requests with the same key share a prefix; a replicated engine sends them to the same replica.
+    thinking_budget: thinking tokens after which the engine itself is to close the thinking (see thinking.whole).
     """
 
     prompt: tuple[int, ...] | None
@@ -50,6 +51,7 @@ class Request:
     ignore_eos: bool = False
     affinity: str = ""
     messages: tuple[dict[str, str], ...] | None = None
+    thinking_budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Completion:
     logprobs: natural log-probability of each generated token under the model's raw distribution (before temperature
         and filters), same length as token_ids; empty where an endpoint gives none.
     prompt_tokens: length of the prompt; cached_tokens: how many of them were not computed again.
+    counts: (thinking, answer) tokens where a server gives no ids; text is the answer's then.
     """
 
     token_ids: list[int]
@@ -70,6 +73,7 @@ class Completion:
     logprobs: list[float]
     prompt_tokens: int
     cached_tokens: int = 0
+    counts: tuple[int, int] | None = None
 
 
 class Engine(Protocol):

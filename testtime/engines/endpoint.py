@@ -1,7 +1,7 @@
-"""Any OpenAI-compatible server that takes and gives token ids (`vllm serve`, alone, several, or behind a router).
+"""Any OpenAI-compatible server (`vllm serve`, SGLang, alone, several, or behind a router; hosted ones by messages).
 
-Prompts are token ids through `/v1/completions` with `return_token_ids`, so cutting and closing a chain is as exact as
-in process. Every sampling parameter is sent: a server would fill in its own from the model's `generation_config`.
+Prompts are token ids through `/v1/completions`, so cutting and closing a chain is as exact as in process; servers that
+take messages alone can only be told a level (see `wire`).
 What fails on the way (429, 5xx, cut connections, stalls, broken JSON) is tried again with the same seed, so nothing
 is drawn twice with different noise; a request that keeps failing while others succeed is missing, never wrong; when
 no server answers any more the run stops with one line and can be resumed.
@@ -15,13 +15,14 @@ import email.utils
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
 from testtime.engines.replicas import Replica, Replicas
-from testtime.errors import UserError
+from testtime.engines.wire import WIRES
+from testtime.errors import UserError, suggest
 
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _OVERLOADED = {429, 503}
@@ -32,6 +33,8 @@ class EndpointEngine:
     """One or several servers of the same model.
 
     model: what the run calls it; served_model: its name on the servers (default: found there).
+    api: "completions" takes and gives token ids; "chat" takes messages, for servers that have nothing else.
+    request: further fields of every request; null leaves one of ours out.
     urls: base URLs such as http://host:8000/v1; data_parallel: ranks behind each URL, to which requests are pinned by
     vLLM's header (1: not pinned). timeout: seconds for one request. attempts: failures of one request, while others
     succeed, before it is missing. patience: seconds without any sign of life from any server before the run stops.
@@ -47,6 +50,8 @@ class EndpointEngine:
         *,
         urls: str | Sequence[str],
         served_model: str | None = None,
+        api: str = "completions",
+        request: Mapping[str, Any] | None = None,
         max_num_seqs: int | None = None,
         data_parallel: int = 1,
         timeout: float = 1800.0,
@@ -68,6 +73,9 @@ class EndpointEngine:
         most = -(-self.max_num_seqs // (len(bases) * len(ranks)))
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        if api not in WIRES:
+            raise UserError(f"engine.args.api: {api!r} is unknown{suggest(api, WIRES)}")
+        self._wire, self._request = WIRES[api], dict(request or {})
         self._model = served_model or _served(httpx, bases, headers, model, api_key_env)
         self._client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(timeout, connect=10.0), limits=limits)
         self._bases = bases
@@ -77,9 +85,8 @@ class EndpointEngine:
         )
 
     async def complete(self, request: Request) -> Completion:
-        if request.prompt is None:
-            raise UserError("the endpoint engine takes token ids, not messages")
-        body = self._body(request)
+        body = {"model": self._model, **self._wire.body(request), **self._request}
+        body = {key: value for key, value in body.items() if value is not None}
         return await self.replicas.serve(request.affinity, lambda replica: self._attempt(replica, body, request))
 
     async def _attempt(self, replica: Replica, body: dict[str, Any], request: Request) -> Completion | str:
@@ -90,7 +97,7 @@ class EndpointEngine:
             headers["X-data-parallel-rank"] = str(rank)
         async with replica.slot():
             try:
-                answer = await self._client.post(f"{base}/completions", json=body, headers=headers)
+                answer = await self._client.post(f"{base}/{self._wire.path}", json=body, headers=headers)
             except self._errors as error:
                 replica.silent()
                 return self._clean(f"{type(error).__name__}: {error}")
@@ -104,35 +111,15 @@ class EndpointEngine:
                 replica.overloaded(_retry_after(answer.headers.get("Retry-After")))
             return said
         try:
-            done = _read(answer.json(), len(request.prompt or ()))
+            done = self._wire.read(answer.json(), request)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             return f"unreadable reply ({type(error).__name__}: {error})"
         if done is None:
             raise UserError(
                 f"{base}: the server gives no token ids, so chains cannot be cut; "
-                "serve the model with vLLM (0.10.2 or newer)"
+                "serve the model with vLLM (0.10.2 or newer) or SGLang, or write engine.args.api: chat"
             )
         return done
-
-    def _body(self, request: Request) -> dict[str, Any]:
-        s = request.sampling
-        return {
-            "model": self._model,
-            "prompt": list(request.prompt or ()),
-            "max_tokens": request.max_tokens,
-            "seed": request.seed if s.temperature > 0 else None,
-            "temperature": s.temperature,
-            "top_p": s.top_p,
-            "top_k": s.top_k,
-            "min_p": s.min_p,
-            "presence_penalty": s.presence_penalty,
-            "frequency_penalty": s.frequency_penalty,
-            "repetition_penalty": s.repetition_penalty,
-            "stop_token_ids": list(request.stop_token_ids),
-            "ignore_eos": request.ignore_eos,
-            "logprobs": 0,
-            "return_token_ids": True,
-        }
 
     async def _alive(self) -> bool:
         """Whether any server gives a sign of life: long generations may succeed rarely."""
@@ -180,26 +167,6 @@ def _served(httpx: Any, bases: Sequence[str], headers: dict[str, str], model: st
             return model if model in names else names[0]
         raise UserError(f"{base}: serves {', '.join(names) or 'no model'}; name one in engine.args.served_model")
     raise UserError(f"no server answers ({'; '.join(troubles)}); start it, or correct engine.args.urls")
-
-
-def _read(reply: dict[str, Any], prompt_tokens: int) -> Completion | None:
-    """A completion out of a reply, checked against the server's own count; None when it holds no token ids.
-
-    Raises ValueError, KeyError, TypeError or IndexError for a reply that is not whole.
-    """
-    choice, usage = reply["choices"][0], reply["usage"]
-    ids = choice.get("token_ids")
-    if ids is None:
-        return None
-    if usage["completion_tokens"] != len(ids) or usage["prompt_tokens"] != prompt_tokens:
-        raise ValueError("the tokens do not match the server's count")
-    if choice["finish_reason"] not in ("stop", "length"):
-        raise ValueError(f"ended with {choice['finish_reason']!r}")
-    logprobs = [float(value) for value in (choice.get("logprobs") or {}).get("token_logprobs") or ()]
-    if logprobs and len(logprobs) != len(ids):
-        raise ValueError("log-probabilities and tokens differ in number")
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Completion([int(i) for i in ids], choice["text"], choice["finish_reason"], logprobs, prompt_tokens, cached)
 
 
 def _retry_after(value: str | None) -> float:

@@ -96,6 +96,7 @@ class VllmEngine:
             logprobs=0,
             detokenize=False,
             output_kind=self._final,
+            **({} if request.thinking_budget is None else {"thinking_token_budget": request.thinking_budget}),
         )
         prompt: Any = {"prompt_token_ids": list(request.prompt)}
         # vLLM balances its data-parallel ranks by load; an answer's prefix lies with the rank that drew its chain.

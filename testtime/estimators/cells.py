@@ -93,7 +93,7 @@ def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequen
     import pandas as pd
 
     groups = pools(scores)
-    check_selectors(selectors, groups)
+    check_selectors(selectors, scores, groups)
     rows = []
     for pool in groups:
         drawn = int(pool.drawn.sum(axis=1).min())

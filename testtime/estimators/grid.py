@@ -136,7 +136,7 @@ def build(
     import pandas as pd
 
     groups = pools(scores)
-    check_selectors(selectors, groups)
+    check_selectors(selectors, scores, groups)
     if n is not None and (not len(n) or min(n) < 1):
         raise UserError(f"n: sample counts are whole numbers from 1, got {list(n)}")
     problems = np.unique(np.concatenate([p.problems for p in groups]))
@@ -203,7 +203,7 @@ def vote_weights(values: Floats, column: str) -> Floats:
     return weights
 
 
-def check_selectors(selectors: Sequence[str], groups: Sequence[Pool]) -> None:
+def check_selectors(selectors: Sequence[str], scores: pd.DataFrame, groups: Sequence[Pool]) -> None:
     """Raises UserError for a selector that does not exist or whose column the table lacks."""
     columns = sorted({c for p in groups for c in p.columns} - {*TOKENS, "flops"})
     if not selectors:
@@ -218,7 +218,7 @@ def check_selectors(selectors: Sequence[str], groups: Sequence[Pool]) -> None:
             raise UserError(
                 f"selector {selector!r}: the scores table has no numeric column {column!r}{suggest(column, columns)}"
             )
-        if kind in ("majority", "weighted") and all((p.key < 0).all() for p in groups):
+        if kind in ("majority", "weighted") and "answer_key" not in scores:
             raise UserError(
                 f"selector {selector!r}: votes need a column 'answer_key' with the graders' key of each answer"
             )

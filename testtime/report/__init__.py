@@ -39,7 +39,7 @@ def _priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
     from testtime.estimators.cells import cells
 
     config = run.manifest["config"]
-    scores = with_costs(run.scores, prices=prices, rates=rates)
+    scores = with_costs(run.scores, prices=prices, rates=rates, whole=config["thinking"].get("mode") == "engine")
     counts = sorted(int(n) for n in run.cells["n"].unique())
     selectors = list(dict.fromkeys(run.cells["selector"]))
     grid = cells(scores, counts, selectors, resamples=config["resamples"], seed=config["seed"])

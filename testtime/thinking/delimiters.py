@@ -60,6 +60,9 @@ class Format:
         return bool(self.close)
 
 
+UNSEEN = Format((), (), (), "")  # of a server that takes messages: it gives no ids to find anything in
+
+
 def find(ids: Sequence[int], part: Sequence[int], start: int = 0) -> int:
     """Index of the first occurrence of `part` in `ids` from `start` on, or -1."""
     width = len(part)

@@ -5,98 +5,20 @@ A life reads as straight code: await the chain, gather the answers of every budg
 queue all answers behind all chains, when their prefixes have long left the cache.
 
 Mode "nested" draws one chain to the largest budget and cuts it at the others; mode "fresh" draws one chain a budget.
-Both make the same two requests a cell, so their costs and distributions compare.
+Both make the same two requests a cell, so their costs and distributions compare. Where the engine is told the budget
+and answers in the same request, a life is `whole`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
-from testtime.engines.base import Completion, Engine, EngineError, Request, Sampling
-from testtime.thinking.contract import Chain, Cut, cut, extended, read, seed
-from testtime.thinking.delimiters import Format
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is drawn for every problem.
-
-    budgets: thinking budgets in tokens, ascending; samples: chains a problem; answer_tokens: cap on an answer.
-    """
-
-    form: Format
-    budgets: tuple[int, ...]
-    samples: int
-    seed: int
-    sampling: Sampling
-    answer_sampling: Sampling
-    answer_tokens: int
-    fresh: bool = False
-    extensions: int = 0
-
-    def passes(self) -> list[list[Variant]]:
-        """The chains of one sample in the order they are drawn: one for all budgets, or one a budget; then, as often as
-        chains are extended beyond their natural end, the chain that extends the one before."""
-        if self.fresh:
-            return [[Variant(f"budget={b}", (b,)) for b in self.budgets]]
-        names = ["", *(f"wait={r}" for r in range(1, self.extensions + 1))]
-        return [[Variant(name, self.budgets, base)] for name, base in zip(names, [None, *names], strict=False)]
-
-    def variants(self) -> list[Variant]:
-        return [variant for group in self.passes() for variant in group]
-
-    def spec(self, forced: bool) -> str:
-        """Names how an answer is drawn: (ending, answer sampling, answer cap). Part of an answer's key."""
-        if not forced and not self.form.delimited:
-            return ""  # the chain's own text is the answer
-        ending = self.form.ending if forced else ()
-        text = repr((ending, sorted(asdict(self.answer_sampling).items()), self.answer_tokens))
-        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-    def split(self, base_length: int) -> int:
-        """How many tokens an extended chain shares with its base: cuts up to there are the base's."""
-        return base_length - (len(self.form.close) or 1)
-
-    def cuts(self, length: int, finish: Any, budgets: Sequence[int], shared: int = -1) -> list[Cut]:
-        """Distinct cuts of a chain beyond its `shared` first tokens: budgets that cut alike share one answer."""
-        found = [cut(length, finish, b) for b in budgets]
-        return sorted({c for c in found if c is not None and c.tokens > shared}, key=lambda c: c.tokens)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One chain of a sample: its name ("" for the nested chain), the budgets read off it, and the chain it extends."""
-
-    name: str
-    budgets: tuple[int, ...]
-    base: str | None = None
-
-    @property
-    def cap(self) -> int:
-        return max(self.budgets)
-
-
-@dataclass(frozen=True)
-class Life:
-    """A chain to draw or complete: what of it is known already."""
-
-    problem_id: str
-    prompt: tuple[int, ...]
-    sample: int
-    variant: Variant
-    known: Chain | None = None  # the stored chain
-    logprobs: tuple[float, ...] = ()
-    answered: frozenset[tuple[int, str]] = frozenset()  # (cut, spec) of stored answers
-    base: Chain | None = None  # the chain that this one extends
-    base_logprobs: tuple[float, ...] = ()
-
-
-Sink = Callable[[str, dict[str, Any]], None]
+from testtime.engines.base import Completion, Engine, EngineError, Request
+from testtime.thinking.contract import Chain, Cut, extended, read, seed
+from testtime.thinking.plan import Life, Plan, Sink
+from testtime.thinking.whole import live_whole
 
 
 async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]) -> None:
@@ -219,10 +141,12 @@ async def draw_pool(
     queue: Iterator[Life] = iter(lives)
     failed: list[str] = []
 
+    begin = live_whole if plan.whole else live
+
     async def worker() -> None:
         for life in queue:  # shared: each worker takes the next
             try:
-                await live(engine, plan, life, sink, decode)
+                await begin(engine, plan, life, sink, decode)
             except EngineError as error:
                 failed.append(f"{life.problem_id} sample {life.sample}: {error}")
             finished(life)
