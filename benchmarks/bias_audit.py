@@ -46,12 +46,12 @@ class Asked:
     right: Callable[[str], bool]
 
 
-def measure(engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]) -> np.ndarray:
+async def measure(engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]) -> np.ndarray:
     """Draw a pool; two statistics of every problem and budget, as an array (problems, budgets, 2): accuracy, and echo,
     the share of the answer's places at which the chain has the same token."""
     rows: dict[str, list[dict[str, Any]]] = {"chains": [], "answers": []}
     todo = [Life(a.name, a.prompt, s, v) for a in asked for s in range(plan.samples) for v in plan.variants()]
-    failed = asyncio.run(draw_pool(engine, plan, todo, lambda t, r: rows[t].append(r), decode, lambda _: None))
+    failed = await draw_pool(engine, plan, todo, lambda t, r: rows[t].append(r), decode, lambda _: None)
     assert not failed, failed[0]
     right = {a.name: a.right for a in asked}
     answers = {(r["problem_id"], r["sample"], r["variant"], r["cut"], r["spec"]): r for r in rows["answers"]}
@@ -107,15 +107,15 @@ def planted(error: str) -> Iterator[None]:
         yield
 
 
-def audit(
+async def audit(
     engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]
 ) -> dict[str, np.ndarray]:
     """Differences nested - fresh, (problems, budgets, 2), for the honest sampler and each planted error."""
-    fresh = measure(engine, replace(plan, fresh=True, seed=plan.seed + 1), asked, decode)
-    found = {"honest": measure(engine, plan, asked, decode) - fresh}
+    fresh = await measure(engine, replace(plan, fresh=True, seed=plan.seed + 1), asked, decode)
+    found = {"honest": await measure(engine, plan, asked, decode) - fresh}
     for error in ("shared seed", "off by one"):
         with planted(error):
-            found[error] = measure(engine, plan, asked, decode) - fresh
+            found[error] = await measure(engine, plan, asked, decode) - fresh
     return found
 
 
@@ -144,12 +144,15 @@ def main() -> None:
     engine, _ = make(EngineSpec(name=given.engine), model.source)
     # This model writes eight tokens a step: budgets one short of a step are where one token too many shows.
     budgets = (0, 15, 31, 47, 63, 96)
-    audits = []
-    for temperature in TEMPERATURES:
-        sampling = Sampling(temperature=temperature)
-        plan = Plan(form, budgets, given.samples, SEED, sampling, sampling, 8)
-        audits.append(audit(engine, plan, problems, decode))
-    asyncio.run(engine.close())
+
+    async def work() -> list[dict[str, np.ndarray]]:
+        samplings = [Sampling(temperature=temperature) for temperature in TEMPERATURES]
+        plans = [Plan(form, budgets, given.samples, SEED, s, s, 8) for s in samplings]
+        found = [await audit(engine, plan, problems, decode) for plan in plans]
+        await engine.close()
+        return found
+
+    audits = asyncio.run(work())
     columns = [f"{name}, T = {t:g}" for t in TEMPERATURES for name in ("accuracy", "echo")]
     for name in audits[0]:
         mean, low, high = intervals(np.concatenate([found[name] for found in audits], axis=2))

@@ -6,6 +6,8 @@ both planted errors.
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def differences() -> dict[str, np.ndarray]:
     sampling = Sampling()
     plan = Plan(FORM, (0, 1, 4), SAMPLES, 7, sampling, sampling, ANSWER)
     asked = [Asked(f"p{i}", (7, 8), lambda text: text == "[10]") for i in range(PROBLEMS)]
-    return audit(Believing({10: 0.8, 11: 0.15, CLOSE: 0.05}), plan, asked, str)
+    return asyncio.run(audit(Believing({10: 0.8, 11: 0.15, CLOSE: 0.05}), plan, asked, str))
 
 
 def test_honest_pools_agree_within_three_points(differences: dict[str, np.ndarray]) -> None:

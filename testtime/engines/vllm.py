@@ -100,7 +100,8 @@ class VllmEngine:
         )
         prompt: Any = {"prompt_token_ids": list(request.prompt)}
         # vLLM balances its data-parallel ranks by load; an answer's prefix lies with the rank that drew its chain.
-        rank = zlib.crc32(request.affinity.encode()) % self._ranks if self._ranks > 1 else None
+        pinned = self._ranks > 1 and request.affinity
+        rank = zlib.crc32(request.affinity.encode()) % self._ranks if pinned else None
         last = None
         try:
             async for output in self._llm.generate(

@@ -1,0 +1,72 @@
+"""What does it buy to send an answer to the data-parallel rank that drew its chain?
+
+    python -m benchmarks.data_parallel [--length 1024] [--chains 32]
+
+vLLM balances its ranks by load alone. One nested pool is drawn with answers pinned to their chain's rank, and with
+vLLM's own balancing, interleaved; printed are the prompt tokens computed again and the ratio of the seconds. Both ranks
+share this machine's cores, so the seconds say less than the tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.common import Recorder, long_model, pool
+from testtime.config import EngineSpec
+from testtime.engines import make
+from testtime.engines.base import Completion, Request, Sampling
+from testtime.thinking.delimiters import resolve
+from testtime.thinking.plan import Plan
+
+ROUNDS = 3
+
+
+class Unpinned:
+    """An engine whose requests all say that nobody shares their prefix; vLLM then places them by load."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.name, self.max_num_seqs = inner, inner.name, inner.max_num_seqs
+
+    async def complete(self, request: Request) -> Completion:
+        return await self.inner.complete(replace(request, affinity=""))
+
+
+def main() -> None:
+    from transformers import AutoTokenizer
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--length", type=int, default=1024)
+    parser.add_argument("--chains", type=int, default=32)
+    given = parser.parse_args()
+    folder = long_model(2 * given.length)
+    form = resolve(AutoTokenizer.from_pretrained(folder))
+    args = {"data_parallel_size": 2, "max_model_len": 2 * given.length}
+    engine, _ = make(EngineSpec(name="vllm", max_num_seqs=given.chains, args=args), str(folder))
+    budgets = tuple(given.length * i // 8 for i in range(9))
+    sums: dict[str, list[float]] = {"pinned": [], "by load": []}
+    again: dict[str, list[int]] = {"pinned": [], "by load": []}
+
+    async def work() -> None:
+        for number in range(ROUNDS):
+            for name, chosen in (("pinned", engine), ("by load", Unpinned(engine))):
+                # Other prompts each time: nothing is cached from the round before.
+                prompts = [
+                    tuple(7 + (number * 31 + len(name) + i * j) % 17 for j in range(40)) for i in range(given.chains)
+                ]
+                plan = Plan(form, budgets, 1, number, Sampling(), Sampling(), 8)
+                recorder = Recorder(chosen)
+                sums[name].append(await pool(recorder, plan, prompts))
+                again[name].append(recorder.totals()["computed"])
+        await engine.close()
+
+    asyncio.run(work())
+    for name in sums:
+        print(f"{name}: {min(sums[name]):.1f} s at best, prompt tokens computed {sorted(again[name])[1]:,}")
+    print(f"seconds by load over pinned: {min(sums['by load']) / min(sums['pinned']):.2f}")
+
+
+if __name__ == "__main__":
+    main()
