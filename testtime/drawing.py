@@ -120,7 +120,7 @@ def mend(job: Job, progress: Progress) -> None:
     store, bases = job.store, {variant.name: variant.base for variant in job.plan.variants()}
     for part in store.mend():
         progress.say(f"damaged part set aside as .corrupt, its rows are drawn again: {part}")
-    if not any((store.root / "chains").glob("*.corrupt")):
+    if not store.set_aside("chains"):
         return
     ends = chain_ends(store.read("chains", ["tokens", "finish"]))
 
