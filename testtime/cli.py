@@ -22,7 +22,7 @@ app = typer.Typer(
     help="What does test-time compute buy? Accuracy against thinking budgets, samples and model size, with intervals.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-RunDir = Annotated[str, typer.Argument(help="A run's folder or address: runs/quickstart/quickstart, s3://bucket/...")]
+RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 
 
 @app.command()
