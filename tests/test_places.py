@@ -105,6 +105,10 @@ def test_absent_is_told_from_a_bucket_that_is_not_there(store: Store, monkeypatc
     assert not store.exists and not Store("memory://nowhere").parts("chains")
     with pytest.raises(UserError, match="no run here"):
         store.manifest()
+    with monkeypatch.context() as patch:  # a store that does not say what is not there
+        fail(patch, FileNotFoundError("bucket/key"), "pipe_file")
+        with pytest.raises(UserError, match=r"cannot be written \(there is no such bucket\)"):
+            store.write_manifest({})
     fail(monkeypatch, FileNotFoundError("The specified bucket does not exist"), "info", "cat_file", "ls")
     for work in (lambda: store.exists, store.manifest, lambda: store.parts("chains")):
         with pytest.raises(UserError, match=r"cannot be read \(The specified bucket does not exist\)"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fnmatch
+import logging
 import os
 import re
 import tempfile
@@ -45,7 +46,9 @@ def place(address: str | Path) -> Path:
         from upath import UPath
 
         path: Any = UPath(address)
-        path.fs.invalidate_cache()  # the first use of `fs` imports the package for such addresses
+        client = logging.getLogger(type(path.fs).__module__.partition(".")[0])
+        if not client.handlers:  # its tracebacks are for who asks for its log; here they become one line
+            client.addHandler(logging.NullHandler())
     except (ImportError, ValueError):  # nobody knows the scheme
         needed = EXTRAS.get(scheme, "universal-pathlib and the fsspec package for them")
         raise UserError(f"{address}: nothing here reads {scheme}:// addresses; install {needed}") from None
@@ -79,6 +82,8 @@ def writing(path: Path) -> Iterator[None]:
         with _as_disk(path):
             yield
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and _object(path):
+            error = OSError(errno.ENXIO, "there is no such bucket")
         mend = "free some space" if error.errno in FULL else "make it writable, or write elsewhere with another `out`"
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); {mend}; "
