@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from testtime.places import place
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +18,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference data is absent: no folder {folder}")
     return folder
+
+
+@pytest.fixture(params=["folder", "store"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A local folder, and one of an object store in memory."""
+    if request.param == "folder":
+        yield tmp_path
+        return
+    pytest.importorskip("upath", reason="universal-pathlib is not installed")
+    import fsspec
+
+    yield place(f"memory://{uuid.uuid4().hex}")
+    fsspec.filesystem("memory").store.clear()

@@ -95,18 +95,18 @@ def fingerprint(store: Store) -> str:
     return hashlib.sha256(repr(sorted(pool(store).items())).encode()).hexdigest()
 
 
-def test_a_complete_pool_draws_nothing_and_starts_no_engine(tmp_path: Path, engine: FakeEngine) -> None:
-    work = job(tmp_path)
+def test_a_complete_pool_draws_nothing_and_starts_no_engine(anywhere: Path, engine: FakeEngine) -> None:
+    work = job(anywhere)
     assert drawing.draw(work, Progress()) == []
     drawn = engine.drawn
     assert len(work.store.read("chains")) == 12
-    assert drawing.draw(job(tmp_path), Progress()) == [] and engine.drawn == drawn
+    assert drawing.draw(job(anywhere), Progress()) == [] and engine.drawn == drawn
 
 
-def test_more_samples_and_larger_budgets_extend_a_pool_without_changing_it(tmp_path: Path, engine: FakeEngine) -> None:
-    drawing.draw(job(tmp_path), Progress())
-    before = pool(job(tmp_path).store)
-    work = job(tmp_path, samples=6, thinking={"budgets": [0, 8, 16, 24, 64]})
+def test_more_samples_and_larger_budgets_extend_a_pool_without_changing_it(anywhere: Path, engine: FakeEngine) -> None:
+    drawing.draw(job(anywhere), Progress())
+    before = pool(job(anywhere).store)
+    work = job(anywhere, samples=6, thinking={"budgets": [0, 8, 16, 24, 64]})
     drawing.draw(work, Progress())
     after = pool(work.store)
     assert before.items() <= after.items()
@@ -146,14 +146,14 @@ def test_failed_requests_are_missing_and_drawn_by_the_next_run(tmp_path: Path, e
     assert before.items() <= pool(work.store).items() and not drawing.pending(work)
 
 
-def test_an_interrupted_run_keeps_what_was_drawn(tmp_path: Path, engine: FakeEngine) -> None:
+def test_an_interrupted_run_keeps_what_was_drawn(anywhere: Path, engine: FakeEngine) -> None:
     def stop(request: Request) -> bool:
         if engine.drawn > 20:
             raise KeyboardInterrupt
         return False
 
     engine.broken = stop
-    work = job(tmp_path)
+    work = job(anywhere)
     with pytest.raises(KeyboardInterrupt):
         drawing.draw(work, Progress())
     assert len(pool(work.store)) >= 20
@@ -161,13 +161,13 @@ def test_an_interrupted_run_keeps_what_was_drawn(tmp_path: Path, engine: FakeEng
 
 @pytest.mark.parametrize("table", TABLES)
 def test_damage_is_named_set_aside_and_only_its_rows_are_drawn_again(
-    tmp_path: Path, engine: FakeEngine, table: str
+    anywhere: Path, engine: FakeEngine, table: str
 ) -> None:
-    drawing.draw(job(tmp_path / "whole", samples=8), Progress())
-    wanted = fingerprint(job(tmp_path / "whole", samples=8).store)
-    drawing.draw(job(tmp_path, samples=4), Progress())
-    drawing.draw(job(tmp_path, samples=8), Progress())
-    work = job(tmp_path, samples=8)
+    drawing.draw(job(anywhere / "whole", samples=8), Progress())
+    wanted = fingerprint(job(anywhere / "whole", samples=8).store)
+    drawing.draw(job(anywhere, samples=4), Progress())
+    drawing.draw(job(anywhere, samples=8), Progress())
+    work = job(anywhere, samples=8)
     victim = work.store.parts(table)[0]
     victim.write_bytes(victim.read_bytes()[:-40])
     kept = {part: part.read_bytes() for name in TABLES for part in work.store.parts(name) if part != victim}
@@ -182,19 +182,19 @@ def test_damage_is_named_set_aside_and_only_its_rows_are_drawn_again(
 
 
 def test_a_lost_beginning_takes_the_chain_s_continuation_and_answers_with_it(
-    tmp_path: Path, engine: FakeEngine
+    anywhere: Path, engine: FakeEngine
 ) -> None:
     """Otherwise the tail of the old chain would be read as the whole, or old answers as answers to a new chain."""
-    drawing.draw(job(tmp_path), Progress())
+    drawing.draw(job(anywhere), Progress())
     larger = {"budgets": [0, 8, 24, 64]}
-    drawing.draw(job(tmp_path, thinking=larger), Progress())
-    store = job(tmp_path, thinking=larger).store
+    drawing.draw(job(anywhere, thinking=larger), Progress())
+    store = job(anywhere, thinking=larger).store
     store.parts("chains")[0].write_bytes(b"")
-    drawing.mend(job(tmp_path, thinking=larger), Progress())
+    drawing.mend(job(anywhere, thinking=larger), Progress())
     assert len(store.read("chains")) == 0
     assert {row["cut"] for row in store.read("answers", []).to_pylist()} == {0}
-    drawing.draw(job(tmp_path, thinking=larger), Progress())
-    assert not drawing.pending(job(tmp_path, thinking=larger))
+    drawing.draw(job(anywhere, thinking=larger), Progress())
+    assert not drawing.pending(job(anywhere, thinking=larger))
 
 
 def test_a_lost_chain_takes_what_extends_it_along(tmp_path: Path, engine: FakeEngine) -> None:
@@ -213,7 +213,7 @@ def test_a_lost_chain_takes_what_extends_it_along(tmp_path: Path, engine: FakeEn
 
 
 def test_no_crash_point_loses_or_doubles_anything(
-    tmp_path: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    anywhere: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole job dies at its k-th write or deletion, for every k, is run again, and must end as if undisturbed."""
 
@@ -237,10 +237,10 @@ def test_no_crash_point_loses_or_doubles_anything(
     monkeypatch.setattr(Store, "write_file", dying(write))
     monkeypatch.setattr(stores, "_remove", lambda parts: [dying(remove)([part]) for part in parts])
     left = 1 << 30
-    whole = pipeline.run(config(tmp_path / "whole"))[0]
+    whole = pipeline.run(config(anywhere / "whole"))[0]
     writes = (1 << 30) - left
     for crash in range(0, writes, 4):
-        out, acknowledged = tmp_path / str(crash), {}
+        out, acknowledged = anywhere / str(crash), {}
         for steps in (crash, crash // 2, 1 << 30):
             left = steps
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pandas as pd
 import pytest
 
 import testtime
+from testtime import compare, exporters, importers, pipeline, report, status, transcripts
 from testtime.errors import UserError
+from testtime.laws import study
+from testtime.pipeline import summary
 from testtime.store import Store
 
 
@@ -119,6 +123,25 @@ def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_c
     ended = ~plain["forced"]
     assert ended.any() and (waited["thinking_tokens"] >= plain["thinking_tokens"])[ended].all()
     assert (waited["thinking_tokens"] > plain["thinking_tokens"])[ended].any()
+
+
+def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_path: Path) -> None:
+    pytest.importorskip("upath", reason="universal-pathlib is not installed")
+    out = f"memory://{uuid.uuid4().hex}"
+    (run,) = testtime.run({**config(tmp_path, samples=2, task={"name": "chain_sum", "limit": 3}), "out": out})
+    address = f"{out}/study/quickstart"
+    assert str(run.path) == address and status.status(address)["tables"]
+    pd.testing.assert_frame_equal(pipeline.grade(address).scores, run.scores)
+    assert Store(address).has("report/index.html") and Store(address).has("report/figures/coverage.png")
+    assert summary(run).endswith(f"report: {address}/report")
+    assert "right answer" in transcripts.show(address, "chain_sum/0/1")
+    (table,) = compare.read([address]).values()
+    assert len(table) == len(study.read_table(f"{address}/tables/scores.parquet")) == 3 * 2 * 3
+    for export in (exporters.export_tidy, exporters.export_hub, exporters.export_inspect):
+        assert all(path.stat().st_size for path in export(testtime.load(address), tmp_path / "exported"))
+    imported = importers.import_csv(tmp_path / "exported" / "scores.csv", out)
+    assert str(imported.path) == f"{out}/scores/quickstart" and len(imported.scores) == len(table)
+    assert str(report.write([run, imported])) == f"{out}/study/report/index.html"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from testtime import locks
 from testtime import store as stores
 from testtime.errors import UserError
 from testtime.store import Store, Writer
@@ -65,11 +67,11 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_what_was_appended_is_read_and_the_elder_of_two_equal_keys_wins(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_what_was_appended_is_read_and_the_elder_of_two_equal_keys_wins(anywhere: Path) -> None:
+    store = Store(anywhere)
     store.append("chains", [chain(0), chain(1)])
     store.append("chains", [chain(1, finish="length"), chain(2)])
-    assert rows(Store(tmp_path)) == [chain(0), chain(1), chain(2)]
+    assert rows(Store(anywhere)) == [chain(0), chain(1), chain(2)]
     assert store.read("chains", ["tokens"]).column_names == ["problem_id", "sample", "variant", "start", "tokens"]
 
 
@@ -97,8 +99,8 @@ def test_parts_are_bounded_whatever_is_written_and_compaction_keeps_every_row(
     assert rows(store) == wanted
 
 
-def test_compaction_does_not_grow_parts_past_their_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
+def test_compaction_does_not_grow_parts_past_their_bound(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(anywhere)
     for sample in range(20):
         store.append("chains", [chain(sample, 30)])
     monkeypatch.setattr(stores, "PART_VALUES", 400)
@@ -108,8 +110,8 @@ def test_compaction_does_not_grow_parts_past_their_bound(tmp_path: Path, monkeyp
     assert len(rows(store)) == 20
 
 
-def test_a_kill_between_the_merger_and_its_sources_leaves_no_doubles(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_kill_between_the_merger_and_its_sources_leaves_no_doubles(anywhere: Path) -> None:
+    store = Store(anywhere)
     for sample in range(4):
         store.append("chains", [chain(sample)])
     before = {part: part.read_bytes() for part in store.parts("chains")}
@@ -124,10 +126,8 @@ def test_a_kill_between_the_merger_and_its_sources_leaves_no_doubles(tmp_path: P
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(st.floats(0, 1, exclude_max=True))
-def test_damage_to_any_byte_is_found_and_only_its_part_set_aside(
-    tmp_path_factory: pytest.TempPathFactory, where: float
-) -> None:
-    store = Store(tmp_path_factory.mktemp("run"))
+def test_damage_to_any_byte_is_found_and_only_its_part_set_aside(anywhere: Path, where: float) -> None:
+    store = Store(anywhere, uuid.uuid4().hex)
     store.append("chains", [chain(0)])
     store.append("chains", [chain(1)])
     victim = store.parts("chains")[0]
@@ -138,8 +138,8 @@ def test_damage_to_any_byte_is_found_and_only_its_part_set_aside(
     assert store.mend() == []
 
 
-def test_a_truncated_part_is_passed_over_named_and_left_to_who_holds_the_lock(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_a_truncated_part_is_passed_over_named_and_left_to_who_holds_the_lock(anywhere: Path) -> None:
+    store = Store(anywhere)
     store.append("chains", [chain(0)])
     store.append("chains", [chain(1)])
     victim = store.parts("chains")[1]
@@ -150,8 +150,8 @@ def test_a_truncated_part_is_passed_over_named_and_left_to_who_holds_the_lock(tm
     assert victim.is_file()
 
 
-def test_a_disk_that_fails_to_read_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path)
+def test_a_disk_that_fails_to_read_is_not_taken_for_damage(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(anywhere)
     store.append("chains", [chain(0)])
 
     def fail(*args: Any, **kwargs: Any) -> pa.Table:
@@ -163,8 +163,8 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_damage(tmp_path: Path, monke
     assert len(store.parts("chains")) == 1
 
 
-def test_rows_are_dropped_only_from_the_parts_that_hold_them(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def test_rows_are_dropped_only_from_the_parts_that_hold_them(anywhere: Path) -> None:
+    store = Store(anywhere)
     store.append("chains", [chain(0), chain(1)])
     store.append("chains", [chain(2), chain(3)])
     untouched = store.parts("chains")[1]
@@ -173,11 +173,12 @@ def test_rows_are_dropped_only_from_the_parts_that_hold_them(tmp_path: Path) -> 
     assert untouched in store.parts("chains")
 
 
-def test_a_second_writer_is_told_who_holds_the_directory(tmp_path: Path) -> None:
+def test_a_second_writer_is_told_who_holds_the_directory(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "BEAT", 0.1)
     refused = pytest.raises(UserError, match=rf"process {os.getpid()} on .* is writing here")
-    with Store(tmp_path).lock(), refused, Store(tmp_path).lock():
+    with Store(anywhere).lock(), refused, Store(anywhere).lock():
         pass
-    with Store(tmp_path).lock():
+    with Store(anywhere).lock():
         pass
 
 
@@ -222,7 +223,7 @@ def test_a_read_only_directory_is_one_clear_line_and_can_still_be_read(disk: Cal
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\x00"])
-def test_a_damaged_manifest_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "run.json").write_text(content)
+def test_a_damaged_manifest_is_named(anywhere: Path, content: str) -> None:
+    (anywhere / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json: .*start a run under another name"):
-        Store(tmp_path).manifest()
+        Store(anywhere).manifest()

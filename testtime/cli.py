@@ -27,7 +27,7 @@ Price = Annotated[
     list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's.")
 ]
 Rate = Annotated[list[str] | None, typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's.")]
-RunDir = Annotated[Path, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
+RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 
 
 @app.command()
@@ -87,8 +87,8 @@ def reward(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="One run directory or several.", metavar="RUN...")],
-    out: Annotated[Path | None, typer.Option(help="The folder to write; default: report in the run's folder.")] = None,
+    runs: Annotated[list[str], typer.Argument(help="One run directory or several.", metavar="RUN...")],
+    out: Annotated[str | None, typer.Option(help="The folder to write; default: report in the run's folder.")] = None,
     price: Price = None,
     rate: Rate = None,
 ) -> None:
@@ -122,7 +122,7 @@ def show(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")],
+    runs: Annotated[list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")],
     axis: Annotated[
         str | None, typer.Option(help="tokens, flops, usd or seconds.", show_default="flops, else tokens")
     ] = None,
@@ -216,7 +216,7 @@ app.add_typer(laws, name="laws")
 
 @laws.command("testtime")
 def laws_testtime(
-    table: Annotated[Path, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")],
+    table: Annotated[str, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")],
     figure: Figure = None,
 ) -> None:
     """Accuracy against test compute: every law that the table has points for, the best one first.
@@ -224,9 +224,10 @@ def laws_testtime(
     Example: testtime laws testtime runs/quickstart/quickstart
     """
     from testtime.laws import study
+    from testtime.store import Store
 
-    scores = table / "tables" / "scores.parquet"
-    found = study.testtime(scores if scores.is_file() else table)
+    scores = "tables/scores.parquet"
+    found = study.testtime(str(Store(table).root / scores) if Store(table).has(scores) else table)
     typer.echo(found.report())
     if figure:
         found.figure(figure)
@@ -253,13 +254,13 @@ def laws_pretraining(
 
 importing = typer.Typer(no_args_is_help=True, help="Make a run directory of another tool's results.")
 app.add_typer(importing, name="import")
-Out = Annotated[Path, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
+Out = Annotated[str, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
 
 
 @importing.command("lm-eval")
 def import_lm_eval(
     folder: Annotated[Path, typer.Argument(help="What lm-eval --log_samples wrote.")],
-    out: Out = Path("runs"),
+    out: Out = "runs",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
     metric: Annotated[str | None, typer.Option(help="The score; default: the task's first metric.")] = None,
     filter_name: Annotated[str | None, typer.Option("--filter", help="Default: the task's first filter.")] = None,
@@ -277,7 +278,7 @@ def import_lm_eval(
 @importing.command("inspect")
 def import_inspect(
     logs: Annotated[list[Path], typer.Argument(help=".eval or .json logs of one task.", metavar="LOG...")],
-    out: Out = Path("runs"),
+    out: Out = "runs",
     scorer: Annotated[str | None, typer.Option(help="Default: the log's first scorer.")] = None,
 ) -> None:
     """Logs of Inspect; several of one task (one a reasoning effort, say) become one run.
@@ -292,7 +293,7 @@ def import_inspect(
 @importing.command("csv")
 def import_csv(
     table: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines with problem_id, sample, score.")],
-    out: Out = Path("runs"),
+    out: Out = "runs",
     column: Annotated[
         list[str] | None, typer.Option(help="Our column = the table's name for it.", metavar="OURS=THEIRS")
     ] = None,

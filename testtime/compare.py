@@ -23,6 +23,7 @@ from testtime.estimators.cells import summary
 from testtime.estimators.grid import Prefill, Replicates, build
 from testtime.estimators.latency import latency
 from testtime.estimators.table import GROUP, normalise, read_table
+from testtime.places import exists, place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +108,8 @@ def read(
     seconds. Raises UserError for what is neither a run nor a table, and for one given twice.
     """
     found: dict[str, pd.DataFrame] = {}
-    for given in map(Path, paths):
-        if (given / "run.json").is_file():
+    for given in map(place, paths):
+        if exists(given / "run.json"):
             from testtime.pipeline import load
 
             run = load(given)

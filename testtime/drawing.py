@@ -156,7 +156,7 @@ def mend(job: Job, progress: Progress) -> None:
         for table in ("chains", "answers"):
             store.filter(table, lambda rows: pa.array([key in both for key in _keys(rows)], pa.bool_()))
         return
-    if not any((store.root / "chains").glob("*.corrupt")):
+    if not store.set_aside("chains"):
         return
     ends = chain_ends(store.read("chains", ["tokens", "finish"]))
 

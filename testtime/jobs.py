@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from testtime import models, tasks
@@ -76,7 +75,7 @@ def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, 
             }
         )
     folder = model.folder_name + (f"--{ref.setting}" if ref.setting else "")
-    store = Store(Path(config.out) / config.name / folder)
+    store = Store(config.out, config.name, folder)
     job = Job(config, ref, model, plan(config, form), rows, store)
     check(job)
     return job

@@ -61,7 +61,7 @@ def run(
 
 def _execute(job: Job, progress: Progress) -> Run:
     store = job.store
-    with store.lock():
+    with store.lock(progress.say):
         jobs.register(job)
         missing = draw(job, progress)
         for table in ("chains", "answers"):
@@ -79,8 +79,9 @@ def grade(path: str | Path, progress: Progress | None = None) -> Run:
     store = Store(path)
     if "imported" in store.manifest():
         raise UserError(f"{path}: an imported run keeps its log's own verdicts, there is nothing to grade")
-    with store.lock():
-        return _evaluate(store, progress or Progress())
+    progress = progress or Progress()
+    with store.lock(progress.say):
+        return _evaluate(store, progress)
 
 
 def reward(
@@ -163,16 +164,14 @@ def _overspent(table: pd.DataFrame) -> str | None:
 
 def load(path: str | Path) -> Run:
     """The tables of a run directory. Raises UserError when there is no run, or one without tables yet."""
-    import pandas as pd
-
     store = Store(path)
     manifest = store.manifest()
-    found = [store.root / "tables" / f"{name}.parquet" for name in TABLES]
-    if not all(file.is_file() for file in found):
+    found = [f"tables/{name}.parquet" for name in TABLES]
+    if not all(map(store.has, found)):
         raise UserError(
             f"{path}: this run has no tables yet; finish it with `testtime run`, or `testtime grade` what there is"
         )
-    return Run(store.root, manifest, *(pd.read_parquet(file) for file in found))
+    return Run(store.root, manifest, *map(store.frame, found))
 
 
 def plan_of(config: Config, manifest: Mapping[str, Any]) -> Plan:

@@ -38,8 +38,8 @@ def status(path: str | Path) -> dict[str, Any]:
         "chain_tokens": pc.sum(chains["tokens"]).as_py() or 0,
         "answer_tokens": pc.sum(answers["tokens"]).as_py() or 0,
         "seconds": round(sum(session["seconds"] for session in manifest["sessions"]), 1),
-        "tables": (store.root / "tables/cells.parquet").is_file(),
-        "damaged_parts": [*map(str, sorted(store.root.glob("*/*.corrupt"))), *store.damaged],
+        "tables": store.has("tables/cells.parquet"),
+        "damaged_parts": [*map(str, store.set_aside()), *store.damaged],
     }
 
 

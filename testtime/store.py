@@ -4,39 +4,39 @@
     problems/ chains/ answers/ grades/   Parquet parts (zstd)
     tables/ report/             what analysis wrote
 
-A part is written under a temporary name and renamed, so it is whole or absent, and any number of workers can write side
-by side. The key of a row is the content that determines it; reading drops doubles by key, so a crash between writing a
-compacted part and deleting its sources costs nothing. A part's name holds the hash of its bytes, so that damage
-is found wherever it lies; a damaged part is passed over when reading, and who holds the lock sets it aside as
-`*.corrupt` (see `mend`). Nothing here holds more than one part in memory, unless whole columns are asked for.
+The directory is a local folder or an address such as s3://bucket/folder (see `places`). A part is whole or absent, and
+any number of workers can write side by side. The key of a row is the content that determines it; reading drops doubles
+by key, so a crash between writing a compacted part and deleting its sources costs nothing. A part's name holds the hash
+of its bytes, so that damage is found wherever it lies; a damaged part is passed over when reading, and who holds the
+lock sets it aside as `*.corrupt` (see `mend`). Nothing here holds more than one part in memory, unless whole columns
+are asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
-import os
 import re
-import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from testtime import locks, places
 from testtime.errors import UserError
+from testtime.places import reading, writing
 from testtime.schemas import KEYS, SCHEMAS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PART_VALUES = 8_000_000  # values (ids, log-probabilities) a part may hold: 32 MB, so that it always fits in memory
 PART_ROWS = 100_000
-FULL = (errno.ENOSPC, errno.EDQUOT)
 _PACKED = {"token_ids": np.int32, "logprobs": np.float32}
 _NAME = re.compile(r"part-\d{20}-([0-9a-f]{16})\.parquet")
 Row = Mapping[str, Any]
@@ -45,26 +45,28 @@ Row = Mapping[str, Any]
 class Store:
     """One run directory. Creating a Store creates nothing; the first write makes the folder."""
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, *below: str) -> None:
+        """root: a folder or its address; below: names of folders in it."""
+        self.root = places.place(root).joinpath(*below)
         self.damaged: list[str] = []  # parts that were passed over
+        self._check: locks.Check = lambda: None
 
-    # The manifest
+    # The manifest and other files
 
     @property
     def exists(self) -> bool:
-        return (self.root / "run.json").is_file()
+        return self.has("run.json")
 
     def manifest(self) -> dict[str, Any]:
         """run.json. Raises UserError when the folder is no run directory or the file is damaged."""
         path = self.root / "run.json"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(places.read(path))
         except FileNotFoundError:
             raise UserError(
                 f"{self.root}: no run here (no run.json); give a folder that `testtime run` or `import` wrote"
             ) from None
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise UserError(
                 f"{path}: cannot be read ({error}); restore it, or start a run under another name"
             ) from None
@@ -75,48 +77,46 @@ class Store:
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         self.write_file("run.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode())
 
-    def write_file(self, name: str, data: bytes) -> Path:
-        """Write one file of the run atomically; returns its path. Raises UserError when the disk refuses."""
+    def has(self, name: str) -> bool:
+        """Whether the run has this file."""
+        return places.exists(self.root / name)
+
+    def frame(self, name: str, filters: Any = None) -> pd.DataFrame:
+        """A Parquet file of the run as a pandas table. Raises UserError when it cannot be read."""
+        import pandas as pd
+
         path = self.root / name
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.rename(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        return path
+        try:
+            with reading(path), places.opened(path) as source:
+                return pd.read_parquet(source, filters=filters)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(
+                f"{path}: cannot be read ({error}); make it again with `testtime grade` or `import`"
+            ) from None
+
+    def write_file(self, name: str, data: bytes) -> Path:
+        """Write one file of the run, whole or not at all; returns its path. Raises UserError when the disk refuses."""
+        self._check()
+        places.write(self.root / name, data)
+        return self.root / name
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run directory for writing. Raises UserError naming the holder when another process has it."""
-        path = self.root / "lock"
-        with writing(path):
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
-        with file:
-            with writing(path):
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    file.seek(0)
-                    holder = file.read().strip() or "another process"
-                    raise UserError(f"{self.root}: {holder} is writing here; wait, or use another name") from None
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {socket.gethostname()}")
-                file.flush()
-                for left in self.root.glob("*/.*.tmp"):  # of a writer that was killed
-                    left.unlink(missing_ok=True)
+    def lock(self, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+        """Hold the run directory for writing. Raises UserError naming the holder when another process has it.
+
+        say: is told when that takes a while to find out.
+        """
+        with locks.hold(self.root, say) as self._check:
             yield
 
     # Parts
 
     def parts(self, table: str) -> list[Path]:
-        return sorted((self.root / table).glob("part-*.parquet"))
+        return places.listed(self.root / table, "part-*.parquet")
+
+    def set_aside(self, *tables: str) -> list[Path]:
+        """The damaged parts that `mend` has set aside, of all tables unless some are named."""
+        return [part for table in tables or SCHEMAS for part in places.listed(self.root / table, "*.corrupt")]
 
     def append(self, table: str, rows: Sequence[Row]) -> None:
         """Write rows as one part. When this returns they survive a kill."""
@@ -148,14 +148,13 @@ class Store:
 
     def _read_part(self, part: Path, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table | None:
         try:
-            return pq.read_table(
-                part, columns=columns, filters=filters, page_checksum_verification=True, partitioning=None
-            )
+            with reading(part), places.opened(part) as source:  # a failing disk raises: the rows may be whole
+                return pq.read_table(
+                    source, columns=columns, filters=filters, page_checksum_verification=True, partitioning=None
+                )
         except FileNotFoundError:
             return None  # compacted meanwhile by another worker
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if getattr(error, "errno", None):  # the disk's, not the file's: the rows may be whole
-                raise UserError(f"{part}: cannot be read ({error}); nothing was changed") from None
+        except (pa.ArrowException, OSError, ValueError):
             if str(part) not in self.damaged:
                 self.damaged.append(str(part))
             return None
@@ -237,19 +236,6 @@ class Writer:
         self._values = 0
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into one clear line."""
-    try:
-        yield
-    except OSError as error:
-        mend = "free some space" if error.errno in FULL else "make it writable, or write elsewhere with another `out`"
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); {mend}; "
-            "what was written before is kept, run again to resume"
-        ) from None
-
-
 def _remove(parts: Sequence[Path]) -> None:
     for part in parts:
         with writing(part):
@@ -268,7 +254,8 @@ def _unique(table: pa.Table, keys: list[str]) -> pa.Table:
 def _weight(part: Path) -> int | None:
     """Roughly the values in a part, from its footer; None when that cannot be read."""
     try:
-        meta = pq.read_metadata(part)
+        with reading(part), places.opened(part) as source:
+            meta = pq.read_metadata(source)
     except (pa.ArrowException, OSError):
         return None
     groups = map(meta.row_group, range(meta.num_row_groups))

@@ -64,23 +64,22 @@ def read(
 
     samples: which (None: all). Raises UserError naming the nearest problem when one is not in the run.
     """
-    import pandas as pd
-
     store = Store(path)
     known = set(scores["problem_id"].astype(str))
     for name in problems:
         if name not in known:
             raise UserError(f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}")
-    texts = Path(path) / "tables" / "texts.parquet"
-    decode = None if texts.is_file() else decoder(store.manifest())
+    texts = "tables/texts.parquet"
+    imported = store.has(texts)
+    decode = None if imported else decoder(store.manifest())
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
         rows = scores[scores["problem_id"].isin(block)]
         if samples is not None:
             rows = rows[rows["sample"].isin(samples)]
         asked = {r["problem_id"]: r for r in _rows(store, "problems", ["question", "gold"], block, None)}
-        if texts.is_file():
-            chains = _imported(pd.read_parquet(texts, filters=[("problem_id", "in", block)]), rows)
+        if imported:
+            chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows)
         else:
             chains = _stored(store, rows, block, samples, decode)
         for name in block:

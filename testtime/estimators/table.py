@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.errors import UserError, suggest
+from testtime.places import exists, opened, place, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,13 +55,14 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    source = Path(path)
-    if not source.exists():
+    source = place(path)
+    if not exists(source):
         raise UserError(f"{source}: no such file")
     try:
-        if source.is_dir() or source.suffix == ".parquet":
-            return pd.read_parquet(source)
-        return pd.read_csv(source)
+        with reading(source), opened(source) as file:
+            return pd.read_parquet(file) if source.is_dir() or source.suffix == ".parquet" else pd.read_csv(file)
+    except UserError:
+        raise
     except Exception as error:  # pandas, pyarrow and the codecs each raise their own kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(

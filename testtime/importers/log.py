@@ -62,7 +62,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     table, left_out = _scored(table)
     names = list(dict.fromkeys(table["model"]))
     task = file_name(log.task) or "imported"
-    store = Store(Path(out) / task / (file_name(names[0]) if len(names) == 1 else "models"))
+    store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
     if store.exists and "imported" not in store.manifest():
         raise UserError(f"{store.root}: a run drawn by testtime is here; give another folder with --out")
     if store.exists and store.manifest()["imported"]["files"] != list(log.files):

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testtime.places import filling, place
+
 if TYPE_CHECKING:
     from testtime.compute.prices import Prices
     from testtime.compute.rates import Rates
@@ -30,7 +32,9 @@ def write(
     if prices or rates:
         several = [_priced(run, prices, rates) for run in several]
     first = several[0].path
-    return write_page(several, Path(folder) if folder else (first if len(several) == 1 else first.parent) / "report")
+    target = place(folder) if folder else (first if len(several) == 1 else first.parent) / "report"
+    with filling(target) as here:
+        return target / write_page(several, here).name
 
 
 def _priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
