@@ -14,8 +14,11 @@ from testtime import zoo
 from testtime.config import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Completion, Engine, Request
+from testtime.thinking.delimiters import Format
 from testtime.thinking.plan import Life, Plan
 from testtime.thinking.sampler import draw_pool
+
+ENDLESS = Format((1,), (2,) * 4, (2,) * 4, "")  # closed by four tokens in a row that nothing draws: every chain is cut
 
 
 def long_model(context: int) -> Path:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.common import Recorder, long_model, pool
+from benchmarks.common import ENDLESS, Recorder, long_model, pool
 from testtime.config import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Completion, Request, Sampling
-from testtime.thinking.delimiters import resolve
 from testtime.thinking.plan import Plan
 
 ROUNDS = 3
@@ -35,14 +35,11 @@ class Unpinned:
 
 
 def main() -> None:
-    from transformers import AutoTokenizer
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--chains", type=int, default=32)
     given = parser.parse_args()
     folder = long_model(2 * given.length)
-    form = resolve(AutoTokenizer.from_pretrained(folder))
     args = {"data_parallel_size": 2, "max_model_len": 2 * given.length}
     engine, _ = make(EngineSpec(name="vllm", max_num_seqs=given.chains, args=args), str(folder))
     budgets = tuple(given.length * i // 8 for i in range(9))
@@ -53,10 +50,9 @@ def main() -> None:
         for number in range(ROUNDS):
             for name, chosen in (("pinned", engine), ("by load", Unpinned(engine))):
                 # Other prompts each time: nothing is cached from the round before.
-                prompts = [
-                    tuple(7 + (number * 31 + len(name) + i * j) % 17 for j in range(40)) for i in range(given.chains)
-                ]
-                plan = Plan(form, budgets, 1, number, Sampling(), Sampling(), 8)
+                dice = random.Random(f"{number} {name}")
+                prompts = [tuple(dice.choices(range(5, 25), k=40)) for _ in range(given.chains)]
+                plan = Plan(ENDLESS, budgets, 1, number, Sampling(), Sampling(), 8)
                 recorder = Recorder(chosen)
                 sums[name].append(await pool(recorder, plan, prompts))
                 again[name].append(recorder.totals()["computed"])

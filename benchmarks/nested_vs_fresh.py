@@ -13,9 +13,8 @@ import argparse
 import asyncio
 from dataclasses import replace
 
-from benchmarks.common import Recorder, engine_for, long_model, pool, replay
+from benchmarks.common import ENDLESS, Recorder, engine_for, long_model, pool, replay
 from testtime.engines.base import Engine, Request, Sampling
-from testtime.thinking.delimiters import Format
 from testtime.thinking.plan import Plan
 
 
@@ -30,6 +29,7 @@ async def compare(engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], co
     seconds = await pool(nested, plan, own(0))
     rows.append(("nested", seconds, nested.totals()))
     answers = [request for request, _ in nested.seen if request.max_tokens == plan.answer_tokens]
+    assert len(answers) == len(prompts) * plan.samples * len(plan.budgets), "a chain ended early"
     warm = Recorder(engine)
     answer_seconds = await replay(warm, answers)
     chains = Recorder(engine)
@@ -60,8 +60,7 @@ async def compare(engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], co
 async def main_async(given: argparse.Namespace) -> None:
     engine = engine_for(given.engine, long_model(2 * given.chain), given.problems * given.samples)
     sampling = Sampling()
-    form = Format((1,), (2,), (2,), "")
-    base = Plan(form, (given.chain,), given.samples, 0, sampling, sampling, 8)
+    base = Plan(ENDLESS, (given.chain,), given.samples, 0, sampling, sampling, 8)
     prompts = [tuple(5 + (i + j) % 20 for j in range(24)) for i in range(given.problems)]
     counts = [n for n in (1, 2, 4, 8, 16) if n <= given.samples]
     await pool(Recorder(engine), replace(base, budgets=(32,)), prompts)  # warm-up

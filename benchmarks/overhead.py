@@ -16,10 +16,9 @@ import tempfile
 from typing import Any
 from unittest import mock
 
-from benchmarks.common import Recorder, engine_for, long_model, pool, replay
+from benchmarks.common import ENDLESS, Recorder, engine_for, long_model, pool, replay
 from testtime.engines.base import Sampling
 from testtime.store import Store, Writer
-from testtime.thinking.delimiters import Format
 from testtime.thinking.plan import Plan
 
 
@@ -30,7 +29,7 @@ async def main_async(given: argparse.Namespace) -> None:
     ratios, seeds = [], []
     for turn in range(given.rounds + 1):
         # Prompts of each round's own: none finds another round's prefixes in the cache.
-        plan = Plan(Format((1,), (2,), (2,), ""), budgets, given.samples, turn, sampling, sampling, 8)
+        plan = Plan(ENDLESS, budgets, given.samples, turn, sampling, sampling, 8)
         prompts = [tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24)) for i in range(given.problems)]
         recorder = Recorder(engine)
         with tempfile.TemporaryDirectory() as folder:

@@ -24,6 +24,11 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_config_that_ships_is_valid(path: Path) -> None:
+    assert configs.load(path).name == path.stem
+
+
 def test_short_forms_and_defaults(tmp_path: Path) -> None:
     config = configs.load(written(tmp_path, GOOD))
     assert config.name == "study" and config.task[0].name == "chain_sum" and config.model[0].name == "quickstart"
