@@ -18,7 +18,8 @@ from testtime.thinking.delimiters import Format
 from testtime.thinking.plan import Life, Plan
 from testtime.thinking.sampler import draw_pool
 
-ENDLESS = Format((1,), (2,) * 4, (2,) * 4, "")  # closed by four tokens in a row that nothing draws: every chain is cut
+CLOSE = (2, 9, 3, 11, 4, 8)
+ENDLESS = Format((1,), CLOSE, CLOSE, "")  # closed by what an untrained model never draws, so that every chain is cut
 
 
 def long_model(context: int) -> Path:

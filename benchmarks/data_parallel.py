@@ -3,8 +3,8 @@
     python -m benchmarks.data_parallel [--length 1024] [--chains 32]
 
 vLLM balances its ranks by load alone. One nested pool is drawn with answers pinned to their chain's rank, and with
-vLLM's own balancing, interleaved; printed are the prompt tokens computed again and the ratio of the seconds. Both ranks
-share this machine's cores, so the seconds say less than the tokens.
+every request placed by load, interleaved; printed are the prompt tokens computed again and the ratio of the seconds.
+Both ranks share this machine's cores, so the seconds say less than the tokens.
 """
 
 from __future__ import annotations

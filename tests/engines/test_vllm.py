@@ -33,7 +33,7 @@ STUDY = {
 }
 
 
-def start(folder: Path, engine: str, **changes: Any) -> subprocess.Popen[str]:
+def start(folder: Path, engine: Any, **changes: Any) -> subprocess.Popen[str]:
     """A run in a process of its own, marked by its folder, as a person would start it."""
     study = {**STUDY, "engine": engine, "out": str(folder), **changes}
     code = f"import json, testtime\nif __name__ == '__main__':\n    testtime.run(json.loads({json.dumps(study)!r}))"
@@ -43,7 +43,7 @@ def start(folder: Path, engine: str, **changes: Any) -> subprocess.Popen[str]:
     )
 
 
-def finished(folder: Path, engine: str, **changes: Any) -> testtime.Run:
+def finished(folder: Path, engine: Any, **changes: Any) -> testtime.Run:
     process = start(folder, engine, **changes)
     _, said = process.communicate(timeout=800)
     assert process.returncode == 0, said[-2000:]
@@ -78,6 +78,18 @@ def test_greedy_chains_are_equal_and_accuracies_agree(tmp_path: Path) -> None:
     assert (difference.mean().abs() <= 1.96 * difference.std() / 200**0.5 + 1e-9).all()
     session = theirs.manifest["sessions"][0]
     assert session["engine"] == "vllm" and session["cached_tokens"] > 0
+
+
+def test_two_ranks_draw_the_pool_of_one_and_every_answer_finds_its_chain(tmp_path: Path) -> None:
+    sampled = {"sampling": {"temperature": 1.0}, "samples": 2, "task": {"name": "chain_sum", "limit": 60}}
+    two = {"name": "vllm", "args": {"data_parallel_size": 2}}
+    ours, one = (finished(tmp_path / str(i), engine, **sampled) for i, engine in enumerate((two, "vllm")))
+    answers = Store(ours.path).read("answers", ["prompt_tokens", "cached_tokens"]).to_pandas()
+    long = answers[answers["prompt_tokens"] > 64]  # blocks are of 32 tokens
+    assert len(long) > 60 and (long["cached_tokens"] >= 32).all()
+    columns = ["problem_id", "sample", "budget", "score", "thinking_tokens"]
+    left, right = (run.scores[columns].sort_values(columns[:3]).reset_index(drop=True) for run in (ours, one))
+    assert len(left) == 60 * 2 * 3 and (left == right).all(axis=1).mean() >= 0.99
 
 
 def test_vllms_own_thinking_budget_is_kept_and_agrees_with_cut_chains(tmp_path: Path) -> None:

@@ -86,20 +86,12 @@ class Replica:
             self.resumes_at = time.monotonic() + self._rest
 
 
-class Replicas:
-    """All replicas of a run, and which of them drew which chain.
+class Balance:
+    """Which replica gets a request: a new chain the least loaded, its answers the one that drew it."""
 
-    attempts: failures of one request, while others succeed, before it is missing; patience: seconds without any success
-    before `alive` is asked for a sign of life, and the run stops if there is none.
-    """
-
-    def __init__(
-        self, replicas: Sequence[Replica], attempts: int, patience: float, alive: Callable[[], Awaitable[bool]]
-    ) -> None:
+    def __init__(self, replicas: Sequence[Replica]) -> None:
         self.all = list(replicas)
-        self._attempts, self._patience, self._alive = attempts, patience, alive
         self._drew: OrderedDict[str, Replica] = OrderedDict()
-        self._succeeded_at = 0.0
 
     @property
     def served(self) -> dict[str, int]:
@@ -119,6 +111,21 @@ class Replicas:
             if len(self._drew) > REMEMBERED:
                 self._drew.popitem(last=False)
         return chosen
+
+
+class Replicas(Balance):
+    """Replicas that may fail.
+
+    attempts: failures of one request, while others succeed, before it is missing; patience: seconds without any success
+    before `alive` is asked for a sign of life, and the run stops if there is none.
+    """
+
+    def __init__(
+        self, replicas: Sequence[Replica], attempts: int, patience: float, alive: Callable[[], Awaitable[bool]]
+    ) -> None:
+        super().__init__(replicas)
+        self._attempts, self._patience, self._alive = attempts, patience, alive
+        self._succeeded_at = 0.0
 
     async def serve(self, affinity: str, attempt: Callable[[Replica], Awaitable[Completion | str]]) -> Completion:
         """Try until it is done: `attempt` gives the completion, or says what went wrong and is worth another try.

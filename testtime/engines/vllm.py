@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from testtime.engines import reaper
 from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
+from testtime.engines.replicas import Balance, Replica
 from testtime.errors import UserError, suggest
 
 
@@ -73,13 +73,22 @@ class VllmEngine:
             self._reaper.terminate()
             raise UserError(f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}") from error
         self._params, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
-        self._ranks = int(settings.get("data_parallel_size") or 1)
-        self.max_num_seqs = settings["max_num_seqs"] * self._ranks
+        ranks = int(settings.get("data_parallel_size") or 1)
+        self.max_num_seqs = settings["max_num_seqs"] * ranks
+        # vLLM balances its ranks by load alone; an answer's prefix lies with the rank that drew its chain.
+        self._ranks = Balance([Replica(f"rank {i}", i, settings["max_num_seqs"]) for i in range(ranks) if ranks > 1])
         self._numbers = itertools.count()
 
     async def complete(self, request: Request) -> Completion:
         if request.prompt is None:
             raise UserError("the vllm engine takes token ids, not messages")
+        if not self._ranks.all:
+            return await self._generate(request, request.prompt, None)
+        rank = self._ranks.choose(request.affinity)
+        async with rank.slot():
+            return await self._generate(request, request.prompt, rank.target)
+
+    async def _generate(self, request: Request, prompt_ids: Sequence[int], rank: int | None) -> Completion:
         s = request.sampling
         params = self._params(
             temperature=s.temperature,
@@ -98,10 +107,7 @@ class VllmEngine:
             output_kind=self._final,
             **({} if request.thinking_budget is None else {"thinking_token_budget": request.thinking_budget}),
         )
-        prompt: Any = {"prompt_token_ids": list(request.prompt)}
-        # vLLM balances its data-parallel ranks by load; an answer's prefix lies with the rank that drew its chain.
-        pinned = self._ranks > 1 and request.affinity
-        rank = zlib.crc32(request.affinity.encode()) % self._ranks if pinned else None
+        prompt: Any = {"prompt_token_ids": list(prompt_ids)}
         last = None
         try:
             async for output in self._llm.generate(
@@ -115,7 +121,7 @@ class VllmEngine:
         out = last.outputs[0]
         ids = list(out.token_ids)
         logprobs = [step[token].logprob for token, step in zip(ids, out.logprobs or (), strict=True)]
-        return Completion(ids, "", out.finish_reason, logprobs, len(request.prompt), last.num_cached_tokens or 0)
+        return Completion(ids, "", out.finish_reason, logprobs, len(prompt_ids), last.num_cached_tokens or 0)
 
     async def close(self) -> None:
         self._llm.shutdown()
