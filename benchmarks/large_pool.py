@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from testtime import config as configs
-from testtime import jobs, pipeline
+from testtime import config_file, jobs, pipeline
+from testtime.config import Config
 from testtime.jobs import Job
 from testtime.schemas import SCHEMAS
 from testtime.store import PART_VALUES
@@ -34,8 +34,8 @@ VOCABULARY = 150_000
 STEPS = {"grade_pool": "verdicts", "scores": "scores", "cells": "grid", "write": "report and laws"}
 
 
-def config(folder: Path, samples: int, tokens: int) -> configs.Config:
-    return configs.parse(
+def config(folder: Path, samples: int, tokens: int) -> Config:
+    return config_file.parse(
         {
             "name": f"pool-{samples}",
             "task": [{"name": "chain_sum", "limit": PROBLEMS}],

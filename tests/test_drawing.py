@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from testtime import config as configs
-from testtime import drawing, engines, jobs, pipeline, report
+from testtime import config_file, drawing, engines, jobs, pipeline, remainder, report
 from testtime import store as stores
+from testtime.config import Config
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.errors import UserError
 from testtime.jobs import Job
@@ -49,8 +49,8 @@ class FakeEngine:
     async def close(self) -> None: ...
 
 
-def config(out: Path, **changes: Any) -> configs.Config:
-    return configs.parse(
+def config(out: Path, **changes: Any) -> Config:
+    return config_file.parse(
         {
             "name": "t",
             "task": [{"name": "chain_sum", "limit": 3}],
@@ -110,7 +110,7 @@ def test_more_samples_and_larger_budgets_extend_a_pool_without_changing_it(anywh
     drawing.draw(work, Progress())
     after = pool(work.store)
     assert before.items() <= after.items()
-    assert not drawing.pending(work)
+    assert not remainder.pending(work)
     continued = [row for key, row in after.items() if key[0] == "chains" and row["start"] == 24]
     assert continued and all(row["start"] + row["tokens"] <= 64 for row in continued)
 
@@ -119,7 +119,7 @@ def test_a_pool_of_budget_zero_alone_can_be_extended(tmp_path: Path, engine: Fak
     drawing.draw(job(tmp_path, thinking={"budgets": [0]}), Progress())
     work = job(tmp_path, thinking={"budgets": [0, 8]})
     drawing.draw(work, Progress())
-    assert not drawing.pending(work)
+    assert not remainder.pending(work)
     assert len(work.store.read("chains")) == 12
 
 
@@ -128,10 +128,10 @@ def test_a_block_of_stored_chains_is_bounded(
 ) -> None:
     drawing.draw(job(tmp_path), Progress())
     work = job(tmp_path, thinking={"budgets": [0, 8, 24, 48]})
-    todo = drawing.pending(work)
-    whole = list(drawing.known(work.store, todo))
-    monkeypatch.setattr(drawing, "BLOCK_TOKENS", 30)
-    assert list(drawing.known(work.store, todo)) == whole
+    todo = remainder.pending(work)
+    whole = list(remainder.known(work.store, todo))
+    monkeypatch.setattr(remainder, "BLOCK_TOKENS", 30)
+    assert list(remainder.known(work.store, todo)) == whole
     assert [len(life.known.token_ids) for life in whole if life.known] == [length for _, length in todo]
 
 
@@ -143,7 +143,7 @@ def test_failed_requests_are_missing_and_drawn_by_the_next_run(tmp_path: Path, e
     before = pool(work.store)
     engine.broken = lambda request: False
     assert drawing.draw(work, Progress()) == []
-    assert before.items() <= pool(work.store).items() and not drawing.pending(work)
+    assert before.items() <= pool(work.store).items() and not remainder.pending(work)
 
 
 def test_an_interrupted_run_keeps_what_was_drawn(anywhere: Path, engine: FakeEngine) -> None:
@@ -190,11 +190,11 @@ def test_a_lost_beginning_takes_the_chain_s_continuation_and_answers_with_it(
     drawing.draw(job(anywhere, thinking=larger), Progress())
     store = job(anywhere, thinking=larger).store
     store.parts("chains")[0].write_bytes(b"")
-    drawing.mend(job(anywhere, thinking=larger), Progress())
+    remainder.mend(job(anywhere, thinking=larger), Progress())
     assert len(store.read("chains")) == 0
     assert {row["cut"] for row in store.read("answers", []).to_pylist()} == {0}
     drawing.draw(job(anywhere, thinking=larger), Progress())
-    assert not drawing.pending(job(anywhere, thinking=larger))
+    assert not remainder.pending(job(anywhere, thinking=larger))
 
 
 def test_a_lost_chain_takes_what_extends_it_along(tmp_path: Path, engine: FakeEngine) -> None:
@@ -205,7 +205,7 @@ def test_a_lost_chain_takes_what_extends_it_along(tmp_path: Path, engine: FakeEn
     before = fingerprint(work.store)
     assert {key[3] for key in pool(work.store)} == {"", "wait=1", "wait=2"}
     work.store.parts("chains")[0].write_bytes(b"")
-    drawing.mend(work, Progress())
+    remainder.mend(work, Progress())
     left = {(row["sample"], row["variant"]) for row in work.store.read("chains").to_pylist()}
     assert left == {(sample, variant) for sample in (2, 3) for variant in ("", "wait=1", "wait=2")}
     drawing.draw(work, Progress())
@@ -314,7 +314,7 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path, f
     _run(tmp_path, samples)
     work = job(tmp_path, samples=samples, thinking={"budgets": [0, 8, 16, 32]})
     assert acknowledged.items() <= pool(store).items()
-    assert not drawing.pending(work)
+    assert not remainder.pending(work)
     assert len(store.read("chains", [])) == sum(len(part) for part in store.read_parts("chains")) == 3 * samples
     table = pipeline.load(store.root).scores
     assert len(table) == 3 * samples * 4 and not table["verdict"].isin(["missing", "error"]).any()

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from testtime.cli_data import RunDir, exporting, importing, wrote
 from testtime.errors import UserError
 
 app = typer.Typer(
@@ -27,7 +28,6 @@ Price = Annotated[
     list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's.")
 ]
 Rate = Annotated[list[str] | None, typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's.")]
-RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 
 
 @app.command()
@@ -159,7 +159,7 @@ def compare(
     if figure:
         found.figure(figure)
     if out:
-        _wrote(found.write(out))
+        wrote(found.write(out))
 
 
 @app.command()
@@ -212,6 +212,8 @@ def models(as_json: Json = False) -> None:
 
 laws = typer.Typer(no_args_is_help=True, help="Fit scaling laws to a table of your own numbers; no model is needed.")
 app.add_typer(laws, name="laws")
+app.add_typer(importing, name="import")
+app.add_typer(exporting, name="export")
 
 
 @laws.command("testtime")
@@ -250,119 +252,6 @@ def laws_pretraining(
     typer.echo(found.report())
     if figure:
         found.figure(figure)
-
-
-importing = typer.Typer(no_args_is_help=True, help="Make a run directory of another tool's results.")
-app.add_typer(importing, name="import")
-Out = Annotated[str, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
-
-
-@importing.command("lm-eval")
-def import_lm_eval(
-    folder: Annotated[Path, typer.Argument(help="What lm-eval --log_samples wrote.")],
-    out: Out = "runs",
-    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
-    metric: Annotated[str | None, typer.Option(help="The score; default: the task's first metric.")] = None,
-    filter_name: Annotated[str | None, typer.Option("--filter", help="Default: the task's first filter.")] = None,
-) -> None:
-    """Logs of lm-evaluation-harness: results_*.json and samples_*.jsonl, one run a task.
-
-    Example: testtime import lm-eval output/my-model
-    """
-    from testtime import importers
-
-    for found in importers.import_lm_eval(folder, out, task=task, metric=metric, filter_name=filter_name):
-        _imported(found)
-
-
-@importing.command("inspect")
-def import_inspect(
-    logs: Annotated[list[Path], typer.Argument(help=".eval or .json logs of one task.", metavar="LOG...")],
-    out: Out = "runs",
-    scorer: Annotated[str | None, typer.Option(help="Default: the log's first scorer.")] = None,
-) -> None:
-    """Logs of Inspect; several of one task (one a reasoning effort, say) become one run.
-
-    Example: testtime import inspect logs/2025-05-12_gsm8k.eval
-    """
-    from testtime import importers
-
-    _imported(importers.import_inspect(logs, out, scorer=scorer))
-
-
-@importing.command("csv")
-def import_csv(
-    table: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines with problem_id, sample, score.")],
-    out: Out = "runs",
-    column: Annotated[
-        list[str] | None, typer.Option(help="Our column = the table's name for it.", metavar="OURS=THEIRS")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
-    model: Annotated[str | None, typer.Option(help="Where the table names none.")] = None,
-    selector: Annotated[list[str] | None, typer.Option(help="majority, oracle, weighted:COLUMN, best:COLUMN.")] = None,
-) -> None:
-    """Any table of scores; see the README for its columns.
-
-    Example: testtime import csv scores.csv --column problem_id=question_id --selector best:reward
-    """
-    from testtime import importers
-
-    pairs = dict(entry.partition("=")[::2] for entry in column or ())
-    _imported(importers.import_csv(table, out, columns=pairs, task=task, model=model, selectors=selector))
-
-
-exporting = typer.Typer(no_args_is_help=True, help="Write a run's results for other tools.")
-app.add_typer(exporting, name="export")
-Folder = Annotated[Path, typer.Argument(help="The folder to write.")]
-
-
-@exporting.command("tidy")
-def export_tidy(run: RunDir, folder: Folder) -> None:
-    """Scores and cells as Parquet and CSV.
-
-    Example: testtime export tidy runs/quickstart/quickstart export/tidy
-    """
-    from testtime import exporters, pipeline
-
-    _wrote(exporters.export_tidy(pipeline.load(run), folder))
-
-
-@exporting.command("hub")
-def export_hub(run: RunDir, folder: Folder) -> None:
-    """A Hugging Face data set folder with its card.
-
-    Example: testtime export hub runs/quickstart/quickstart export/hub
-    """
-    from testtime import exporters, pipeline
-
-    _wrote(exporters.export_hub(pipeline.load(run), folder))
-
-
-@exporting.command("inspect")
-def export_inspect(run: RunDir, folder: Folder) -> None:
-    """Inspect's JSON logs, one a budget.
-
-    Example: testtime export inspect runs/quickstart/quickstart export/inspect
-    """
-    from testtime import exporters, pipeline
-
-    _wrote(exporters.export_inspect(pipeline.load(run), folder))
-
-
-def _imported(result: object) -> None:
-    from testtime.pipeline import Run
-
-    assert isinstance(result, Run)
-    typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
-    if left_out := result.manifest["imported"]["left_out"]:
-        typer.echo(f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}")
-    for entry in result.manifest["imported"]["printed"]:
-        typer.echo(f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here")
-
-
-def _wrote(paths: list[Path]) -> None:
-    for path in paths:
-        typer.echo(str(path))
 
 
 def _show(result: object, as_json: bool) -> None:

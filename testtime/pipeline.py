@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime import config as configs
-from testtime import costing, jobs, models, rewarding, scores
+from testtime import config_file, costing, jobs, models, rewarding, scores
 from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
 from testtime.config import Config
@@ -51,9 +50,9 @@ def run(
     config: a Config, plain data of the same form, or a YAML path. Raises UserError for anything a user can mend.
     """
     if isinstance(config, (str, Path)):
-        config = configs.load(config, overrides)
+        config = config_file.load(config, overrides)
     elif not isinstance(config, Config):
-        config = configs.parse(config)
+        config = config_file.parse(config)
     problems = jobs.load_problems(config)
     ready = [jobs.prepare(config, ref, problems) for ref in config.model]  # every mistake shows before the first token
     return [_execute(job, progress or Progress()) for job in ready]
@@ -126,7 +125,7 @@ def _evaluate(store: Store, progress: Progress) -> Run:
     progress.say(f"graded {graded} distinct answers")
     store.compact("grades")
     manifest = store.manifest()
-    config = configs.parse(manifest["config"], str(store.root / "run.json"))
+    config = config_file.parse(manifest["config"], str(store.root / "run.json"))
     table = scores.scores(
         store,
         plan_of(config, manifest),

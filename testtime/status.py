@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from testtime import config as configs
+from testtime import config_file
 from testtime.store import Store
 
 
@@ -17,7 +17,7 @@ def status(path: str | Path) -> dict[str, Any]:
     manifest = store.manifest()
     if "imported" in manifest:
         return _imported(store, manifest)
-    config = configs.parse(manifest["config"], str(store.root / "run.json"))
+    config = config_file.parse(manifest["config"], str(store.root / "run.json"))
     chains, answers = store.read("chains", ["tokens"]), store.read("answers", ["tokens"])
     drawn = {(row["problem_id"], row["sample"], row["variant"]) for row in chains.drop_columns(["tokens"]).to_pylist()}
     thinking = [budget for budget in config.thinking.budgets if budget > 0]  # budget 0 has no chain

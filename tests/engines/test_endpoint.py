@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from testtime import config as configs
-from testtime import drawing, engines, jobs
+from testtime import config_file, drawing, engines, jobs, remainder
+from testtime.config import EngineSpec
 from testtime.engines.base import Completion, EngineError, Request, Sampling
 from testtime.engines.endpoint import EndpointEngine
 from testtime.errors import UserError
@@ -229,7 +229,7 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
     first.fault = dying(first, 30)
 
     def work(url: str) -> jobs.Job:
-        parsed = configs.parse(
+        parsed = config_file.parse(
             {
                 "name": "t",
                 "task": [{"name": "chain_sum", "limit": 4}],
@@ -250,7 +250,7 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
     kept = work(first.url).store.read("answers").to_pylist()
     assert kept
     second = work(serve().url)
-    assert drawing.draw(second, Progress()) == [] and not drawing.pending(second)
+    assert drawing.draw(second, Progress()) == [] and not remainder.pending(second)
     assert all(row in second.store.read("answers").to_pylist() for row in kept)
 
 
@@ -289,7 +289,7 @@ def test_a_server_without_token_ids_is_refused(serve: Callable[..., Server]) -> 
 )
 def test_what_a_user_can_mend_is_one_line(args: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        engines.make(configs.EngineSpec(name="endpoint", args=args), "x")
+        engines.make(EngineSpec(name="endpoint", args=args), "x")
 
 
 def test_a_server_with_several_models_must_be_told_which(serve: Callable[..., Server]) -> None:

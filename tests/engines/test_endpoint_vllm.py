@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from testtime import config as configs
-from testtime import drawing, engines, jobs, pipeline, zoo
+from testtime import config_file, drawing, engines, jobs, pipeline, remainder, zoo
+from testtime.config import Config
 from testtime.errors import UserError
 from testtime.progress import Progress
 from testtime.store import Store
@@ -100,8 +100,8 @@ def second(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield from started(tmp_path_factory.mktemp("second"))
 
 
-def config(out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1) -> configs.Config:
-    return configs.parse(
+def config(out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1) -> Config:
+    return config_file.parse(
         {
             "name": "t",
             "task": [{"name": "chain_sum", "limit": limit}],
@@ -121,11 +121,11 @@ def endpoint(*urls: str, **args: Any) -> dict[str, Any]:
     return {"name": "endpoint", "args": {"urls": list(urls), **args}, "max_num_seqs": 64}
 
 
-def draw(parsed: configs.Config) -> Store:
+def draw(parsed: Config) -> Store:
     """A complete pool."""
     job = jobs.prepare(parsed, parsed.model[0], jobs.load_problems(parsed))
     jobs.register(job)
-    assert drawing.draw(job, Progress()) == [] and not drawing.pending(job)
+    assert drawing.draw(job, Progress()) == [] and not remainder.pending(job)
     return job.store
 
 

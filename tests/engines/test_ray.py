@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from testtime import config as configs
-from testtime import drawing, engines, jobs
+from testtime import config_file, drawing, engines, jobs, remainder
+from testtime.config import EngineSpec
 from testtime.engines.base import EngineError, Request
 from testtime.errors import UserError
 from testtime.progress import Progress
@@ -37,7 +37,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def work(out: Path, engine: Any, samples: int = 8) -> jobs.Job:
-    parsed = configs.parse(
+    parsed = config_file.parse(
         {
             "name": "t",
             "task": [{"name": "chain_sum", "limit": 40}],
@@ -90,7 +90,7 @@ def test_one_of_two_nodes_is_removed_and_the_pool_is_complete_without_doubles(
     assert drawing.draw(job, Progress()) == []
     remover.join(1)
     assert not remover.is_alive() and len(cluster.list_all_nodes()) == 2
-    assert not drawing.pending(job)
+    assert not remainder.pending(job)
     alone = work(tmp_path / "alone", "transformers")
     drawing.draw(alone, Progress())
     one, other = tokens(alone.store), tokens(job.store)
@@ -109,7 +109,7 @@ def test_vllm_in_two_actors_draws_the_same_tokens(tmp_path: Path) -> None:
 
 
 def test_without_a_cluster_ray_starts_here_and_errors_keep_their_meaning(tmp_path: Path) -> None:
-    spec = configs.EngineSpec(name="ray", max_num_seqs=4, args={"engine": "transformers", "actors": 1})
+    spec = EngineSpec(name="ray", max_num_seqs=4, args={"engine": "transformers", "actors": 1})
     engine, note = engines.make(spec, jobs.models.resolve("quickstart").source)
     assert "1 of 1 actors ready, each transformers" in note
 
@@ -127,7 +127,7 @@ def test_without_a_cluster_ray_starts_here_and_errors_keep_their_meaning(tmp_pat
 
 
 def test_a_killed_actor_comes_back(tmp_path: Path) -> None:
-    spec = configs.EngineSpec(name="ray", max_num_seqs=4, args={"engine": "transformers", "actors": 1})
+    spec = EngineSpec(name="ray", max_num_seqs=4, args={"engine": "transformers", "actors": 1})
     engine, _ = engines.make(spec, jobs.models.resolve("quickstart").source)
 
     async def ask() -> None:
@@ -151,10 +151,10 @@ def test_a_killed_actor_comes_back(tmp_path: Path) -> None:
 )
 def test_what_a_user_can_mend_is_one_line(args: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
-        engines.make(configs.EngineSpec(name="ray", args=args), "x")
+        engines.make(EngineSpec(name="ray", args=args), "x")
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line() -> None:
     with pytest.raises(UserError, match=r"an actor could not start its engine: .*cannot load it"):
-        engines.make(configs.EngineSpec(name="ray", args={"engine": "transformers", "actors": 1}), "/nowhere")
+        engines.make(EngineSpec(name="ray", args={"engine": "transformers", "actors": 1}), "/nowhere")
     assert not ray.is_initialized()

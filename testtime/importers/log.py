@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime import config as configs
+from testtime import config_file
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
@@ -72,7 +72,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
-    config = configs.parse(_config(task, names, table, chosen), "import")
+    config = config_file.parse(_config(task, names, table, chosen), "import")
     grid = cells(table, config.sample_counts(), chosen, resamples=config.resamples, seed=config.seed)
     with store.lock():
         store.replace("problems", _problems(log, table))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testtime import config as configs
+from testtime import config_file
 from testtime.errors import UserError
 
 GOOD = """\
@@ -26,20 +26,20 @@ def written(tmp_path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_config_that_ships_is_valid(path: Path) -> None:
-    assert configs.load(path).name == path.stem
+    assert config_file.load(path).name == path.stem
 
 
 def test_short_forms_and_defaults(tmp_path: Path) -> None:
-    config = configs.load(written(tmp_path, GOOD))
+    config = config_file.load(written(tmp_path, GOOD))
     assert config.name == "study" and config.task[0].name == "chain_sum" and config.model[0].name == "quickstart"
     assert config.thinking.budgets == [0, 32, 96] and config.engine.name == "auto"
     assert config.sample_counts() == [1, 2, 4, 8, 12]
-    assert configs.parse(config.model_dump()) == config
+    assert config_file.parse(config.model_dump()) == config
 
 
 def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
     given = ["samples=4", "thinking.budgets=[8]", "engine=vllm", "engine.max_num_seqs=7", "task.limit=3", "n=[1, 4]"]
-    config = configs.load(written(tmp_path, GOOD), given)
+    config = config_file.load(written(tmp_path, GOOD), given)
     assert config.samples == 4 and config.thinking.budgets == [8] and config.n == [1, 4]
     assert (config.engine.name, config.engine.max_num_seqs) == ("vllm", 7)
     assert (config.task[0].name, config.task[0].limit) == ("chain_sum", 3)
@@ -73,21 +73,21 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
 )
 def test_mistakes(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
-        configs.load(written(tmp_path, GOOD.replace(*change)))
+        config_file.load(written(tmp_path, GOOD.replace(*change)))
     assert "\n" not in str(caught.value)
 
 
 def test_a_penalty_is_allowed_where_nothing_is_cut(tmp_path: Path) -> None:
     text = GOOD.replace("thinking:", "sampling: {presence_penalty: 0.5}\nthinking:\n  mode: fresh")
-    assert configs.load(written(tmp_path, text)).sampling.penalty == "presence_penalty"
+    assert config_file.load(written(tmp_path, text)).sampling.penalty == "presence_penalty"
 
 
 @pytest.mark.parametrize("override", ["samples", "=3", "samples.x=3", "samples=[", "thinking.budgets=-1"])
 def test_wrong_overrides(tmp_path: Path, override: str) -> None:
     with pytest.raises(UserError):
-        configs.load(written(tmp_path, GOOD), [override])
+        config_file.load(written(tmp_path, GOOD), [override])
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
-        configs.load(tmp_path / "no.yaml")
+        config_file.load(tmp_path / "no.yaml")
