@@ -1,10 +1,11 @@
 """Do measured rates give a cell's seconds? Predicted against fresh runs of three cells, on one engine in one process.
 
-    python benchmarks/seconds.py [--model quickstart] [--problems 100] [--concurrency 64] [--cells 16:4,48:4,96:8]
+    python -m benchmarks.seconds [--engine vllm] [--model quickstart] [--problems 100] [--concurrency 64]
+        [--cells 16:4,48:4,96:8]
 
 A cell's seconds are its computed prompt tokens over the prefill rate plus its sampled tokens over the decode rate. The
 rates are measured on random prompts; the cells are then drawn afresh, each problem with n chains capped at the budget
-and their answers. The clock is this process's CPU time, so that a busy machine does not disturb the ratio.
+and their answers. The transformers engine is timed by this process's CPU time, which a busy machine disturbs less.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from testtime.thinking.sampler import draw_pool
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--model", default="quickstart")
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--concurrency", type=int, default=64)
@@ -35,30 +37,36 @@ def main() -> None:
     form = delimiters.resolve(model.tokenizer)
     problems = tasks.load("chain_sum", seed=1, limit=args.problems).problems
     prompts = {p.id: delimiters.render(model.tokenizer, p.messages, form) for p in problems}
-    engine, note = make(EngineSpec(name="transformers", max_num_seqs=args.concurrency), model.source)
+    engine, note = make(EngineSpec(name=args.engine, max_num_seqs=args.concurrency), model.source)
     length = sum(map(len, prompts.values())) // len(prompts)
     vocabulary = sorted({t for prompt in prompts.values() for t in prompt})
-    rates = asyncio.run(
-        measure_rates(engine, vocabulary, concurrency=args.concurrency, prompt_tokens=length, new_tokens=48,
-                      clock=time.process_time)
-    )  # fmt: skip
-    print(f"{note}, {args.concurrency} in flight: prefill {rates.prefill:,.0f}, decode {rates.decode:,.0f} tokens/s "
-          f"at contexts around {rates.context}")  # fmt: skip
-    for budget, n in (map(int, cell.split(":")) for cell in args.cells.split(",")):
-        plan = Plan(form, (budget,), n, 7, Sampling(), Sampling(), 8)
-        todo = [Life(name, prompt, s, v) for name, prompt in prompts.items() for s in range(n) for v in plan.variants()]
-        rows: list[dict[str, Any]] = []
-        start = time.process_time()
-        failed = asyncio.run(draw_pool(engine, plan, todo, lambda _, row, to=rows: to.append(row), str, lambda _: None))
-        seconds = time.process_time() - start
-        assert not failed, failed[0]
-        asked = [row for row in rows if row["tokens"]]
-        computed = sum(row["prompt_tokens"] - row["cached_tokens"] for row in asked)
-        sampled = sum(row["tokens"] for row in asked)
-        predicted = computed / rates.prefill + sampled / rates.decode
-        print(f"budget {budget:3d}, n {n}: {sampled:,} tokens sampled, {computed:,} prompt tokens computed: "
-              f"predicted {predicted:.2f} s, fresh run {seconds:.2f} s, ratio {predicted / seconds:.2f}")  # fmt: skip
-    asyncio.run(engine.close())
+    clock = time.process_time if args.engine == "transformers" else time.perf_counter
+
+    async def work() -> None:
+        rates = await measure_rates(
+            engine, vocabulary, concurrency=args.concurrency, prompt_tokens=length, new_tokens=48, clock=clock
+        )
+        at = f"prefill {rates.prefill:,.0f}, decode {rates.decode:,.0f} tokens/s at contexts around {rates.context}"
+        print(f"{note}, {args.concurrency} in flight: {at}")
+        for budget, n in (map(int, cell.split(":")) for cell in args.cells.split(",")):
+            plan = Plan(form, (budget,), n, 7, Sampling(), Sampling(), 8)
+            todo = [Life(name, ids, s, v) for name, ids in prompts.items() for s in range(n) for v in plan.variants()]
+            rows: list[dict[str, Any]] = []
+            start = clock()
+            failed = await draw_pool(engine, plan, todo, lambda _, row, to=rows: to.append(row), str, lambda _: None)
+            seconds = clock() - start
+            assert not failed, failed[0]
+            asked = [row for row in rows if row["tokens"]]
+            computed = sum(row["prompt_tokens"] - row["cached_tokens"] for row in asked)
+            sampled = sum(row["tokens"] for row in asked)
+            predicted = computed / rates.prefill + sampled / rates.decode
+            print(
+                f"budget {budget:3d}, n {n}: {sampled:,} tokens sampled, {computed:,} prompt tokens computed: "
+                f"predicted {predicted:.2f} s, fresh run {seconds:.2f} s, ratio {predicted / seconds:.2f}"
+            )
+        await engine.close()
+
+    asyncio.run(work())
 
 
 if __name__ == "__main__":
