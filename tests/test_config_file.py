@@ -16,6 +16,9 @@ thinking:
   budgets: [96, 0, 32]
 samples: 12
 """
+COLD = "answer: {sampling: {temperature: 0}}"
+CHAT = "engine: {name: endpoint, args: {urls: x, api: chat}}"
+TOLD = "{name: hosted, template: {enable_thinking: true}}"
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -68,6 +71,22 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
         (("samples: 12", "rates: {concurrency: 4, decode: 9}"), r"study.yaml:5: rates: prefill and decode go together"),
         (("samples: 12", "rates: {concurrency: 0}"), r"rates.concurrency: .*found 0"),
         (("task: chain_sum", "task: ["), r"not valid YAML"),
+        (
+            ("  budgets:", "  mode: engine\n  ending: So\n  budgets:"),
+            r"thinking.ending: in mode engine the thinking is",
+        ),
+        (("  budgets: [96, 0, 32]", f"  mode: engine\n  budgets: [9]\n{COLD}"), r"answer.sampling: in mode engine one"),
+        (
+            ("  budgets: [96, 0, 32]", f"  mode: engine\n  budgets: [9]\n  family: think\n{CHAT}"),
+            r"thinking.family: in",
+        ),
+        (
+            (
+                "quickstart\nthinking:\n  budgets: [96, 0, 32]",
+                f"{TOLD}\nthinking:\n  mode: engine\n  budgets: [9]\n{CHAT}",
+            ),
+            r"model.template: a chat server fills in its own template; write request: {chat_template_kwargs",
+        ),
         ((GOOD, "[1, 2]"), r"expected keys such as task"),
     ],
 )

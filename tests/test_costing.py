@@ -10,11 +10,12 @@ import pytest
 
 import testtime
 from tests.test_pipeline import config, rows
-from testtime import compare, report
+from testtime import compare, costing, report
 from testtime.compute.prices import Prices
 from testtime.compute.rates import Rates
 from testtime.errors import UserError
 from testtime.report import evidence
+from testtime.store import Store
 
 PRICE = {"input": 2.0, "output": 8.0, "cached": 0.5}
 RATES = {"prefill": 1000.0, "decode": 50.0, "concurrency": 4}
@@ -82,6 +83,27 @@ def test_rates_are_measured_by_the_run_once_a_concurrency(plain: testtime.Run) -
     pd.testing.assert_frame_equal(rows(other, "chains"), chains)
     with pytest.raises(UserError, match=r"rates.concurrency: 9 is more than engine transformers keeps in flight \(8\)"):
         again(plain, rates={"concurrency": 9}, engine={"name": "transformers", "max_num_seqs": 8})
+
+
+def test_rates_of_another_engine_are_measured_anew_once_it_draws(tmp_path: Path) -> None:
+    (run,) = testtime.run(small(tmp_path, rates={"concurrency": 2}))
+    store = Store(run.path)
+    elsewhere = {**run.manifest["rates"], "engine": "vllm", "decode": 1e9}
+    store.write_manifest({**store.manifest(), "rates": elsewhere})
+    assert again(run, rates={"concurrency": 2}).manifest["rates"] == elsewhere  # nothing is drawn
+    more = testtime.run({**small(tmp_path, rates={"concurrency": 2}), "samples": 3})[0].manifest["rates"]
+    assert more["engine"] == "transformers" and more["decode"] < 1e9
+
+
+def test_rates_that_cannot_be_told_leave_the_run_without_the_axis(
+    plain: testtime.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any, **__: Any) -> Rates:
+        raise UserError("too little was timed")
+
+    monkeypatch.setattr(costing, "measure_rates", fails)
+    run = again(plain, rates={"concurrency": 3})
+    assert run.manifest["rates"] == {} and "seconds" not in run.scores and len(run.cells)
 
 
 def test_the_report_of_a_finished_run_takes_prices_and_rates_of_its_own(plain: testtime.Run, tmp_path: Path) -> None:

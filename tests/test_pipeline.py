@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 
 import testtime
-from testtime import compare, exporters, importers, pipeline, report, status, transcripts
+from testtime import compare, exporters, importers, jobs, pipeline, report, status, transcripts, zoo
 from testtime.errors import UserError
 from testtime.laws import study
 from testtime.pipeline import summary
@@ -123,6 +125,47 @@ def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_c
     ended = ~plain["forced"]
     assert ended.any() and (waited["thinking_tokens"] >= plain["thinking_tokens"])[ended].all()
     assert (waited["thinking_tokens"] > plain["thinking_tokens"])[ended].any()
+
+
+def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(tmp_path: Path) -> None:
+    given = config(tmp_path, thinking={"budgets": [0, 8, 60], "extensions": 2}, model="ladder/1", samples=2)
+    (run,) = testtime.run(given)
+    for table in ("chains", "answers"):  # as a kill between the passes leaves it, or a request that fails for good
+        Store(run.path).filter(table, lambda rows: pc.equal(rows["variant"], ""))
+    left = pipeline.grade(run.path).scores.set_index(["setting", "budget", "problem_id", "sample"]).sort_index()
+    ended = ~left.loc["", 60]["forced"]
+    assert ended.any()
+    for setting in ("wait=1", "wait=2"):
+        assert left.loc[setting, 60]["verdict"].eq("missing").equals(ended)
+        assert left.loc[setting, 60]["score"].isna().equals(ended)
+    (again,) = testtime.run(given)
+    pd.testing.assert_frame_equal(again.scores, run.scores)
+
+
+def test_two_models_never_share_a_folder(tmp_path: Path) -> None:
+    for parent in ("a", "b"):
+        shutil.copytree(zoo.path("quickstart"), tmp_path / parent / "final")
+    models = [str(tmp_path / parent / "final") for parent in ("a", "b")]
+    with pytest.raises(UserError, match=r"b/final would share the folder .*give one of them a `setting`"):
+        testtime.run(config(tmp_path / "runs", model=models))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_another_process_began_meanwhile_is_checked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {"samples": 1, "task": {"name": "chain_sum", "limit": 2}}
+    prepare = jobs.prepare
+
+    def slow(*args: Any) -> jobs.Job:
+        job = prepare(*args)
+        monkeypatch.setattr(jobs, "prepare", prepare)
+        testtime.run(config(tmp_path, seed=1, **small))
+        return job
+
+    monkeypatch.setattr(jobs, "prepare", slow)
+    with pytest.raises(UserError, match="its chains were drawn with another seed"):
+        testtime.run(config(tmp_path, **small))
 
 
 def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_path: Path) -> None:

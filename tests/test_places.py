@@ -39,6 +39,18 @@ def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, *names: str) -> None
         monkeypatch.setattr(MemoryFileSystem, name, raises)
 
 
+def test_a_bare_oserror_of_the_client_itself_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gcsfs says so that it is refused; pyarrow says so that a file is damaged."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    code = compile("def cat_file(self, *args, **kwargs):\n    raise OSError('Forbidden: bucket')", "client", "exec")
+    client: dict[str, Any] = {"__name__": "fsspec.implementations.memory"}
+    exec(code, client)
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", client["cat_file"])
+    with pytest.raises(UserError, match=r"cannot be read \(Forbidden: bucket\)"):
+        places.read(store.root / "chains")
+
+
 @pytest.mark.parametrize("path", ["runs/x", "/tmp/runs", "./a:b/c", "~"])
 def test_a_path_without_a_scheme_is_a_local_path_as_it_was_written(path: str) -> None:
     assert place(path) == Path(path) and type(place(path)) is type(Path())

@@ -224,10 +224,22 @@ class Config(_Model):
             )
         if chat and len(self.thinking.budgets) > 1:
             raise ValueError(
-                "thinking.budgets: a chat server cannot be held to a budget; write one, which caps all its tokens"
+                "thinking.budgets: a chat server cannot be held to a budget; write one, which with answer.max_tokens "
+                "caps all its tokens"
             )
         if chat and any(rates and not rates.prefill for rates in (self.rates, *(ref.rates for ref in self.model))):
             raise ValueError("rates: a chat server takes no token ids to measure with; give prefill and decode too")
+        if chat and any(ref.template for ref in self.model):
+            raise ValueError(
+                "model.template: a chat server fills in its own template; "
+                "write request: {chat_template_kwargs: {enable_thinking: false}}"
+            )
+        set_here = [k for k in ("family", "delimiters") if chat and getattr(self.thinking, k) is not None]
+        if told and (set_here or self.thinking.ending is not None):
+            key = (*set_here, "ending")[0]
+            raise ValueError(f"thinking.{key}: in mode engine the thinking is closed elsewhere; leave it out")
+        if told and self.answer.sampling:
+            raise ValueError("answer.sampling: in mode engine one request draws thinking and answer; leave it out")
         if not chat and any(ref.request for ref in self.model):
             raise ValueError("model.request: fields of a chat server's requests; write engine.args.api: chat with it")
         return self

@@ -41,13 +41,17 @@ def rates(config: Config, manifest: Mapping[str, Any]) -> Rates | None:
     return Rates(*(held[name] for name in names)) if held.get("concurrency") == asked.concurrency else None
 
 
-def unmeasured(job: Job) -> int:
-    """The concurrency at which the run still has to measure rates; 0 where it has none to measure."""
+def unmeasured(job: Job, engine: str | None = None) -> int:
+    """The concurrency at which the run still has to measure rates; 0 where it has none to measure.
+
+    engine: the one that draws now; rates of another one are no longer the run's.
+    """
     asked = job.ref.rates or job.config.rates
     if asked is None or asked.prefill:
         return 0
     held = job.store.manifest().get("rates") or {}
-    return 0 if held.get("concurrency") == asked.concurrency else asked.concurrency
+    same = held.get("concurrency") == asked.concurrency and engine in (None, held.get("engine"))
+    return 0 if same else asked.concurrency
 
 
 def check(engine: Engine, concurrency: int) -> None:
@@ -80,6 +84,6 @@ async def measure(engine: Engine, job: Job, concurrency: int, progress: Progress
         )
     except (UserError, EngineError) as error:
         progress.say(f"no axis in seconds: {error}")
-        return {}
+        return {"rates": {}}  # those of another engine would be wrong
     progress.say(f"prefill {found.prefill:,.0f}, decode {found.decode:,.0f} tokens/s at contexts of {found.context}")
     return {"rates": {**asdict(found), "engine": engine.name}}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from importlib import metadata
 from typing import Any, TypeVar
 
-from testtime import costing, engines
+from testtime import costing, engines, jobs
 from testtime.config import EngineSpec
 from testtime.jobs import Job
 from testtime.progress import Progress
@@ -35,7 +35,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
     before = time.time()
     engine, note = engines.make(_spec(job), job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
-    costing.check(engine, concurrency)
+    concurrency = costing.unmeasured(job, engine.name)
     writer, began = Writer(job.store), time.time()
     lengths = {row["problem_id"]: len(row["prompt_ids"]) for row in job.problems}
     spent = {"seconds": 0.0, "chain_tokens": 0, "answer_tokens": 0, "prompt_tokens": 0, "cached_tokens": 0}
@@ -61,6 +61,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
 
     async def work() -> list[str]:
         try:
+            costing.check(engine, concurrency)
             async with asyncio.TaskGroup() as group:
                 saving = group.create_task(save())
                 try:
@@ -123,14 +124,17 @@ def draw(job: Job, progress: Progress) -> list[str]:
 
 def _spec(job: Job) -> EngineSpec:
     """The config's engine, told what it needs to close the thinking itself, or to ask for this model's level."""
-    spec, args = job.config.engine, dict[str, Any]()
+    spec = job.config.engine
     if spec.chat:
-        args = {"request": job.ref.request}
-    elif job.plan.whole and spec.name in ("auto", "vllm") and not spec.args.get("reasoning_parser"):
+        return spec.model_copy(update={"args": {**spec.args, "request": jobs.requested(job)}})
+    if not job.plan.whole or spec.name == "endpoint":
+        return spec
+    args = dict[str, Any]()
+    if not spec.args.get("reasoning_parser"):
         ends = (job.model.tokenizer.decode(list(ids)) for ids in (job.plan.form.open, job.plan.form.close))
         # The bare tags: with a phrase before the closing one, several vLLM versions write it twice.
         args = {"reasoning_config": dict(zip(("reasoning_start_str", "reasoning_end_str"), ends, strict=True))}
-    return spec.model_copy(update={"args": args | spec.args})
+    return spec.model_copy(update={"name": "vllm", "args": args | spec.args})
 
 
 def decoder(tokenizer: Any) -> Callable[[list[int]], str]:

@@ -117,12 +117,37 @@ def plan(config: Config, form: Format) -> Plan:
     )
 
 
+def apart(ready: Sequence[Job]) -> None:
+    """Refuse two models that would write one folder."""
+    first: dict[str, Job] = {}
+    for job in ready:
+        other = first.setdefault(str(job.store.root), job)
+        if other is not job:
+            raise UserError(
+                f"model: {other.ref.name} and {job.ref.name} would share the folder {job.store.root}; "
+                "give one of them a `setting`, which is part of its folder's name"
+            )
+
+
+def requested(job: Job) -> dict[str, Any]:
+    """Further fields of every request to a server: those of the engine, and the model's own before them.
+
+    Raises UserError where they are not fields.
+    """
+    given = job.config.engine.args.get("request") or {}
+    if not isinstance(given, dict):
+        raise UserError(
+            f"engine.args.request: {given!r} is not a group of fields; write request: {{service_tier: flex}}"
+        )
+    return {**given, **job.ref.request}
+
+
 def identity(job: Job) -> dict[str, Any]:
     """What makes chains comparable: a folder holds chains of one identity only."""
     c = job.config
     more: dict[str, Any] = {"thinking.marker": list(job.plan.form.marker)} if job.plan.extensions else {}
-    if c.engine.chat:
-        more["model.request"] = job.ref.request
+    if c.engine.name == "endpoint":
+        more["model.request"] = requested(job)
     if job.plan.whole:  # the request's cap holds the answer
         more["answer.max_tokens"] = c.answer.max_tokens
     return {

@@ -55,8 +55,9 @@ def _flocked(root: Path) -> Iterator[Check]:
             file.truncate(0)
             file.write(_name())
             file.flush()
-            for left in root.glob("*/.*.tmp"):  # of a writer that was killed
-                left.unlink(missing_ok=True)
+            for pattern in (".*.tmp", "*/.*.tmp"):  # of a writer that was killed
+                for left in root.glob(pattern):
+                    left.unlink(missing_ok=True)
         yield lambda: None
 
 

@@ -55,12 +55,14 @@ def run(
         config = config_file.parse(config)
     problems = jobs.load_problems(config)
     ready = [jobs.prepare(config, ref, problems) for ref in config.model]  # every mistake shows before the first token
+    jobs.apart(ready)
     return [_execute(job, progress or Progress()) for job in ready]
 
 
 def _execute(job: Job, progress: Progress) -> Run:
     store = job.store
     with store.lock(progress.say):
+        jobs.check(job)  # another process may have begun the folder since
         jobs.register(job)
         missing = draw(job, progress)
         for table in ("chains", "answers"):
@@ -103,16 +105,17 @@ def reward(
         raise UserError(f"{path}: an imported run keeps no chains; put the rewards into its log as a column")
     if not name.isidentifier():
         raise UserError(f"--name {name}: a column's name is letters, digits and underscores, such as reward")
-    asked = models.resolve(manifest["config"]["model"][0]["name"], manifest["config"]["model"][0]["revision"])
+    config = config_file.parse(manifest["config"], str(store.root / "run.json"))
+    ref = config.model[0]
+    asked = models.served(ref.name) if config.engine.chat else models.resolve(ref.name, ref.revision)
     with store.lock():
         judge = RewardModel(model, engine=engine)
         try:
             rewarding.reward_pool(store, judge, Flops.from_config(model), decoder(asked.tokenizer), name, over)
         finally:
             judge.close()
-        config = manifest["config"]
-        selectors = list(dict.fromkeys([*config["selectors"], f"best:{name}", f"weighted:{name}"]))
-        store.write_manifest({**manifest, "config": {**config, "selectors": selectors}})
+        selectors = list(dict.fromkeys([*config.selectors, f"best:{name}", f"weighted:{name}"]))
+        store.write_manifest({**manifest, "config": {**manifest["config"], "selectors": selectors}})
         return _evaluate(store, Progress())
 
 

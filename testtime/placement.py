@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testtime.thinking.delimiters import UNSEEN
-from testtime.thinking.plan import Plan
+from testtime.thinking.plan import WHOLE, Plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,14 +38,16 @@ def placed(plan: Plan, chains: pd.DataFrame, problem_ids: Sequence[str], setting
         if plan.whole:
             at = held["length"].fillna(-1).to_numpy(int)
             told_budget = np.nan if plan.form == UNSEEN else variant.cap
-            pieces.append(grid.assign(budget=told_budget, setting=setting, variant=variant.name, cut=at, spec=""))
+            pieces.append(grid.assign(budget=told_budget, setting=setting, variant=variant.name, cut=at, spec=WHOLE))
             continue
         # A chain that was not drawn has no tokens: it answers budget 0 alone.
         length, finish = held["length"].fillna(0).to_numpy(float), held["finish"].fillna("length").to_numpy(object)
         begun, shared = held["length"].notna().to_numpy(), np.full(len(grid), -1.0)
         if variant.base is not None:
             base_length, base_finish = ends[variant.base]
-            shared = np.where(begun, plan.split(0) + base_length, np.inf)
+            # Not begun though its base ended by itself: what lies beyond the base is unknown.
+            lost = ~begun & (base_finish == "natural") & (base_length <= variant.cap)
+            shared = np.where(begun | lost, plan.split(0) + base_length, np.inf)
             length, finish = np.where(begun, length, base_length), np.where(begun, finish, base_finish)
         ends[variant.name] = length, finish
         for budget in variant.budgets:
@@ -55,7 +57,8 @@ def placed(plan: Plan, chains: pd.DataFrame, problem_ids: Sequence[str], setting
             spec = np.where(natural, plan.spec(False), plan.spec(True))
             name = np.full(len(grid), variant.name, dtype=object)
             if variant.base is not None:  # up to where the chains part, the answer is the base's
-                own = (at > shared) | (at < 0) & begun
+                at = np.where(lost & (budget > shared), -1, at)
+                own = (at > shared) | (at < 0) & (begun | lost)
                 name, at, spec = (
                     np.where(own, new, old) for new, old in zip((name, at, spec), owners[budget], strict=True)
                 )

@@ -104,9 +104,18 @@ def _as_disk(path: Path) -> Iterator[None]:
         number = getattr(error, "errno", None)
         absent = isinstance(error, FileNotFoundError) and NO_BUCKET not in str(error)
         damage = isinstance(error, (ArrowException, ValueError)) or (type(error) is OSError and not number)
+        damage = damage and not _raised_by_client(error, path)
         if absent or damage:
             raise
         raise OSError(number or errno.EIO, _reason(error)) from None
+
+
+def _raised_by_client(error: Exception, path: Any) -> bool:
+    """Some clients say that they are refused by a bare OSError, as pyarrow says that a file is damaged."""
+    at, client = error.__traceback__, type(path.fs).__module__.partition(".")[0]
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and str(at.tb_frame.f_globals.get("__name__")).partition(".")[0] == client
 
 
 def _reason(error: Exception) -> str:

@@ -32,7 +32,10 @@ def mend(job: Job, progress: Progress) -> None:
     for part in store.mend():
         progress.say(f"damaged part set aside as .corrupt, its rows are drawn again: {part}")
     if job.plan.whole:  # one request: half of what it gave is worth nothing
-        both = set.intersection(*(set(_keys(store.read(table, []))) for table in ("chains", "answers")))
+        chains, answers = (set(_keys(store.read(table, []))) for table in ("chains", "answers"))
+        both = chains & answers
+        if both == chains | answers:
+            return
         for table in ("chains", "answers"):
             store.filter(table, lambda rows: pa.array([key in both for key in _keys(rows)], pa.bool_()))
         return

@@ -46,7 +46,7 @@ def reward_pool(store: Store, model: RewardModel, flops: Flops, decode: Decode, 
         for row in rows:
             kept = chains[row["problem_id"], row["sample"], row["variant"]][: row["cut"]]
             # Where the chain is its own answer, its text stands there once.
-            thinking = decode(kept) if row["spec"] else ""
+            thinking = decode(kept) if kept and row["spec"] else ""
             pairs.append((questions[row["problem_id"]], f"{thinking}\n\n{row['text']}".strip()))
         found = model.score(pairs, over)
         costs = flops.score_flops(found.tokens)

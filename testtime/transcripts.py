@@ -185,15 +185,21 @@ def _stored(
     if not pools:
         return {}
     drawn: dict[tuple[str, int, str], dict[str, Any]] = {}
-    for row in sorted(_rows(store, "chains", ["token_ids", "finish"], block, samples), key=lambda r: int(r["start"])):
+    for row in sorted(
+        _rows(store, "chains", ["token_ids", "tokens", "finish"], block, samples), key=lambda r: int(r["start"])
+    ):
         key = (row["problem_id"], row["sample"], row["variant"])
         earlier = drawn.get(key, {"ids": []})
-        drawn[key] = {"ids": [*earlier["ids"][: row["start"]], *row["token_ids"]], "finish": row["finish"]}
+        drawn[key] = {
+            "ids": [*earlier["ids"][: row["start"]], *row["token_ids"]],
+            "finish": row["finish"],
+            "tokens": row["start"] + row["tokens"],
+        }
     verdicts, told = _verdicts(scores), str(scores["setting"].iloc[0])
     result: dict[str, list[Chain]] = {}
     for key in sorted(pools, key=lambda k: (k[0], k[1], _number(k[2]))):
         name, sample, variant = key
-        chain = drawn.get(key, {"ids": [], "finish": "none"})
+        chain = drawn.get(key, {"ids": [], "finish": "none", "tokens": 0})
         answers = []
         for row in sorted(pools[key], key=lambda r: int(r["cut"])):
             held = verdicts.get((name, sample, row["cut"], bool(row["forced"])), [])
@@ -204,7 +210,7 @@ def _stored(
                 answers.append(Answer(labels, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]))
         cuts = [a.tokens for a in answers if a.tokens is not None]
         parts = segments(chain["ids"], cuts, decode) if decode and chain["ids"] else None if chain["ids"] else []
-        result.setdefault(name, []).append(Chain(sample, chain["finish"], len(chain["ids"]), parts, answers))
+        result.setdefault(name, []).append(Chain(sample, chain["finish"], chain["tokens"], parts, answers))
     return result
 
 

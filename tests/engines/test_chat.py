@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import testtime
+from testtime import transcripts
 from testtime.errors import UserError
 from testtime.store import Store
 
@@ -98,6 +99,30 @@ def test_a_field_can_be_added_or_left_out_and_a_changed_one_is_refused(
     changed = {"name": "thinker", "request": {"reasoning_effort": "high"}}
     with pytest.raises(UserError, match=r"another model\.request"):
         testtime.run(config(tmp_path, server, model=changed))
+
+
+def test_fields_of_the_engine_join_those_of_each_level_and_are_part_of_what_was_drawn(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    server = serve(answer=reply)
+    asked = config(tmp_path, server)
+    asked["engine"]["args"]["request"] = {"service_tier": "flex", "reasoning_effort": "medium"}
+    low, high = testtime.run(asked)
+    assert low.scores["score"].eq(0).all() and high.scores["score"].eq(1).all()
+    assert {body["service_tier"] for body, _ in server.requests} == {"flex"}
+    asked["engine"]["args"]["request"] = {"service_tier": "slow"}
+    with pytest.raises(UserError, match=r"another model\.request"):
+        testtime.run(asked)
+    asked["engine"]["args"]["request"] = "flex"
+    with pytest.raises(UserError, match=r"engine.args.request: 'flex' is not a group of fields"):
+        testtime.run({**asked, "name": "other"})
+
+
+def test_thinking_of_which_no_ids_are_known_is_counted_where_it_is_shown(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    _, high = testtime.run(config(tmp_path, serve(answer=reply)))
+    assert "50 thinking tokens" in transcripts.show(high.path, "chain_sum/0/1")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pandas as pd
 import pytest
 
 import testtime
-from tests import tiny
 from tests.test_pipeline import config, rows
 from testtime import engines, models, pipeline
 from testtime.engines.base import Completion, EngineError, Request
@@ -18,6 +18,19 @@ from testtime.errors import UserError
 from testtime.grading import judge
 from testtime.grading.judge import Judge
 from testtime.store import Store
+
+
+class Letters:
+    """A tokenizer of one token a letter; 0 is special."""
+
+    chat_template = None
+    all_special_ids = (0,)
+
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        return {"input_ids": [ord(letter) for letter in text]}
+
+    def decode(self, ids: Sequence[int], **_: Any) -> str:
+        return "".join("</think>" if i == 1 else chr(i) for i in ids)
 
 
 class Scripted:
@@ -51,14 +64,40 @@ def test_verdicts_versions_and_one_request_for_equal_triples() -> None:
     assert all(
         r.sampling.temperature == 0 and r.messages and question in r.messages[0]["content"] for r in engine.asked
     )
-    assert found[0].version.startswith("judge-1/scripted/")
+    assert found[0].version.startswith("judge-2/scripted/")
     assert Judge(engine, prompt="{question}{gold}{answer}?").version != found[0].version
 
 
-def test_token_ids_where_the_engine_wants_them() -> None:
+@pytest.mark.parametrize(
+    ("said", "finish", "verdict"),
+    [
+        ([*map(ord, "WRONG"), 1, *map(ord, "CORRECT."), 0, 0], "stop", "correct"),
+        ([*map(ord, "CORRECT"), 1, *map(ord, "WRONG")], "stop", "wrong"),
+        ([*map(ord, "as it is CORRECT")], "length", "error"),  # cut while it thinks
+        ([0], "stop", "error"),
+    ],
+)
+def test_engines_in_process_take_and_give_token_ids(said: list[int], finish: Any, verdict: str) -> None:
+    class Ids(Scripted):
+        async def complete(self, request: Request) -> Completion:
+            self.asked.append(request)
+            return Completion(said, "", finish, [], 3)
+
+    engine = Ids()
+    (found,) = asyncio.run(Judge(engine, Letters(), prompt="{question}{gold}{answer}").grade([("q", "g", "a")]))
+    assert engine.asked[0].prompt == (ord("q"), ord("g"), ord("a")) and engine.asked[0].messages is None
+    assert found.verdict == verdict
+
+
+def test_a_judge_behind_a_chat_server_is_asked_by_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    from testtime.grading import grade
+
     engine = Scripted()
-    asyncio.run(Judge(engine, encode=lambda turns: range(len(turns))).grade([("q", "g", "a")]))
-    assert engine.asked[0].prompt == (0,) and engine.asked[0].messages is None
+    monkeypatch.setattr(engines, "make", lambda spec, source, revision: (engine, source))
+    server = {"name": "endpoint", "args": {"urls": "http://nowhere/v1", "api": "chat"}}
+    pair = ('["Capital of France?", "P"]', "Paris")
+    (found,) = grade("judge", [pair], {"model": "hosted", "engine": server})
+    assert found.verdict == "correct" and engine.asked[0].messages and engine.asked[0].prompt is None
 
 
 def test_a_prompt_with_another_field_is_named() -> None:
@@ -79,7 +118,8 @@ class Marker:
             raise self.trouble
         self.asked.append(self.decode(request.prompt))
         words = self.asked[-1].split()
-        return Completion([1], "CORRECT" if words[-1] == words[-2] else "WRONG", "stop", [], 3)
+        word = "CORRECT" if words[-1] == words[-2] else "WRONG"
+        return Completion([*map(ord, word), 0], "", "stop", [], 3)
 
     async def close(self) -> None: ...
 
@@ -91,7 +131,7 @@ def test_a_benchmark_is_judged_by_another_model_and_what_it_did_not_answer_is_as
     asked = config(tmp_path, samples=2, thinking={"budgets": [0, 40]})
     grader = {"name": "judge", "options": {"model": "judge/tiny", "prompt": "{question} {gold} {answer}"}}
     asked["task"]["overrides"]["grader"] = grader
-    make, resolve, tokenizer = engines.make, models.resolve, tiny.tokenizer()
+    make, resolve, tokenizer = engines.make, models.resolve, Letters()
     out_of_reach, made = [EngineError("gone"), UserError("no server answers"), None], []
     found = models.Model("judge/tiny", "judge/tiny", None, tokenizer, {}, "")
 
@@ -128,4 +168,4 @@ def test_a_model_that_cannot_judge_gives_errors_never_wrong() -> None:
     options = {"model": "quickstart", "engine": "transformers", "max_tokens": 4}
     found = grade("judge", [('["1 + 1 = ?", "2"]', "2"), ('["1 + 1 = ?", "2"]', "")], options)
     assert [one.verdict for one in found] == ["error", "unparsed"]
-    assert found[0].version.startswith("judge-1/quickstart/") and "no verdict" in found[0].detail
+    assert found[0].version.startswith("judge-2/quickstart/") and "no verdict" in found[0].detail

@@ -20,6 +20,7 @@ from testtime.engines.base import Engine, Request
 from testtime.errors import UserError, suggest
 
 Array = NDArray[np.float64]
+TURNS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,9 @@ async def measure_rates(
     vocabulary: token ids to make prompts of; each prompt is random, so no prefix cache helps. After a warm-up, two
     streams of `rounds` x concurrency requests are timed, one of short completions (4 tokens on average) and one of
     new_tokens on average; lengths vary and a request starts when another ends, as in a run. The two times give the two
-    rates. clock: seconds; on a shared machine an in-process engine is better timed by `time.process_time`. Raises
-    UserError for counts below 1, and where the times are too short to tell the rates apart.
+    rates; where noise hides one, more is timed, up to TURNS times as much. clock: seconds; on a shared machine an
+    in-process engine is better timed by `time.process_time`. Raises UserError for counts below 1, and where the times
+    stay too short to tell the rates apart.
     """
     if min(concurrency, prompt_tokens, rounds) < 1 or new_tokens < 8 or not len(vocabulary):
         raise UserError(
@@ -112,10 +114,12 @@ async def measure_rates(
         return clock() - start, sum(lengths)
 
     await stream(concurrency, 4)
-    count = rounds * concurrency
-    (short, few), (long, many) = await stream(count, 4), await stream(count, new_tokens)
-    each = (long - short) / (many - few)
-    read = (short - few * each) / (count * prompt_tokens)
-    if each <= 0 or read <= 0:
-        raise UserError("measure_rates: too little was timed to tell prefill and decoding apart; raise rounds")
-    return Rates(1 / read, 1 / each, concurrency, prompt_tokens + new_tokens // 2)
+    timed = np.zeros(4)  # seconds and tokens of the short stream, of the long one
+    for turn in range(1, TURNS + 1):
+        timed += (*await stream(rounds * concurrency, 4), *await stream(rounds * concurrency, new_tokens))
+        short, few, long, many = timed.tolist()
+        each = (long - short) / (many - few)
+        read = (short - few * each) / (turn * rounds * concurrency * prompt_tokens)
+        if each > 0 and read > 0:
+            return Rates(1 / read, 1 / each, concurrency, prompt_tokens + new_tokens // 2)
+    raise UserError("measure_rates: too little was timed to tell prefill and decoding apart; raise rounds")

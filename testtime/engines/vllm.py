@@ -44,6 +44,7 @@ class VllmEngine:
             from vllm.platforms import current_platform
             from vllm.sampling_params import RequestOutputKind, SamplingParams
             from vllm.v1.engine.async_llm import AsyncLLM
+            from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
         except ImportError as error:
             raise EngineUnavailable(
                 f"engine vllm: cannot be imported ({error}); "
@@ -72,6 +73,7 @@ class VllmEngine:
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             self._reaper.terminate()
             raise UserError(f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}") from error
+        self._dead, self._refused = EngineDeadError, (ValueError, EngineGenerateError)
         self._params, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
         ranks = int(settings.get("data_parallel_size") or 1)
         self.max_num_seqs = settings["max_num_seqs"] * ranks
@@ -114,7 +116,12 @@ class VllmEngine:
                 prompt, params, f"testtime-{next(self._numbers)}", data_parallel_rank=rank
             ):
                 last = output
-        except ValueError as error:  # too long for the model's context, for example
+        except self._dead as error:
+            raise UserError(
+                f"engine vllm: its process ended ({' '.join(str(error).split())[:200]}); "
+                "VLLM_LOGGING_LEVEL=INFO shows why; run again to resume"
+            ) from error
+        except self._refused as error:  # too long for the model's context, for example
             raise EngineError(" ".join(str(error).split())) from error
         if last is None or last.outputs[0].finish_reason not in ("stop", "length"):
             raise EngineError(f"vLLM ended the request with {last and last.outputs[0].finish_reason!r}")

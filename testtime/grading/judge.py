@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
@@ -43,22 +43,20 @@ LONGEST = 8000  # characters of an answer that the judge reads, from its end
 _WORD = re.compile(r"\b(CORRECT|WRONG)\b[.!*\s]*$")
 
 
-Encode = Callable[[list[dict[str, str]]], Sequence[int]]
-
-
 def version(name: str, prompt: str) -> str:
     """Who was asked what: the judge's name, and a hash of the prompt."""
-    return f"judge-1/{name}/{hashlib.sha256(prompt.encode()).hexdigest()[:12]}"
+    return f"judge-2/{name}/{hashlib.sha256(prompt.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A judging model. `encode` turns chat turns into its token ids; None where the engine takes messages. name: in
-    the grade's version; default: the engine's.
+    """A judging model. tokenizer: its own; None where the engine takes messages. template is passed to the chat
+    template. name: in the grade's version; default: the engine's.
     """
 
     engine: Engine
-    encode: Encode | None = None
+    tokenizer: Any = None
+    template: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = PROMPT
     max_tokens: int = 1024
     name: str = ""
@@ -94,8 +92,8 @@ class Judge:
             raise UserError(f"judge prompt: {error} is no field; use {{question}}, {{gold}} and {{answer}}") from None
         turns = [{"role": "user", "content": asked}]
         request = Request(
-            prompt=None if self.encode is None else tuple(self.encode(turns)),
-            messages=tuple(turns) if self.encode is None else None,
+            prompt=None if self.tokenizer is None else self._ids(turns),
+            messages=tuple(turns) if self.tokenizer is None else None,
             max_tokens=self.max_tokens,
             seed=int.from_bytes(hashlib.sha256(asked.encode()).digest()[:8]) >> 1,
             sampling=Sampling(temperature=0.0),
@@ -109,10 +107,24 @@ class Judge:
             if isinstance(error, UserError):
                 self._lost.append(str(error))
             return Grade("error", shown, None, self.version, f"{UNREACHED}: {error}"[:400])
-        word = _WORD.search(after_thinking(completion.text).strip())
-        if word is None:
-            return Grade("error", shown, None, self.version, f"no verdict in {completion.text[-100:]!r}")
+        said = completion.text if self.tokenizer is None else self._text(completion.token_ids)
+        word = _WORD.search(after_thinking(said).strip())
+        if word is None or completion.finish == "length":
+            return Grade("error", shown, None, self.version, f"no verdict in {said[-100:]!r}")
         return Grade("correct" if word[1] == "CORRECT" else "wrong", shown, key, self.version)
+
+    def _ids(self, turns: list[dict[str, str]]) -> tuple[int, ...]:
+        if not self.tokenizer.chat_template:
+            return tuple(self.tokenizer(turns[0]["content"])["input_ids"])
+        text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, **self.template)
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _text(self, ids: Sequence[int]) -> str:
+        """With its special tokens, one of which may close the thinking, but for those at the end."""
+        end = len(ids)
+        while end and ids[end - 1] in self.tokenizer.all_special_ids:
+            end -= 1
+        return str(self.tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False))
 
 
 class Judged(Grader):
@@ -159,19 +171,11 @@ class Judged(Grader):
     async def _ask(self, works: Sequence[Work]) -> list[Grade]:
         from testtime import engines, models
 
-        model = models.resolve(self.model, self.revision)
-
-        def encode(turns: list[dict[str, str]]) -> Sequence[int]:
-            if not model.tokenizer.chat_template:
-                return list(model.tokenizer(turns[0]["content"])["input_ids"])
-            text = model.tokenizer.apply_chat_template(
-                turns, add_generation_prompt=True, tokenize=False, **self.template
-            )
-            return list(model.tokenizer(text, add_special_tokens=False)["input_ids"])
-
+        model = models.served(self.model) if self.engine.chat else models.resolve(self.model, self.revision)
         engine, _ = engines.make(self.engine, model.source, self.revision)
         try:
             triples = [(question, gold, answer) for question, gold, answer in works]
-            return await Judge(engine, encode, self.prompt, self.max_tokens, self.model).grade(triples)
+            judge = Judge(engine, model.tokenizer, self.template, self.prompt, self.max_tokens, self.model)
+            return await judge.grade(triples)
         finally:
             await engine.close()

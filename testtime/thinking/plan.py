@@ -11,6 +11,8 @@ from testtime.engines.base import Sampling
 from testtime.thinking.contract import Chain, Cut, cut
 from testtime.thinking.delimiters import Format
 
+WHOLE = "whole"  # the spec of an answer that came in its chain's own request
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from testtime.engines.base import Engine, Request
 from testtime.thinking.contract import Chain, read, seed
-from testtime.thinking.plan import Life, Plan, Sink
+from testtime.thinking.plan import WHOLE, Life, Plan, Sink
 
 
 async def live_whole(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]) -> None:
@@ -61,7 +61,7 @@ async def live_whole(engine: Engine, plan: Plan, life: Life, sink: Sink, decode:
     sink("chains", {**shared, **row})
     row = {
         "cut": thinking,
-        "spec": "",
+        "spec": WHOLE,
         "forced": forced,
         "token_ids": ids,
         "tokens": answer,
