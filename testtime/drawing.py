@@ -113,6 +113,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
             "engine": engine.name,
             "loading_seconds": began - before,
             **spent,
+            "retries": engine.replicas.retries if hasattr(engine, "replicas") else 0,
             "missing": len(missing),
             "versions": _versions(),
             "machine": platform.platform(),

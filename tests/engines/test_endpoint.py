@@ -251,6 +251,8 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
     assert kept
     second = work(serve().url)
     assert drawing.draw(second, Progress()) == [] and not remainder.pending(second)
+    dead, alive = second.store.manifest()["sessions"]
+    assert dead["retries"] > 0 and alive["retries"] == 0
     assert all(row in second.store.read("answers").to_pylist() for row in kept)
 
 

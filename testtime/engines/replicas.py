@@ -126,6 +126,7 @@ class Replicas(Balance):
         super().__init__(replicas)
         self._attempts, self._patience, self._alive = attempts, patience, alive
         self._succeeded_at = 0.0
+        self.retries = 0  # attempts beyond each request's first
 
     async def serve(self, affinity: str, attempt: Callable[[Replica], Awaitable[Completion | str]]) -> Completion:
         """Try until it is done: `attempt` gives the completion, or says what went wrong and is worth another try.
@@ -151,5 +152,6 @@ class Replicas(Balance):
                     raise UserError(f"{names}: no answer any more ({outcome}); start one, then run again to resume")
                 failures, silence = failures + 1, now
             failed_at = now
+            self.retries += 1
             await asyncio.sleep(wait * random.uniform(0.5, 1))
             wait = min(2 * wait, LONGEST_WAIT)
