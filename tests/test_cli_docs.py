@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import testtime
 from tests.importers import test_inspect, test_lm_eval
 from tests.report import made
 from tests.thinking.test_rewards import build
@@ -82,6 +83,10 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
             continue
         result = call(line)
         assert result.exit_code == 0 and result.output.strip(), f"{line}: {result.output} {result.exception!r}"
+    run = testtime.run
+    monkeypatch.setattr(testtime, "run", lambda config: run(config, SMALL[1::2]))
+    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(block, {"__name__": "__main__"})
     assert (tmp_path / "runs" / "quickstart" / "quickstart" / "report" / "index.html").stat().st_size > 100_000
     assert (tmp_path / "runs" / "try" / "quickstart" / "tables" / "cells.parquet").is_file()
     assert (tmp_path / "exported" / "README.md").is_file()
