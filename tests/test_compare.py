@@ -217,6 +217,15 @@ def test_the_figure_draws_every_models_frontier_and_both_regimes(tmp_path: Path)
         found.figure(tmp_path / "file" / "one.png")
 
 
+def test_the_figure_has_one_column_for_each_effort_level_cheapest_first(tmp_path: Path) -> None:
+    told = {8: "effort=low", 16: "effort=mid", 32: "effort=high", 64: "effort=xhigh"}
+    table = run().query("budget > 0").assign(setting=lambda t: t["budget"].map(told), budget=np.nan)
+    lower = compare({"a": table}, resamples=100, bins=0).figure().figure.axes[1]
+    shown = [label.get_text() for label in lower.get_xticklabels()]
+    assert shown == ["effort=low", "effort=mid", "effort=high"], "the last has no longer step"
+    assert {round(text.get_position()[0]) for text in lower.texts} == {0, 1, 2}
+
+
 def test_the_folder_of_a_joint_report_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("")

@@ -92,12 +92,12 @@ class Evidence:
 
     def at(self, level: tuple[str, float]) -> pd.DataFrame:
         """The scores of one (setting, budget)."""
-        return self.scores[_same(self.scores, level)]
+        return self.scores[at_level(self.scores, level)]
 
     def cells_at(self, level: tuple[str, float], selector: str) -> pd.DataFrame:
         """The cells of one (setting, budget) and selector, by n."""
         grid = self.grid(selector)
-        return grid[_same(grid, level)].sort_values("n")
+        return grid[at_level(grid, level)].sort_values("n")
 
     def attempt(self, what: str, work: Callable[[], T]) -> T | None:
         """The result of `work`, or None with the reason kept where the table does not support it."""
@@ -158,7 +158,8 @@ def cell_name(row: Any) -> str:
     return f"{where}, {how}"
 
 
-def _same(table: pd.DataFrame, level: tuple[str, float]) -> pd.Series:
+def at_level(table: pd.DataFrame, level: tuple[str, float]) -> pd.Series:
+    """Which rows of a table have this (setting, budget)."""
     setting, budget = level
     there = table["budget"].isna() if np.isnan(budget) else table["budget"] == budget
     return (table["setting"] == setting) & there.fillna(False).astype(bool)
