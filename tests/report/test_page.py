@@ -126,6 +126,23 @@ def test_several_runs_share_a_page_with_a_switch(tmp_path: Path) -> None:
     assert (path.parent / "figures" / "made-1" / "coverage.svg").is_file()
 
 
+def test_runs_of_one_model_keep_their_own_line_and_name(tmp_path: Path) -> None:
+    table, effort = made.scores(problems=20, samples=2), {0: "effort=low", 64: "effort=mid", 128: "effort=high"}
+    runs = []
+    for budget, setting in effort.items():
+        part = table[table["budget"] == budget].assign(setting=setting, budget=float("nan"))
+        runs.append(made.run(tmp_path / setting, part))
+    path = report.write(runs, tmp_path / "levels")
+    drawn = pd.read_csv(path.parent / "figures" / "models-tokens.csv")
+    assert set(drawn["model"]) == {f"made/model {setting}" for setting in effort.values()}
+    text = path.read_text(encoding="utf-8")
+    assert all(f"<span>made/model {setting}</span>" in text for setting in effort.values())
+    assert text.count("training compute is not known") == 1 and "made/model, made/model" not in text
+    again = [made.run(tmp_path / name, table) for name in ("one", "two")]
+    every = [e for run in [*again, again[0]] for e in evidence.of(run)]
+    assert len(set(evidence.names(every))) == 3
+
+
 def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
     run = made.run(tmp_path, made.scores(problems=20, samples=2))
     assert "usd" not in evidence.of(run)[0].axes

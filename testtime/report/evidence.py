@@ -5,7 +5,7 @@ A section whose inputs a table does not hold (no token counts, one budget, nulls
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,6 +122,17 @@ def of(run: Run) -> list[Evidence]:
         Evidence(run, str(model), scores[scores["model"] == model], cells[cells["model"] == model])
         for model in cells["model"].unique()
     ]
+
+
+def names(every: Sequence[Evidence]) -> list[str]:
+    """What each is called among the others: its model, with its setting or else its run where models repeat."""
+    told = []
+    for index, one in enumerate(every):
+        path, settings = one.run.path, " ".join(one.cells["setting"].unique())
+        more = (settings, f"({path.name})", f"({path.parent.name}/{path.name})", f"({index + 1})")
+        told.append([one.model, *(f"{one.model} {word}" for word in more)])
+    columns = list(zip(*told, strict=True))
+    return [next(name for at, name in enumerate(of) if columns[at].count(name) == 1) for of in told]
 
 
 def level_name(level: tuple[str, float], unit: bool = False) -> str:

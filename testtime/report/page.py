@@ -86,14 +86,16 @@ class _Page:
 
     def __init__(self, models: list[Evidence], folder: Path) -> None:
         self.models, self.folder = models, folder
-        self.keys = _keys([e.model for e in models])
+        self.names = evidence.names(models)
+        self.keys = _keys(self.names)
 
     def write(self) -> Path:
         together = self._together() if len(self.models) > 1 else None
         parts = [self._model(key, e) for key, e in zip(self.keys, self.models, strict=True)]
         first = self.models[0]
         tasks = ", ".join(t["name"] for t in first.run.manifest["config"]["task"])
-        name = first.model if len(self.models) == 1 else f"{len(self.models)} models"
+        distinct = len({e.model for e in self.models})
+        name = first.model if distinct == 1 else f"{distinct} models"
         budgets = f"{len(first.levels)} budgets" if len(first.levels) > 1 else "one budget"
         script = _file("page.js")
         page = (
@@ -103,7 +105,7 @@ class _Page:
                 title=f"What test compute buys: {name.rsplit('/', 1)[-1]} on {tasks}",
                 dek=(
                     f"{first.problems:,} problems, {first.samples:,} samples of each, {budgets}."
-                    f" {', '.join(e.model for e in self.models)}."
+                    f" {', '.join(self.names)}."
                 ),
                 css=_safe(_file("page.css")),
                 script=_safe(script),
@@ -160,7 +162,7 @@ class _Page:
             "plates": [{**self._plate(curves.models(self.models, a), ""), "value": a} for a in axes],
             "options": [(a, SHORT[a]) for a in axes],
             "unavailable": [(SHORT[a], ABSENT[a]) for a in SHORT if a not in axes],
-            "models": list(zip(self.keys, [e.model for e in self.models], strict=True)),
+            "models": list(zip(self.keys, self.names, strict=True)),
             "tables": [],
         }
 
@@ -201,7 +203,8 @@ def _keys(names: Sequence[str]) -> list[str]:
     keys: list[str] = []
     for name in names:
         key = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-40:] or "model"
-        keys.append(key if key not in keys else f"{key}-{len(keys)}")
+        same = (f"{key}-{number}" for number in range(1, len(names) + 1))
+        keys.append(next(k for k in (key, *same) if k not in keys))
     return keys
 
 
