@@ -93,7 +93,8 @@ def reward(
     """Score a run's answers by a reward model, and make the tables again with best:NAME and weighted:NAME beside.
 
     model: a folder with a classification head; over: "text", or how the scores of steps are joined ("product", "min",
-    "last"). Raises UserError when there is no such model, or the run was imported.
+    "last"). A later `run` takes its config's selectors, so list the new ones there to keep them. Raises UserError when
+    there is no such model, the run was imported, or another column has that name.
     """
     from testtime.thinking.rewards import RewardModel
 
@@ -103,6 +104,10 @@ def reward(
         raise UserError(f"{path}: an imported run keeps no chains; put the rewards into its log as a column")
     if not name.isidentifier():
         raise UserError(f"--name {name}: a column's name is letters, digits and underscores, such as reward")
+    if name in scores.TAKEN or f"{name}_flops" in scores.TAKEN or name.endswith("_flops"):
+        raise UserError(
+            f"--name {name}: the scores table has a column of that name already; write another, such as reward"
+        )
     asked = models.resolve(manifest["config"]["model"][0]["name"], manifest["config"]["model"][0]["revision"])
     with store.lock():
         judge = RewardModel(model, engine=engine)
