@@ -230,6 +230,8 @@ def test_the_folder_of_a_joint_report_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("")
     assert without_reports([tmp_path, tmp_path / "report"]) == [tmp_path]
+    with pytest.raises(UserError, match="the folder of a report, not a run"):
+        without_reports([tmp_path / "report"])
 
 
 def otis(shared_data: Path, models: list[str]) -> pd.DataFrame:

@@ -200,8 +200,14 @@ def compare(
 
 
 def without_reports(paths: Sequence[str | Path]) -> list[str | Path]:
-    """The paths without the folder of a report on several runs, which a pattern such as runs/ladder/* takes in."""
-    return [path for path in paths if not (Path(path) / "index.html").is_file()]
+    """The paths without the folder of a report on several runs, which a pattern such as runs/ladder/* takes in.
+
+    Raises UserError where nothing else is there.
+    """
+    kept = [path for path in paths if not (Path(path) / "index.html").is_file()]
+    if paths and not kept:
+        raise UserError(f"{paths[0]}: the folder of a report, not a run; give the runs that it is about")
+    return kept
 
 
 def costs(price: Sequence[str] | None, rate: Sequence[str] | None) -> tuple[Prices | None, Rates | None]:

@@ -15,7 +15,7 @@ import numpy as np
 from testtime.errors import UserError
 from testtime.estimators.cells import replicates
 from testtime.estimators.grid import Replicates
-from testtime.report.style import AXES
+from testtime.report.style import ABSENT, AGAIN, AXES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +58,13 @@ class Evidence:
     def axes(self) -> list[str]:
         """The compute axes that the table holds."""
         return [a for a in AXES if a in self.cells and self.cells[a].notna().all() and (self.cells[a] > 0).all()]
+
+    def absent(self, axis: str) -> str:
+        """Why a compute axis is not there."""
+        if axis in self.cells and self.cells[axis].notna().any():
+            some = "is 0" if self.cells[axis].notna().all() else "is not known"
+            return f"it {some} for some settings, and the axis is logarithmic"
+        return ABSENT[axis] + ("" if "imported" in self.run.manifest else AGAIN.get(axis, ""))
 
     @cached_property
     def axis(self) -> str | None:

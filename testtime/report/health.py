@@ -107,7 +107,6 @@ def _sessions(evidence: Evidence) -> Table:
                     if session["seconds"]
                     else "-"
                 ),
-                f"{session.get('retries', 0):,}",
                 f"{session.get('missing', 0):,}",
                 versions,
             ]
@@ -120,7 +119,6 @@ def _sessions(evidence: Evidence) -> Table:
         "prompt tokens",
         "seconds",
         "tokens/s",
-        "retries",
         "missing chains",
         "versions",
     )

@@ -20,7 +20,7 @@ from testtime.errors import UserError
 from testtime.report import ceiling, chains, curves, evidence, grids, health, laws, style, training, words
 from testtime.report.browser import browser
 from testtime.report.evidence import Evidence
-from testtime.report.style import ABSENT, SHORT, Plate
+from testtime.report.style import SHORT, Plate
 
 if TYPE_CHECKING:
     from testtime.pipeline import Run
@@ -126,7 +126,7 @@ class _Page:
         accuracy = [(axis, curves.accuracy(e, axis, laws.drawn(fitted[axis]))) for axis in e.axes]
         if not e.axes:
             e.left_out["accuracy against compute"] = "the scores table has no tokens, FLOPs, dollars or seconds"
-        e.left_out |= {f"compute in {SHORT[a]}": ABSENT[a] for a in SHORT if a not in e.axes}
+        e.left_out |= {f"compute in {SHORT[a]}": e.absent(a) for a in SHORT if a not in e.axes}
         sections: list[dict[str, Any]] = [
             {
                 "key": s.key,
@@ -149,7 +149,7 @@ class _Page:
             "warnings": words.warnings(e) + laws.warnings(fitted.get(e.axis or "")),
             "accuracy": [{**self._plate(p, key), "value": axis} for axis, p in accuracy],
             "options": [(a, SHORT[a]) for a in e.axes],
-            "unavailable": [(SHORT[a], ABSENT[a]) for a in SHORT if a not in e.axes],
+            "unavailable": [(SHORT[a], e.absent(a)) for a in SHORT if a not in e.axes],
             "law": laws.findings(fitted.get(e.axis or ""), e.axis),
             "sections": sections,
             "left_out": e.left_out,
@@ -161,7 +161,9 @@ class _Page:
         return {
             "plates": [{**self._plate(curves.models(self.models, a), ""), "value": a} for a in axes],
             "options": [(a, SHORT[a]) for a in axes],
-            "unavailable": [(SHORT[a], ABSENT[a]) for a in SHORT if a not in axes],
+            "unavailable": [
+                (SHORT[a], next(e.absent(a) for e in self.models if a not in e.axes)) for a in SHORT if a not in axes
+            ],
             "models": list(zip(self.keys, self.names, strict=True)),
             "tables": [],
         }
