@@ -27,6 +27,8 @@ from testtime.thinking.plan import Plan
 if TYPE_CHECKING:
     import pandas as pd
 
+    from testtime.compute.prices import Prices
+    from testtime.compute.rates import Rates
     from testtime.thinking.rewards import Over, RewardEngine
 
 TABLES = ("scores", "cells")
@@ -139,12 +141,10 @@ def _evaluate(store: Store, progress: Progress) -> Run:
         _flops(manifest),
         config.model[0].setting,
     )
-    whole = config.thinking.mode == "engine"
-    table = with_costs(table, prices=costing.prices(config), rates=costing.rates(config, manifest), whole=whole)
-    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
     if table["score"].isna().all():
         raise UserError(f"{store.root}: no answer has a score, nothing to evaluate; `testtime grade` it again")
-    grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
+    table, grid = priced(table, config, costing.prices(config), costing.rates(config, manifest))
+    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
     store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
     if over := _overspent(table):
         progress.say(over)
@@ -153,6 +153,15 @@ def _evaluate(store: Store, progress: Progress) -> Run:
     result = Run(store.root, manifest, table, grid)
     report.write(result)
     return result
+
+
+def priced(
+    table: pd.DataFrame, config: Config, prices: Prices | None, rates: Rates | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The scores with dollars and seconds (of those that are given), and the config's cells of them."""
+    table = with_costs(table, prices=prices, rates=rates, whole=config.thinking.mode == "engine")
+    counts = config.sample_counts()
+    return table, cells(table, counts, config.selectors, resamples=config.resamples, seed=config.seed)
 
 
 def _overspent(table: pd.DataFrame) -> str | None:

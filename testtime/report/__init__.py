@@ -43,14 +43,10 @@ def write(
 
 def _priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
     """The run with dollars and seconds in both tables."""
-    from testtime.compute.costs import with_costs
-    from testtime.estimators.cells import cells
+    from testtime import config_file, pipeline
 
     config = run.manifest["config"]
-    scores = with_costs(run.scores, prices=prices, rates=rates, whole=config["thinking"].get("mode") == "engine")
-    counts = sorted(int(n) for n in run.cells["n"].unique())
-    selectors = list(dict.fromkeys(run.cells["selector"]))
-    grid = cells(scores, counts, selectors, resamples=config["resamples"], seed=config["seed"])
+    scores, grid = pipeline.priced(run.scores, config_file.parse(config, str(run.path)), prices, rates)
     given = {"price": prices and asdict(prices), "rates": rates and asdict(rates)}
     told = {name: value for name, value in given.items() if value}
     held = [{**model, **told} for model in config["model"]]
