@@ -86,6 +86,32 @@ def test_flops_are_the_axis_where_every_row_has_them() -> None:
     assert compare({"x": partly}, resamples=100, bins=0).axis == "tokens"
 
 
+def test_a_model_without_token_counts_is_left_out_of_what_needs_them_and_said(tmp_path: Path) -> None:
+    bare = run("bare", seed=1).drop(columns=[c for c in run() if c.endswith("_tokens")])
+    bare["level"] = "hard"
+    known = run("known").assign(level="hard")
+    for runs in ({"a": known, "b": bare}, {"b": bare, "a": known, "c": run("other", seed=2).assign(level="hard")}):
+        found = compare(runs, resamples=100)
+        (note,) = found.notes
+        assert note == "bare: tokens are not known, so only accuracies and paired differences are compared"
+        assert "bare" not in {*found.tables["frontiers"]["model"], *found.tables["recommended"]["model"]}
+        assert "bare" in {*found.tables["differences"]["a_model"], *found.tables["differences"]["b_model"]}
+        assert ("catching_up" in found.tables) == (len(runs) == 3)
+        assert note in found.report() and found.figure()
+    stated = compare(runs, resamples=100, difficulty="level").tables["by_difficulty_crossovers"]
+    assert set(stated["model"]) == {"known", "other"}
+    with pytest.raises(UserError, match="does not hold it"):
+        compare({"a": bare, "b": bare.assign(model="barer")}, resamples=100)
+    partly = pd.concat([known, bare.assign(model="known", setting="effort=low")])
+    assert compare({"a": partly}, resamples=100).notes[0].startswith("some settings of known: ")
+    for name, table in (("known", known), ("bare", bare)):
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    both = [tmp_path / "known.csv", tmp_path / "bare.csv"]
+    assert compare(read(both, prices=Prices(1.0, 2.0, 0.5)), axis="usd", resamples=100).notes[0].startswith("bare: ")
+    with pytest.raises(UserError, match="neither thinking_tokens nor"):
+        read(both[1:], prices=Prices(1.0, 2.0, 0.5))
+
+
 def test_a_column_can_state_the_difficulty() -> None:
     table = run()
     table["level"] = np.where(table["problem_id"].str.len() > 2, "hard", "easy")
@@ -191,10 +217,21 @@ def test_the_figure_draws_every_models_frontier_and_both_regimes(tmp_path: Path)
         found.figure(tmp_path / "file" / "one.png")
 
 
+def test_the_figure_has_one_column_for_each_effort_level_cheapest_first(tmp_path: Path) -> None:
+    told = {8: "effort=low", 16: "effort=mid", 32: "effort=high", 64: "effort=xhigh"}
+    table = run().query("budget > 0").assign(setting=lambda t: t["budget"].map(told), budget=np.nan)
+    lower = compare({"a": table}, resamples=100, bins=0).figure().figure.axes[1]
+    shown = [label.get_text() for label in lower.get_xticklabels()]
+    assert shown == ["effort=low", "effort=mid", "effort=high"], "the last has no longer step"
+    assert {round(text.get_position()[0]) for text in lower.texts} == {0, 1, 2}
+
+
 def test_the_folder_of_a_joint_report_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("")
     assert without_reports([tmp_path, tmp_path / "report"]) == [tmp_path]
+    with pytest.raises(UserError, match="the folder of a report, not a run"):
+        without_reports([tmp_path / "report"])
 
 
 def otis(shared_data: Path, models: list[str]) -> pd.DataFrame:

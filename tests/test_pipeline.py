@@ -81,6 +81,9 @@ def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_poo
     assert not (larger.scores["verdict"] == "missing").any() and len(larger.scores) == 8 * 3 * 4
     # What was drawn in two steps decodes to whole chains: most answers at the largest budget are right.
     assert larger.scores.loc[larger.scores["budget"] == 40, "score"].mean() > 0.8
+    testtime.run(config(tmp_path, samples=1, thinking={"budgets": [0, 4]}))
+    told = status.status(first.path)
+    assert told["chains"] == told["chains_wanted"] == 8 and "extended" not in status.describe(told)
 
 
 def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lost(finished: testtime.Run) -> None:
@@ -122,6 +125,9 @@ def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_c
     assert set(run.scores["setting"]) == {"", "wait=1"} and not (run.scores["verdict"] == "missing").any()
     pd.testing.assert_frame_equal(scores.loc["", 0], scores.loc["wait=1", 0])
     plain, waited = scores.loc["", 60], scores.loc["wait=1", 60]
+    told = status.status(run.path)
+    assert told["chains"] == told["chains_wanted"] == 8 * 2 and 0 < told["chains_extended"] <= 8 * 2
+    assert f"chains 16 of 16 begun, {told['chains_extended']} extended" in status.describe(told)
     ended = ~plain["forced"]
     assert ended.any() and (waited["thinking_tokens"] >= plain["thinking_tokens"])[ended].all()
     assert (waited["thinking_tokens"] > plain["thinking_tokens"])[ended].any()

@@ -76,3 +76,9 @@ def test_what_is_no_reward_model_or_no_run_is_one_line(judged: tuple[testtime.Ru
         pipeline.reward(tmp_path, model)
     with pytest.raises(UserError, match="letters, digits"):
         pipeline.reward(run.path, model, "best one")
+    before = Store(run.path).read("rewards")
+    for name in ("score", "text", "sample", "prompt", "usd", "judge_flops"):
+        with pytest.raises(UserError, match=f"--name {name}: the scores table has a column"):
+            pipeline.reward(run.path, model, name)
+    assert Store(run.path).read("rewards").equals(before)
+    assert pipeline.grade(run.path).scores["score"].notna().all()

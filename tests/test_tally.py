@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -10,7 +14,10 @@ import pytest
 import testtime
 from tests.test_pipeline import config, rows
 from testtime import drawing, scores, tally
+from testtime.grading import Grade
+from testtime.grading.base import Grader
 from testtime.progress import Lines, Progress
+from testtime.thinking.plan import Life, Variant
 
 
 class Told(Progress):
@@ -18,7 +25,7 @@ class Told(Progress):
         self.shares: list[float] = []
         self.said: list[str] = []
 
-    def accuracy(self, share: float) -> None:
+    def accuracy(self, share: float, graded: int) -> None:
         self.shares.append(share)
 
     def say(self, line: str) -> None:
@@ -68,11 +75,35 @@ def test_it_takes_no_more_than_its_share_and_a_grader_that_fails_stops_it_alone(
     assert not told.shares and held == 0 and set(run.scores["verdict"]) <= {"correct", "wrong", "unparsed"}
 
 
+class Asking(Grader):
+    """Right where the answer repeats question and gold, which it has to be given both."""
+
+    version: ClassVar[str] = "asking-1"
+    asks: ClassVar[bool] = True
+
+    def prepare(self, gold: str, answer: str) -> Grade:
+        return self.grade(" ".join(json.loads(gold)) == answer, answer)
+
+
+def test_a_grader_that_asks_gets_the_question_and_extended_chains_are_not_counted() -> None:
+    spec = json.dumps({"name": f"{__name__}:Asking", "options": {}})
+    found = tally.Tally([{"problem_id": "p", "question": "what?", "gold": "7", "grader": spec}], 8)
+    for variant, text in ((Variant("", (4, 8)), "what? 7"), (Variant("wait=1", (4, 8), ""), "other")):
+        found.answer({"problem_id": "p", "sample": 0, "variant": variant.name, "cut": 8, "text": text})
+        found.finished(Life("p", (1,), 0, variant))
+    stored: list[dict[str, object]] = []
+    told, writer = Told(), SimpleNamespace(add=lambda table, row: stored.append(row))
+    found._began -= 1e6
+    asyncio.run(found.step(writer, told))  # type: ignore[arg-type]
+    assert told.shares == [1.0] and [row["verdict"] for row in stored] == ["correct"]
+    assert stored[0]["key"] == scores.grade_key(scores.grader_id(spec), json.dumps(["what?", "7"]), "what? 7")
+
+
 def test_plain_lines_say_it(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
     lines.start("drawing m", 4, 0)
-    lines.accuracy(0.4321)
+    lines.accuracy(0.4321, 1200)
     lines.finish()
     lines.start("drawing n", 4, 0)
     first, second, third = capsys.readouterr().err.splitlines()
-    assert "accuracy so far 43.2%" in second and "accuracy" not in first + third
+    assert "accuracy so far 43.2% of 1,200" in second and "accuracy" not in first + third

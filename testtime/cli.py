@@ -76,6 +76,8 @@ def reward(
 ) -> None:
     """Score a run's answers by a reward model; best:NAME and weighted:NAME join the selectors.
 
+    The next `testtime run` takes its config's selectors again: list them there too. The scores themselves stay.
+
     Example: testtime reward runs/quickstart/quickstart path/to/reward-model
     """
     from typing import Any, cast

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from testtime.compare_text import UNITS
 from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
 from testtime.compute.prices import Prices
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from testtime.report.style import Plate
 
+Flags = NDArray[np.bool_]
 EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode=3000"}
 
 
@@ -108,6 +113,7 @@ def read(
     seconds. Raises UserError for what is neither a run nor a table, and for one given twice.
     """
     found: dict[str, pd.DataFrame] = {}
+    refused: list[UserError] = []
     for given in map(place, paths):
         if exists(given / "run.json"):
             from testtime.pipeline import load
@@ -123,7 +129,14 @@ def read(
             name = f"{given.resolve().parent.name}/{name}"
         if name in found:
             raise UserError(f"{given}: given twice; give each run once")
-        found[name] = with_costs(table, prices=prices, rates=rates, whole=whole) if prices or rates else table
+        found[name] = table
+        if prices or rates:
+            try:
+                found[name] = with_costs(table, prices=prices, rates=rates, whole=whole)
+            except UserError as error:  # a table without tokens beside others that have them is compared without costs
+                refused.append(error)
+    if found and len(refused) == len(found):
+        raise refused[0]
     return found
 
 
@@ -161,20 +174,25 @@ def compare(
         raise UserError(
             "compare: tolerance is a share from 0 to below 1, bins is 0 or more, level lies between 0 and 1"
         )
-    sample = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
-    path = latency(scores, sample.grid)
-    tables = {"cells": summary(sample, level, path)}
+    every = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
+    longest = latency(scores, every.grid)
+    tables = {"cells": summary(every, level, longest), "differences": models.differences(every, axis, level)}
+    known = _known(every, axis, notes)
+    sample, path = every.only(known), None if longest is None else longest[known]
+    priced = sample.grid.cells["model"].unique().tolist()
     tables["frontier"] = frontier.frontier(sample, axis, None, path, level)
-    each = [frontier.path(sample, axis, level, name) for name in dict.fromkeys(sample.grid.cells["model"])]
+    each = [frontier.path(sample, axis, level, name) for name in priced]
     tables["frontiers"] = pd.concat(each, ignore_index=True)
     tables["recommended"] = frontier.recommend(sample, axis, tolerance, limits, path, level)
     tables["doublings"] = doubling.doublings(sample, axis, level)
     tables["crossovers"] = doubling.crossovers(sample, axis, level)
-    tables["differences"] = models.differences(sample, axis, level)
-    if scores["model"].nunique() > 1:
+    if len(priced) > 1:
         tables["catching_up"] = models.catching_up(sample, axis, level)
     if bins or difficulty:
-        parts = _bins(scores, sample, n, chosen, bins, difficulty, resamples, seed, prefill, notes)
+        rows = scores[scores["model"].isin(priced)]
+        parts = _bins(rows, sample, n, chosen, bins, difficulty, resamples, seed, prefill, notes)
+        parts = {name: part.only(_costed(part, axis)) for name, part in parts.items()}
+        parts = {name: part for name, part in parts.items() if len(part.grid.cells)}
         tables["by_difficulty_frontier"] = _stacked(parts, lambda part: frontier.frontier(part, axis, level=level))
         tables["by_difficulty_crossovers"] = _stacked(parts, lambda part: doubling.crossovers(part, axis, level))
     supported = {name: table for name, table in tables.items() if len(table)}
@@ -182,8 +200,14 @@ def compare(
 
 
 def without_reports(paths: Sequence[str | Path]) -> list[str | Path]:
-    """The paths without the folder of a report on several runs, which a pattern such as runs/ladder/* takes in."""
-    return [path for path in paths if not (Path(path) / "index.html").is_file()]
+    """The paths without the folder of a report on several runs, which a pattern such as runs/ladder/* takes in.
+
+    Raises UserError where nothing else is there.
+    """
+    kept = [path for path in paths if not (Path(path) / "index.html").is_file()]
+    if paths and not kept:
+        raise UserError(f"{paths[0]}: the folder of a report, not a run; give the runs that it is about")
+    return kept
 
 
 def costs(price: Sequence[str] | None, rate: Sequence[str] | None) -> tuple[Prices | None, Rates | None]:
@@ -231,6 +255,25 @@ def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
         notes.append(f"{left_out} problems that not every model has were left out")
         scores = scores[scores["problem_id"].isin(common)]
     return scores
+
+
+def _known(sample: Replicates, axis: str, notes: list[str]) -> Flags:
+    """Whether each cell's cost is known: (cells,). `notes` is told which models are left out of what needs it."""
+    known = _costed(sample, axis)
+    lacking = [
+        str(model) if not known[mine].any() else f"some settings of {model}"
+        for model, mine in sample.grid.cells.groupby("model", sort=False).indices.items()
+        if not known[mine].all()
+    ]
+    if lacking:
+        notes.append(
+            f"{', '.join(lacking)}: {UNITS[axis]} are not known, so only accuracies and paired differences are compared"
+        )
+    return known
+
+
+def _costed(sample: Replicates, axis: str) -> Flags:
+    return ~np.isnan(sample.grid.means(sample.grid.cost(axis)))
 
 
 def _selectors(scores: pd.DataFrame) -> list[str]:

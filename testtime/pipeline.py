@@ -27,6 +27,8 @@ from testtime.thinking.plan import Plan
 if TYPE_CHECKING:
     import pandas as pd
 
+    from testtime.compute.prices import Prices
+    from testtime.compute.rates import Rates
     from testtime.thinking.rewards import Over, RewardEngine
 
 TABLES = ("scores", "cells")
@@ -95,7 +97,8 @@ def reward(
     """Score a run's answers by a reward model, and make the tables again with best:NAME and weighted:NAME beside.
 
     model: a folder with a classification head; over: "text", or how the scores of steps are joined ("product", "min",
-    "last"). Raises UserError when there is no such model, or the run was imported.
+    "last"). A later `run` takes its config's selectors, so list the new ones there to keep them. Raises UserError when
+    there is no such model, the run was imported, or another column has that name.
     """
     from testtime.thinking.rewards import RewardModel
 
@@ -105,6 +108,10 @@ def reward(
         raise UserError(f"{path}: an imported run keeps no chains; put the rewards into its log as a column")
     if not name.isidentifier():
         raise UserError(f"--name {name}: a column's name is letters, digits and underscores, such as reward")
+    if name in scores.TAKEN or f"{name}_flops" in scores.TAKEN or name.endswith("_flops"):
+        raise UserError(
+            f"--name {name}: the scores table has a column of that name already; write another, such as reward"
+        )
     config = config_file.parse(manifest["config"], str(store.root / "run.json"))
     ref = config.model[0]
     asked = models.served(ref.name) if config.engine.chat else models.resolve(ref.name, ref.revision)
@@ -137,12 +144,11 @@ def _evaluate(store: Store, progress: Progress) -> Run:
         _flops(manifest),
         config.model[0].setting,
     )
-    whole = config.thinking.mode == "engine"
-    table = with_costs(table, prices=costing.prices(config), rates=costing.rates(config, manifest), whole=whole)
-    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
     if table["score"].isna().all():
+        store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
         raise UserError(f"{store.root}: no answer has a score, nothing to evaluate; `testtime grade` it again")
-    grid = cells(table, config.sample_counts(), config.selectors, resamples=config.resamples, seed=config.seed)
+    table, grid = priced(table, config, costing.prices(config), costing.rates(config, manifest))
+    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
     store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
     if over := _overspent(table):
         progress.say(over)
@@ -151,6 +157,15 @@ def _evaluate(store: Store, progress: Progress) -> Run:
     result = Run(store.root, manifest, table, grid)
     report.write(result)
     return result
+
+
+def priced(
+    table: pd.DataFrame, config: Config, prices: Prices | None, rates: Rates | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The scores with dollars and seconds (of those that are given), and the config's cells of them."""
+    table = with_costs(table, prices=prices, rates=rates, whole=config.thinking.mode == "engine")
+    counts = config.sample_counts()
+    return table, cells(table, counts, config.selectors, resamples=config.resamples, seed=config.seed)
 
 
 def _overspent(table: pd.DataFrame) -> str | None:

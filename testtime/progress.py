@@ -12,8 +12,8 @@ from typing import Any
 
 
 class Progress:
-    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance it, accuracy(share)
-    says how much of what was graded so far is right.
+    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance it, accuracy(share,
+    graded) says how much of what was graded so far is right.
     """
 
     def say(self, line: str) -> None: ...
@@ -24,7 +24,7 @@ class Progress:
 
     def tokens(self, count: int) -> None: ...
 
-    def accuracy(self, share: float) -> None: ...
+    def accuracy(self, share: float, graded: int) -> None: ...
 
     def finish(self) -> None: ...
 
@@ -51,8 +51,8 @@ class Lines(Progress):
     def tokens(self, count: int) -> None:
         self._tokens += count
 
-    def accuracy(self, share: float) -> None:
-        self._accuracy = f", accuracy so far {share:.1%}"
+    def accuracy(self, share: float, graded: int) -> None:
+        self._accuracy = f", accuracy so far {share:.1%} of {graded:,}"
 
     def finish(self) -> None:
         self._tell()
@@ -102,8 +102,8 @@ class Bar(Progress):
     def tokens(self, count: int) -> None:
         self._tokens += count
 
-    def accuracy(self, share: float) -> None:
-        self._bar.update(self._task, right=f"{share:.1%}")
+    def accuracy(self, share: float, graded: int) -> None:
+        self._bar.update(self._task, right=f"{share:.1%} of {graded:,}")
 
     def finish(self) -> None:
         self._bar.stop()

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 20_000  # pairs graded between two writes
+COLUMNS = (
+    *("problem_id", "model", "setting", "budget", "sample", "score", "answer_key", "thinking_tokens", "forced_tokens"),
+    *("answer_tokens", "prompt_tokens", "flops", "prompt_flops", "forced", "verdict", "truncated"),
+    *("logprob_mean", "logprob_min", "answer_logprob"),
+)  # of the scores table; further ones are a problem's level, rewards, dollars and seconds
+TAKEN = {*COLUMNS, *SCHEMAS["answers"].names, "answer_finish", "level", "difficulty", "tokens"} | {
+    prefix + cost for cost in ("usd", "seconds") for prefix in ("", "prompt_")
+}  # what a reward's column cannot be called
 SCORE_OF = {"correct": 1.0, "wrong": 0.0, "unparsed": 0.0}  # timeout, error and missing are null: unknown, not wrong
 
 
@@ -47,16 +55,22 @@ def grade_key(identity: str, gold: str, text: str) -> str:
     return hashlib.blake2b(f"{identity}\x1f{gold}\x1f{text}".encode(), digest_size=12).hexdigest()
 
 
+def reference(spec: str) -> Callable[[str, str], str]:
+    """What a grader compares with, from question and gold: the gold, or both as JSON where it asks for them."""
+    parsed = json.loads(spec)
+    asks = make(parsed["name"], parsed["options"]).asks
+    return lambda question, gold: json.dumps([question, gold]) if asks else gold
+
+
 def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     """The answers part by part, with gold, grader, and grade_key.
 
     Equal pairs share a key and are graded once.
     """
     asked = store.read("problems", ["question", "gold", "grader"]).to_pandas()
-    parsed = {spec: json.loads(spec) for spec in asked["grader"].unique()}
-    asks = {spec: make(grader["name"], grader["options"]).asks for spec, grader in parsed.items()}
+    told = {spec: reference(spec) for spec in asked["grader"].unique()}
     both = zip(asked["question"], asked["gold"], asked["grader"], strict=True)
-    asked["gold"] = [json.dumps([question, gold]) if asks[spec] else gold for question, gold, spec in both]
+    asked["gold"] = [told[spec](question, gold) for question, gold, spec in both]
     asked = asked.drop(columns="question")
     ids = {spec: grader_id(spec) for spec in asked["grader"].unique()}
     names = [*KEYS["answers"], "text", *columns]
@@ -119,9 +133,7 @@ def scores(
     levels = problems["meta"].map(lambda text: json.loads(text).get("level"))
     if levels.notna().any():
         table["level"] = table["problem_id"].map(levels)
-    order = "problem_id model setting budget sample score answer_key thinking_tokens forced_tokens answer_tokens"
-    order += " prompt_tokens flops prompt_flops forced verdict truncated logprob_mean logprob_min answer_logprob"
-    return table[[*order.split(), *(c for c in ("level",) if c in table), *rewarded]]
+    return table[[*COLUMNS, *(c for c in ("level",) if c in table), *rewarded]]
 
 
 def grade_pool(store: Store, workers: int | None = None, say: Callable[[str], None] = print) -> int:

@@ -13,26 +13,33 @@ def status(path: str | Path) -> dict[str, Any]:
     """Counts of a run directory. Raises UserError when there is none."""
     import pyarrow.compute as pc
 
+    from testtime.pipeline import plan_of
+
     store = Store(path)
     manifest = store.manifest()
     if "imported" in manifest:
         return _imported(store, manifest)
     config = config_file.parse(manifest["config"], str(store.root / "run.json"))
     chains, answers = store.read("chains", ["tokens"]), store.read("answers", ["tokens"])
-    drawn = {(row["problem_id"], row["sample"], row["variant"]) for row in chains.drop_columns(["tokens"]).to_pylist()}
-    thinking = [budget for budget in config.thinking.budgets if budget > 0]  # budget 0 has no chain
-    if config.thinking.mode == "engine":
-        variants = len(config.thinking.budgets)
-    else:
-        variants = len(thinking) if config.thinking.mode == "fresh" else min(1, len(thinking))
+    plan, problems = plan_of(config, manifest), set(manifest["problems"])
+    begun = {  # of what the config asks for now; earlier ones may have asked for more
+        (row["problem_id"], row["sample"], row["variant"])
+        for row in chains.drop_columns(["tokens"]).to_pylist()
+        if row["problem_id"] in problems and row["sample"] < config.samples
+    }
+    first, *longer = (
+        {variant.name for variant in group if plan.whole or variant.cap > 0}  # budget 0 has no chain
+        for group in plan.passes()
+    )
     return {
         "path": str(store.root),
         "model": manifest["model"],
         "problems": len(manifest["problems"]),
         "samples": config.samples,
         "budgets": config.thinking.budgets,
-        "chains": len(drawn),
-        "chains_wanted": len(manifest["problems"]) * config.samples * variants,
+        "chains": sum(variant in first for *_, variant in begun),
+        "chains_wanted": len(problems) * config.samples * len(first),
+        "chains_extended": sum(variant in group for *_, variant in begun for group in longer),
         "answers": len(answers),
         "grades": len(store.read("grades", [])),
         "chain_tokens": pc.sum(chains["tokens"]).as_py() or 0,
@@ -70,6 +77,7 @@ def describe(found: dict[str, Any]) -> str:
         )
     budgets = ", ".join(map(str, found["budgets"]))
     begun = f"chains {found['chains']:,} of {found['chains_wanted']:,} begun"
+    begun += f", {found['chains_extended']:,} extended" if found["chains_extended"] else ""
     tokens = f"{found['chain_tokens']:,} thinking and {found['answer_tokens']:,} answer tokens"
     lines = [
         f"{found['path']}: {found['model']}, {found['problems']} problems x {found['samples']} samples",

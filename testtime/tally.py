@@ -18,7 +18,7 @@ from typing import Any
 from testtime.grading import grade
 from testtime.grading.registry import make
 from testtime.progress import Progress
-from testtime.scores import SCORE_OF, grade_key, grader_id
+from testtime.scores import SCORE_OF, grade_key, grader_id, reference
 from testtime.store import Writer
 from testtime.thinking.plan import Life
 
@@ -35,7 +35,12 @@ class Tally:
         # Graders that run programs or other models wait for the end.
         cheap = {s: p for s, p in parsed.items() if make(p["name"], p["options"]).runs == "worker"}
         self._graders = {spec: (found, grader_id(spec)) for spec, found in cheap.items()}
-        self._asked = {row["problem_id"]: (row["gold"], row["grader"]) for row in problems if row["grader"] in cheap}
+        told = {spec: reference(spec) for spec in cheap}
+        self._asked = {
+            row["problem_id"]: (told[row["grader"]](row["question"], row["gold"]), row["grader"])
+            for row in problems
+            if row["grader"] in cheap
+        }
         self._largest, self._began, self._spent = largest, time.monotonic(), 0.0
         self._last: dict[tuple[str, int, str], tuple[int, str]] = {}
         self._waiting: deque[tuple[str, str, str]] = deque(maxlen=WAITING)  # grader, gold, text
@@ -50,7 +55,8 @@ class Tally:
     def finished(self, life: Life) -> None:
         """All answers of a chain are there."""
         held = self._last.pop((life.problem_id, life.sample, life.variant.name), None)
-        if held and life.variant.cap == self._largest and not life.answered and life.problem_id in self._asked:
+        first = life.variant.base is None and life.variant.cap == self._largest  # not extended beyond its end
+        if held and first and not life.answered and life.problem_id in self._asked:
             gold, spec = self._asked[life.problem_id]
             self._waiting.append((spec, gold, held[1]))
 
@@ -77,4 +83,4 @@ class Tally:
                     self._right, self._scored = self._right + score, self._scored + 1
         self._spent += time.monotonic() - began
         if self._scored:
-            progress.accuracy(self._right / self._scored)
+            progress.accuracy(self._right / self._scored, self._scored)

@@ -31,9 +31,11 @@ def test_a_cell_counts_the_prompt_once_or_each_time(name: str) -> None:
     priced = with_costs(table(), flops=FLOPS, prices=PRICES, rates=RATES)
     counts = [table()[c] for c in ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")]
     function = {"flops": FLOPS.sample_flops, "usd": PRICES.sample_usd, "seconds": RATES.sample_seconds}[name]
-    for prefill, shared in (("once", 4), ("each", 1)):
+    # Of a prompt of 100 tokens that is there already: its pass, or all but the cached price, or its time is saved.
+    saved = {"flops": float(FLOPS.prefill(100)), "usd": 100 * (2.0 - 0.5) / 1e6, "seconds": 100 / 1000}[name]
+    for prefill, shared in (("once", 3), ("each", 0)):
         cell = cells(priced, [4], ["oracle"], prefill=prefill, resamples=100).iloc[0]  # type: ignore[arg-type]
-        assert cell[name] == pytest.approx(4 * np.mean(function(*counts, prompt_shared_by=shared)))
+        assert cell[name] == pytest.approx(4 * np.mean(function(*counts)) - shared * saved)
 
 
 def test_samples_without_counts_have_no_cost() -> None:

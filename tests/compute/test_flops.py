@@ -124,12 +124,6 @@ def test_passes_add_up() -> None:
     assert flops.sample_flops(20, 0, 0, 0) == flops.prefill(20)
 
 
-def test_a_shared_prompt_counts_once_per_n() -> None:
-    flops = Flops.from_config(SMALL | {"model_type": "llama"})
-    once = 4 * flops.sample_flops(100, 50, 3, 4, prompt_shared_by=4)
-    assert 4 * flops.sample_flops(100, 50, 3, 4) - once == pytest.approx(float(3 * flops.prefill(100)))
-
-
 def test_counts_are_arrays_in_float64() -> None:
     flops = Flops.from_config(SMALL | {"model_type": "llama"})
     many = flops.sample_flops(np.array([10, 20]), np.array([[0], [10**6]]), 2, 5)

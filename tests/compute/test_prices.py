@@ -1,8 +1,7 @@
-"""Dollars: billed as two requests where a chain is cut, the prompt cached where it is shared."""
+"""Dollars: billed as two requests where a chain is cut."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from testtime.compute.prices import Prices
@@ -18,12 +17,6 @@ def test_a_cut_chain_is_sent_back_from_the_cache() -> None:
     prices = Prices.read({"input": 2, "output": 10, "cached": 0.5})
     one, again = 1000 * 2 + 400 * 10, 1400 * 0.5 + 7 * 2 + 100 * 10
     assert prices.sample_usd(1000, 400, 7, 100) == pytest.approx((one + again) / 1e6)
-
-
-def test_samples_that_share_a_prompt_pay_it_once_and_read_it_back() -> None:
-    prices = Prices.read({"input": 2, "output": 10, "cached": 0.5})
-    total = 4 * prices.sample_usd(np.array([1000]), 0, 0, 100, prompt_shared_by=4)
-    assert total == pytest.approx((1000 * 2 + 3 * 1000 * 0.5 + 4 * 100 * 10) / 1e6)
 
 
 def test_without_a_cached_price_the_input_price_holds() -> None:

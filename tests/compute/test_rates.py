@@ -44,8 +44,6 @@ def test_seconds_of_samples() -> None:
     found = Rates(prefill=1000, decode=50, concurrency=4, context=35)
     seconds = found.sample_seconds(np.array([100, 200]), 20, 10, 5)
     assert seconds == pytest.approx([0.11 + 0.5, 0.21 + 0.5])
-    assert found.sample_seconds(100, 20, 10, 5, prompt_shared_by=4) == pytest.approx(0.035 + 0.5)
-    assert found.latency_seconds(100) == pytest.approx(8.0)  # each of four requests gets a quarter of 50 tokens/s
 
 
 def test_nothing_in_flight_is_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from testtime.errors import UserError
 from testtime.estimators.binned import bins_by_rate, cells_by_difficulty
-from testtime.estimators.cells import cells, null_bounds, replicates, verdict_counts
+from testtime.estimators.cells import cells, null_bounds, replicates
 from testtime.estimators.table import pools, read_table
 
 
@@ -160,13 +160,6 @@ def test_a_pool_without_the_selectors_values_has_no_such_cell():
         ["majority", "best:reward", "weighted:reward"],
         ["majority"],
     ]
-
-
-def test_verdicts_are_counted():
-    score = np.array([[1.0, 0.0, np.nan]])
-    got = verdict_counts(table(score).assign(verdict=["correct", "unparsed", "timeout"], forced=[True, False, True]))
-    row = got.iloc[0]
-    assert (row["samples"], row["scored"], row["forced"], row["timeout"]) == (3, 2, 2, 1)
 
 
 def test_difficulty_is_decided_on_other_samples():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.report import made
+from testtime.importers import Log, save
 from testtime.report import ceiling, chains, curves, evidence, grids, laws, style
 from testtime.report.evidence import Evidence
 from testtime.report.style import Plate
@@ -86,6 +87,25 @@ def test_coverage_and_difficulty_draw_their_tables(one: Evidence) -> None:
         table = plate.table[plate.table["difficulty"] == number].sort_values("budget")
         np.testing.assert_allclose(drawn, table["value"])
     assert line(plate, "bin1")[-1, 1] > line(plate, "bin5")[-1, 1]
+
+
+def test_a_budget_without_cells_in_a_half_of_the_samples_leaves_the_bins_out(tmp_path: Path) -> None:
+    table = made.scores(problems=20, samples=2).query("budget in (64, 128)")
+    for problem, sample in (("made/0", 0), ("made/1", 1)):
+        at = (table["problem_id"] == problem) & (table["sample"] == sample) & (table["budget"] == 128)
+        table.loc[at, ["score", "verdict"]] = [None, "timeout"]
+    found = evidence.of(made.run(tmp_path, table))[0]
+    assert found.levels == [("", 64.0), ("", 128.0)]
+    assert ceiling.by_difficulty(found) is None and "half of the samples" in found.left_out["by difficulty"]
+
+
+def test_coverage_leaves_out_a_selector_without_values_at_the_largest_budget(tmp_path: Path) -> None:
+    table = made.scores(problems=20, samples=4)
+    table["reward"] = table["score"].where(table["budget"] < 1024)
+    log = Log("made", "test", [], table, {})
+    found = evidence.of(save(log, tmp_path, ["majority", "oracle", "best:reward"]))[0]
+    plate = ceiling.coverage(found)
+    assert plate is not None and set(plate.table["selector"]) == {"majority", "oracle"}
 
 
 def test_chain_figures_agree_with_the_scores(one: Evidence) -> None:

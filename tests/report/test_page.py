@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -126,6 +127,23 @@ def test_several_runs_share_a_page_with_a_switch(tmp_path: Path) -> None:
     assert (path.parent / "figures" / "made-1" / "coverage.svg").is_file()
 
 
+def test_runs_of_one_model_keep_their_own_line_and_name(tmp_path: Path) -> None:
+    table, effort = made.scores(problems=20, samples=2), {0: "effort=low", 64: "effort=mid", 128: "effort=high"}
+    runs = []
+    for budget, setting in effort.items():
+        part = table[table["budget"] == budget].assign(setting=setting, budget=float("nan"))
+        runs.append(made.run(tmp_path / setting, part))
+    path = report.write(runs, tmp_path / "levels")
+    drawn = pd.read_csv(path.parent / "figures" / "models-tokens.csv")
+    assert set(drawn["model"]) == {f"made/model {setting}" for setting in effort.values()}
+    text = path.read_text(encoding="utf-8")
+    assert all(f"<span>made/model {setting}</span>" in text for setting in effort.values())
+    assert text.count("training compute is not known") == 1 and "made/model, made/model" not in text
+    again = [made.run(tmp_path / name, table) for name in ("one", "two")]
+    every = [e for run in [*again, again[0]] for e in evidence.of(run)]
+    assert len(set(evidence.names(every))) == 3
+
+
 def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
     run = made.run(tmp_path, made.scores(problems=20, samples=2))
     assert "usd" not in evidence.of(run)[0].axes
@@ -135,6 +153,18 @@ def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
     assert top == pytest.approx((50 * 1.0 + 12 * 4.0 + 50 * 0.5 + 4 * 1.0) / 1e6), (
         "two requests, the second from the cache"
     )
+
+
+def test_an_axis_that_is_not_there_is_said_for_what_it_is(tmp_path: Path) -> None:
+    table = made.scores(problems=4, samples=2)
+    assert evidence.of(made.run(tmp_path / "none", table))[0].absent("usd") == "no prices: give --price"
+    free = evidence.of(made.run(tmp_path / "free", table.assign(usd=0.0)))[0]
+    assert "usd" not in free.axes and free.absent("usd").startswith("it is 0 for some settings")
+    partly = table.assign(seconds=table["budget"].where(table["budget"] > 64))
+    assert evidence.of(made.run(tmp_path / "partly", partly))[0].absent("seconds").startswith("it is not known")
+    run = made.run(tmp_path / "none", table)
+    del run.manifest["imported"]
+    assert "run it again (nothing is drawn)" in evidence.of(run)[0].absent("usd")
 
 
 def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:
@@ -154,6 +184,11 @@ def test_warnings_name_what_is_wrong_and_stay_silent_otherwise(tmp_path: Path) -
     found = " ".join(words.warnings(evidence.of(made.run(tmp_path, table))[0]))
     for part in ("Only 30 problems", "hold nothing the grader could read", "540 timeout", "Unknown is not wrong"):
         assert part in found
+    low, high = (table["score"].fillna(unknown).groupby(table["budget"]).mean() for unknown in (0.0, 1.0))
+    said = re.search(r"one sample at (\S+)(?: tokens)? would solve ([\d.]+)% or ([\d.]+)%", found)
+    assert said is not None
+    at = int(said[1].replace(",", ""))
+    assert [float(said[2]), float(said[3])] == pytest.approx([100 * low[at], 100 * high[at]], abs=0.051)
     calm = made.scores(problems=600, samples=4).assign(forced=False)
     assert words.warnings(evidence.of(made.run(tmp_path / "calm", calm))[0]) == []
 

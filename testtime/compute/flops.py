@@ -80,28 +80,16 @@ class Flops:
         """`new` steps of one token each behind `context` tokens, with the logits of each."""
         return self.forward(context, new, new)
 
-    def sample_flops(
-        self,
-        prompt: ArrayLike,
-        thinking: ArrayLike,
-        forced: ArrayLike,
-        answer: ArrayLike,
-        prompt_shared_by: ArrayLike = 1,
-    ) -> Array:
+    def sample_flops(self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike) -> Array:
         """What somebody who deploys one sample spends on it.
 
         The prompt is prefilled, `thinking` tokens are sampled, the forced ending is appended (prefilled, not sampled)
-        and `answer` tokens are sampled. Each sampled token costs one output layer; the last one is never fed back. The
-        prompt counts once a sample; with prompt_shared_by=n a sample carries 1/n of it, as when n samples share a
-        prefix cache.
+        and `answer` tokens are sampled. Each sampled token costs one output layer; the last one is never fed back.
         """
         p, t, f, a = _counts(prompt=prompt, thinking=thinking, forced=forced, answer=answer)
-        (n,) = _counts(prompt_shared_by=prompt_shared_by)
-        if np.any(n < 1):
-            raise UserError("sample_flops: prompt_shared_by must be 1 or more: how many samples share the prompt")
         sampled = t + a
         fed = np.maximum(sampled + f - (sampled > 0), 0.0)
-        return self.prefill(p) / n + self.forward(p, fed, np.maximum(sampled - 1, 0.0))
+        return self.prefill(p) + self.forward(p, fed, np.maximum(sampled - 1, 0.0))
 
     def score_flops(self, n: ArrayLike, labels: int = 1) -> Array:
         """A reward model's pass over n tokens: no output layer, a head of `labels` numbers a token."""

@@ -41,21 +41,13 @@ class Prices:
                 raise UserError(f"prices: {key} is {value!r}; give dollars per million tokens, 0 or more")
         return cls(*(float(str(filled[key])) for key in ("input", "output", "cached")))
 
-    def sample_usd(
-        self,
-        prompt: ArrayLike,
-        thinking: ArrayLike,
-        forced: ArrayLike,
-        answer: ArrayLike,
-        prompt_shared_by: ArrayLike = 1,
-    ) -> Array:
+    def sample_usd(self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike) -> Array:
         """Dollars of one sample; token counts are numbers or arrays.
 
-        With prompt_shared_by=n, n samples share the prompt: the first pays its input price, the others the cached one.
         Where forced is above 0 a second request reads prompt and thinking from the cache and the forced ending as new
         input.
         """
-        p, t, f, a, n = (np.asarray(x, dtype=np.float64) for x in (prompt, thinking, forced, answer, prompt_shared_by))
+        p, t, f, a = (np.asarray(x, dtype=np.float64) for x in (prompt, thinking, forced, answer))
         again = np.where(f > 0, self.cached * (p + t) + self.input * f, 0.0)
-        dollars: Array = (p * (self.input + (n - 1) * self.cached) / n + again + self.output * (t + a)) / 1e6
+        dollars: Array = (self.input * p + again + self.output * (t + a)) / 1e6
         return dollars

@@ -50,25 +50,13 @@ class Rates:
                 raise UserError(f"rates: {key} is {rates.get(key)}; give tokens per second, above 0")
         return cls(rates["prefill"], rates["decode"], int(rates.get("concurrency", 1)), int(rates.get("context", 0)))
 
-    def sample_seconds(
-        self,
-        prompt: ArrayLike,
-        thinking: ArrayLike,
-        forced: ArrayLike,
-        answer: ArrayLike,
-        prompt_shared_by: ArrayLike = 1,
-    ) -> Array:
+    def sample_seconds(self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike) -> Array:
         """The share of the engine's time that one sample takes; its own duration is `concurrency` times as long.
 
         Prompt and forced ending are computed once: the answer's request finds the chain in the prefix cache.
         """
-        p, t, f, a, n = (np.asarray(x, dtype=np.float64) for x in (prompt, thinking, forced, answer, prompt_shared_by))
-        seconds: Array = (p / n + f) / self.prefill + (t + a) / self.decode
-        return seconds
-
-    def latency_seconds(self, sequential: ArrayLike) -> Array:
-        """Seconds until an answer whose longest path samples `sequential` tokens, the engine as full as measured."""
-        seconds: Array = np.asarray(sequential, dtype=np.float64) * self.concurrency / self.decode
+        p, t, f, a = (np.asarray(x, dtype=np.float64) for x in (prompt, thinking, forced, answer))
+        seconds: Array = (p + f) / self.prefill + (t + a) / self.decode
         return seconds
 
 

@@ -9,6 +9,7 @@ noise does not depend on who else is in the batch.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -82,7 +83,6 @@ class TransformersEngine:
         self._eos = frozenset([eos] if isinstance(eos, int) else eos or ())
         self.context = int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
         self._inbox: queue.SimpleQueue[_Row | None] = queue.SimpleQueue()
-        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="testtime-decoding", daemon=True)
         self._thread.start()
 
@@ -92,8 +92,6 @@ class TransformersEngine:
         s = request.sampling
         if s.presence_penalty or s.frequency_penalty or s.repetition_penalty != 1:
             raise UserError("the transformers engine has no penalties; write engine: vllm, or leave them out")
-        if self._failure is not None:
-            raise EngineError(f"the decoding loop stopped: {self._failure}")
         if len(request.prompt) + request.max_tokens > self.context:
             raise EngineError(
                 f"prompt of {len(request.prompt)} + {request.max_tokens} tokens "
@@ -120,13 +118,12 @@ class TransformersEngine:
             with torch.inference_mode():
                 self._decode(rows, waiting)
         except BaseException as error:
-            self._failure = error
-            while not self._inbox.empty():
-                if (row := self._inbox.get()) is not None:
-                    waiting.append(row)
+            failure = EngineError(f"the decoding loop stopped: {error}")
             for row in (*rows, *waiting):
                 if row.finish is None:
-                    _settle(row, EngineError(f"the decoding loop stopped: {error}"))
+                    _settle(row, failure)
+            while (late := self._inbox.get()) is not None:  # what comes later fails too, until the engine is closed
+                _settle(late, failure)
 
     def _decode(self, rows: list[_Row], waiting: deque[_Row]) -> None:
         """Until told to stop: admit, step, deliver. `rows` is the batch, finished rows included until they leave."""
@@ -223,7 +220,8 @@ def _settle(row: _Row, outcome: Completion | EngineError) -> None:
         else:
             row.future.set_result(outcome)
 
-    row.loop.call_soon_threadsafe(deliver)
+    with contextlib.suppress(RuntimeError):  # whoever waited has closed its loop
+        row.loop.call_soon_threadsafe(deliver)
 
 
 def draw(logprobs: torch.Tensor, samplings: list[Sampling], uniforms: torch.Tensor) -> torch.Tensor:

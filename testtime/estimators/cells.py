@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from testtime.estimators.grid import COSTS, Grid, Prefill, Replicates, build, check_selectors, selected
 from testtime.estimators.intervals import bounded_interval, percentile_interval
 from testtime.estimators.latency import latency
-from testtime.estimators.table import GROUP, Pool, normalise, pools
+from testtime.estimators.table import GROUP, Pool, pools
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,21 +110,6 @@ def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequen
     table = pd.DataFrame(rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls"])
     table["budget"] = table["budget"].astype("Int64" if (table["budget"].dropna() % 1 == 0).all() else "Float64")
     return table
-
-
-def verdict_counts(scores: pd.DataFrame) -> pd.DataFrame:
-    """Samples of each pool by what became of them: samples, scored, forced (where known), and one column a verdict."""
-    import pandas as pd
-
-    table = normalise(scores)
-    by = table.groupby(GROUP, dropna=False, sort=True)
-    result = pd.DataFrame({"samples": by.size(), "scored": by["score"].count()})
-    if "forced" in table:
-        result["forced"] = by["forced"].sum().astype(int)
-    if "verdict" in table:
-        counts = table.groupby([*GROUP, "verdict"], dropna=False).size().unstack("verdict", fill_value=0)
-        result = result.join(counts)
-    return result.reset_index()
 
 
 def _filled(pool: Pool, score: float) -> Pool:

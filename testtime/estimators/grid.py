@@ -8,7 +8,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -115,6 +115,17 @@ class Replicates:
     def cost(self, name: str) -> Floats:
         """Replicates of a cost, from the same draws: (resamples, cells)."""
         return weighted_means(self.weights, self.grid.cost(name))
+
+    def only(self, chosen: NDArray[np.bool_]) -> Replicates:
+        """The replicates of some of the cells; chosen: (cells,)."""
+        grid = replace(
+            self.grid,
+            cells=self.grid.cells[chosen].reset_index(drop=True),
+            value=self.grid.value[:, chosen],
+            mc_error=self.grid.mc_error[chosen],
+            _pool=self.grid._pool[chosen],
+        )
+        return Replicates(grid, self.weights)
 
 
 def build(

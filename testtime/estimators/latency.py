@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.estimators.grid import Grid
+from testtime.estimators.grid import Grid, known_mean
 from testtime.estimators.selection import oracle_at_k
 from testtime.estimators.table import pools
 
@@ -40,5 +40,5 @@ def latency(scores: pd.DataFrame, grid: Grid) -> Floats | None:
         n = cells["n"].to_numpy(dtype=np.int64)[mine]
         ks = sorted(set(n.tolist()))
         longest = oracle_at_k(path, ks)
-        result[mine] = np.nanmean(longest, axis=0)[np.searchsorted(ks, n)] if ks else np.nan
+        result[mine] = known_mean(longest, axis=0)[np.searchsorted(ks, n)] if ks else np.nan
     return result

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testtime.errors import UserError
 from testtime.places import filling, place
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ def write(
     """Write the report of one run or several; returns the path of its page.
 
     folder: default `report` in the run's folder, or in the folder above the first of several runs. prices,
-    rates: for the axes in dollars and seconds, in place of the runs' own. Raises UserError where it cannot be written.
+    rates: for the axes in dollars and seconds, in place of the runs' own. Raises UserError where it cannot be written,
+    and without a run.
     """
     from testtime.report.page import write as write_page
 
     several = list(runs) if isinstance(runs, Sequence) else [runs]
+    if not several:
+        raise UserError("report: give at least one run")
     if prices or rates:
         several = [_priced(run, prices, rates) for run in several]
     first = several[0].path
@@ -39,14 +43,10 @@ def write(
 
 def _priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
     """The run with dollars and seconds in both tables."""
-    from testtime.compute.costs import with_costs
-    from testtime.estimators.cells import cells
+    from testtime import config_file, pipeline
 
     config = run.manifest["config"]
-    scores = with_costs(run.scores, prices=prices, rates=rates, whole=config["thinking"].get("mode") == "engine")
-    counts = sorted(int(n) for n in run.cells["n"].unique())
-    selectors = list(dict.fromkeys(run.cells["selector"]))
-    grid = cells(scores, counts, selectors, resamples=config["resamples"], seed=config["seed"])
+    scores, grid = pipeline.priced(run.scores, config_file.parse(config, str(run.path)), prices, rates)
     given = {"price": prices and asdict(prices), "rates": rates and asdict(rates)}
     told = {name: value for name, value in given.items() if value}
     held = [{**model, **told} for model in config["model"]]

@@ -6,7 +6,7 @@ import numpy as np
 
 from testtime.errors import UserError
 from testtime.estimators.binned import cells_by_difficulty
-from testtime.report.evidence import Evidence, level_name, row_level, selector_name, short_name
+from testtime.report.evidence import Evidence, at_level, level_name, selector_name, short_name
 from testtime.report.style import (
     CATEGORY,
     INK,
@@ -31,7 +31,7 @@ def coverage(evidence: Evidence) -> Plate | None:
     level = evidence.levels[-1]
     figure, axes = canvas()
     tips, ends, lines = {}, [], {}
-    deployed = [s for s in evidence.selectors if s not in ("oracle", "mean")]
+    deployed = [s for s in evidence.selectors if s != "oracle" and len(evidence.cells_at(level, s))]
     for selector in ["oracle", *deployed]:
         line = evidence.cells_at(level, selector)
         colour = INK if selector == "oracle" else CATEGORY[deployed.index(selector) % len(CATEGORY)]
@@ -61,8 +61,7 @@ def coverage(evidence: Evidence) -> Plate | None:
         " verifier could pick. The distance to the other lines is what a better selector could gain."
     )
     title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {top}"
-    table = evidence.cells[evidence.cells["selector"].isin(lines)]
-    table = table[[same_level(row_level(r), level) for r in table.to_dict("records")]]
+    table = evidence.cells[evidence.cells["selector"].isin(lines) & at_level(evidence.cells, level)]
     return Plate(
         "coverage", title, note, figure, table[["setting", "budget", "n", "selector", "value", "lo", "hi"]], tips
     )
@@ -81,14 +80,16 @@ def by_difficulty(evidence: Evidence) -> Plate | None:
     except UserError as error:
         evidence.left_out["by difficulty"] = str(error)
         return None
+    if not all(at_level(found, level).any() for level in evidence.levels):
+        evidence.left_out["by difficulty"] = "unscored answers leave a half of the samples without some budget's cells"
+        return None
     figure, axes = canvas()
     x, ticks, names, label = budget_axis(evidence)
     tips, ends = {}, []
     names_of = {1: "easiest fifth", BINS: "hardest fifth"}
     for number, colour in enumerate(ramp(BINS), 1):
         line = found[found["difficulty"] == number]
-        rows = {row_level(r): r for r in line.to_dict("records")}
-        ordered = [next(r for key, r in rows.items() if same_level(key, level)) for level in evidence.levels]
+        ordered = [line[at_level(line, level)].iloc[0] for level in evidence.levels]
         value = [r["value"] for r in ordered]
         low, high = [r["lo"] for r in ordered], [r["hi"] for r in ordered]
         trace(axes, x, value, low, high, colour, f"bin{number}")
@@ -116,7 +117,3 @@ def budget_axis(evidence: Evidence) -> tuple[list[float], list[float], list[str]
     told = all(np.isnan(budget) for _, budget in evidence.levels)
     names = [short_name(level) for level in evidence.levels]
     return x, x, names, "setting" if told else "thinking budget, tokens"
-
-
-def same_level(a: tuple[str, float], b: tuple[str, float]) -> bool:
-    return a[0] == b[0] and (a[1] == b[1] or bool(np.isnan(a[1]) and np.isnan(b[1])))

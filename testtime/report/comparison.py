@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from testtime.report.curves import draw_models
 from testtime.report.evidence import row_level, selector_name
 from testtime.report.grids import board_height, draw_differences, of_selector
@@ -32,9 +30,7 @@ def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
     if rows:
         _title(axes[0], "The best setting at each compute, 95% bands")
         _title(axes[1], title)
-        every = [row_level(row) for part in rows.values() for row in part.to_dict("records")]
-        levels = sorted(set(every), key=lambda level: (level[0], np.nan_to_num(level[1], nan=-1.0)))
-        draw_differences(axes[1], rows, levels, label)
+        draw_differences(axes[1], rows, _levels(rows), label)
     note = (
         f"Above: accuracy against {axis_name(axis)}, settings chosen on some problems and judged on others. Below:"
         " points gained by a doubled budget minus those gained by a doubled n; orange: longer is better, blue: more,"
@@ -58,6 +54,16 @@ def _rows(doublings: pd.DataFrame | None) -> tuple[dict[str, pd.DataFrame], str,
     how = f"from a {selector_name(selector)} of {least}" if several else selector_name(selector)
     title = f"Doubled budget minus doubled n, points ({how})\norange: longer wins, blue: more wins, plain: undecided"
     return rows, "" if several else "samples n", title
+
+
+def _levels(rows: dict[str, pd.DataFrame]) -> list[tuple[str, float]]:
+    """The levels that the rows start from: by setting and budget; effort levels by what they cost."""
+    import pandas as pd
+
+    starts = pd.concat(rows.values()).sort_values("cost").drop_duplicates(["setting", "budget"])
+    if starts["budget"].notna().any():
+        starts = starts.sort_values(["setting", "budget"])
+    return [row_level(row) for row in starts.to_dict("records")]
 
 
 def _title(axes: object, text: str) -> None:

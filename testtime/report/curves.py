@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from testtime.estimators import frontier
 from testtime.laws.result import Fit
 from testtime.laws.study import CurveStudy
-from testtime.report.evidence import Evidence, cell_name, selector_name
+from testtime.report.evidence import Evidence, cell_name, names, selector_name
 from testtime.report.style import (
     AXES,
     CATEGORY,
@@ -111,7 +112,7 @@ def models(all_evidence: list[Evidence], axis: str) -> Plate:
     import pandas as pd
 
     figure, axes = canvas((5.4, 3.6))
-    lines = {e.model: _frontier(e, axis) for e in all_evidence}
+    lines = {name: _frontier(e, axis) for name, e in zip(names(all_evidence), all_evidence, strict=True)}
     tips = draw_models(axes, lines, axis)
     table = pd.concat([line.assign(model=model) for model, line in lines.items()], ignore_index=True)
     note = (
@@ -133,7 +134,7 @@ def draw_models(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> dict
             for r in line.to_dict("records")
         ]
         last = line.iloc[-1]
-        name = model if len(model) <= 12 else model.rsplit("/", 1)[-1]
+        name = model if len(model) <= 12 else re.sub("^[^ ]*/", "", model)
         ends.append((float(last["cost"]), float(last["out_of_bag"]), name, colour))
     percent_axis(axes, max(float(np.nanmax(line["hi"])) for line in lines.values()))
     costs = np.concatenate([line["cost"] for line in lines.values()])

@@ -5,7 +5,7 @@ A section whose inputs a table does not hold (no token counts, one budget, nulls
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 from testtime.errors import UserError
 from testtime.estimators.cells import replicates
 from testtime.estimators.grid import Replicates
-from testtime.report.style import AXES
+from testtime.report.style import ABSENT, AGAIN, AXES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,13 @@ class Evidence:
         """The compute axes that the table holds."""
         return [a for a in AXES if a in self.cells and self.cells[a].notna().all() and (self.cells[a] > 0).all()]
 
+    def absent(self, axis: str) -> str:
+        """Why a compute axis is not there."""
+        if axis in self.cells and self.cells[axis].notna().any():
+            some = "is 0" if self.cells[axis].notna().all() else "is not known"
+            return f"it {some} for some settings, and the axis is logarithmic"
+        return ABSENT[axis] + ("" if "imported" in self.run.manifest else AGAIN.get(axis, ""))
+
     @cached_property
     def axis(self) -> str | None:
         return self.axes[0] if self.axes else None
@@ -92,12 +99,12 @@ class Evidence:
 
     def at(self, level: tuple[str, float]) -> pd.DataFrame:
         """The scores of one (setting, budget)."""
-        return self.scores[_same(self.scores, level)]
+        return self.scores[at_level(self.scores, level)]
 
     def cells_at(self, level: tuple[str, float], selector: str) -> pd.DataFrame:
         """The cells of one (setting, budget) and selector, by n."""
         grid = self.grid(selector)
-        return grid[_same(grid, level)].sort_values("n")
+        return grid[at_level(grid, level)].sort_values("n")
 
     def attempt(self, what: str, work: Callable[[], T]) -> T | None:
         """The result of `work`, or None with the reason kept where the table does not support it."""
@@ -122,6 +129,17 @@ def of(run: Run) -> list[Evidence]:
         Evidence(run, str(model), scores[scores["model"] == model], cells[cells["model"] == model])
         for model in cells["model"].unique()
     ]
+
+
+def names(every: Sequence[Evidence]) -> list[str]:
+    """What each is called among the others: its model, with its setting or else its run where models repeat."""
+    told = []
+    for index, one in enumerate(every):
+        path, settings = one.run.path, " ".join(one.cells["setting"].unique())
+        more = (settings, f"({path.name})", f"({path.parent.name}/{path.name})", f"({index + 1})")
+        told.append([one.model, *(f"{one.model} {word}" for word in more)])
+    columns = list(zip(*told, strict=True))
+    return [next(name for at, name in enumerate(of) if columns[at].count(name) == 1) for of in told]
 
 
 def level_name(level: tuple[str, float], unit: bool = False) -> str:
@@ -158,7 +176,8 @@ def cell_name(row: Any) -> str:
     return f"{where}, {how}"
 
 
-def _same(table: pd.DataFrame, level: tuple[str, float]) -> pd.Series:
+def at_level(table: pd.DataFrame, level: tuple[str, float]) -> pd.Series:
+    """Which rows of a table have this (setting, budget)."""
     setting, budget = level
     there = table["budget"].isna() if np.isnan(budget) else table["budget"] == budget
     return (table["setting"] == setting) & there.fillna(False).astype(bool)

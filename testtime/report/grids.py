@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from testtime.estimators import doubling
-from testtime.report.evidence import Evidence, level_name, row_level, selector_name, short_name
+from testtime.report.evidence import Evidence, at_level, level_name, selector_name, short_name
 from testtime.report.style import FONT, INK, MUTED, Plate, canvas, house_map, percent
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ def heat_map(evidence: Evidence, selector: str) -> Plate:
     cells = evidence.grid(selector)
     counts = sorted(int(n) for n in cells["n"].unique())
     value = np.full((len(counts), len(evidence.levels)), np.nan)
-    for row in cells.to_dict("records"):
-        value[counts.index(int(row["n"])), _place(evidence.levels, row_level(row))] = row["value"]
+    for j, level in enumerate(evidence.levels):
+        for row in evidence.cells_at(level, selector).to_dict("records"):
+            value[counts.index(int(row["n"])), j] = row["value"]
     figure, axes = canvas((WIDTH, board_height(len(counts))))
     top = max(float(np.nanmax(value)), 0.01)
     colours = house_map()
@@ -67,16 +69,15 @@ def draw_differences(
     """A tile for each comparison: a row (named) for each table of `doubling.doublings`, a column for each level they
     start from; coloured where the interval does not hold 0.
     """
-    every = [row for part in rows.values() for row in part.to_dict("records")]
-    levels = [level for level in levels if any(_equal(level, row_level(row)) for row in every)]
-    most = max(0.01, *(abs(row["difference"]) for row in every))
-    for i, part in enumerate(rows.values()):
-        for row in part.to_dict("records"):
+    levels = [level for level in levels if any(at_level(part, level).any() for part in rows.values())]
+    most = max(0.01, *(float(part["difference"].abs().max()) for part in rows.values()))
+    for (i, part), (j, level) in product(enumerate(rows.values()), enumerate(levels)):
+        for row in part[at_level(part, level)].to_dict("records"):
             difference, decided = row["difference"], row["better"] != "undecided"
             colour = LONGER if difference > 0 else MORE
             alpha = 0.25 + 0.65 * min(abs(difference) / most, 1) if decided else 0.0
-            ink, j = INK if decided else MUTED, _place(levels, row_level(row))
-            _tile(axes, j, i, (colour, alpha), f"{round(100 * difference, 1) + 0.0:+.1f}", ink, decided)
+            said = f"{round(100 * difference, 1) + 0.0:+.1f}"
+            _tile(axes, j, i, (colour, alpha), said, INK if decided else MUTED, decided)
     _frame(axes, levels, list(rows), label)
     axes.set_xlabel(axes.get_xlabel().replace("thinking budget", "start: thinking budget"))
 
@@ -130,11 +131,3 @@ def _frame(axes: Any, levels: Sequence[tuple[str, float]], rows: Sequence[str], 
 def _on(colour: tuple[float, ...]) -> str:
     """Black or white ink, whichever reads better on a colour."""
     return "#ffffff" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.55 else "#101418"
-
-
-def _equal(a: tuple[str, float], b: tuple[str, float]) -> bool:
-    return a[0] == b[0] and (a[1] == b[1] or (np.isnan(a[1]) and np.isnan(b[1])))
-
-
-def _place(levels: Sequence[tuple[str, float]], level: tuple[str, float]) -> int:
-    return next(i for i, other in enumerate(levels) if _equal(other, level))

@@ -20,7 +20,7 @@ from testtime.errors import UserError
 from testtime.report import ceiling, chains, curves, evidence, grids, health, laws, style, training, words
 from testtime.report.browser import browser
 from testtime.report.evidence import Evidence
-from testtime.report.style import ABSENT, SHORT, Plate
+from testtime.report.style import SHORT, Plate
 
 if TYPE_CHECKING:
     from testtime.pipeline import Run
@@ -86,14 +86,16 @@ class _Page:
 
     def __init__(self, models: list[Evidence], folder: Path) -> None:
         self.models, self.folder = models, folder
-        self.keys = _keys([e.model for e in models])
+        self.names = evidence.names(models)
+        self.keys = _keys(self.names)
 
     def write(self) -> Path:
         together = self._together() if len(self.models) > 1 else None
         parts = [self._model(key, e) for key, e in zip(self.keys, self.models, strict=True)]
         first = self.models[0]
         tasks = ", ".join(t["name"] for t in first.run.manifest["config"]["task"])
-        name = first.model if len(self.models) == 1 else f"{len(self.models)} models"
+        distinct = len({e.model for e in self.models})
+        name = first.model if distinct == 1 else f"{distinct} models"
         budgets = f"{len(first.levels)} budgets" if len(first.levels) > 1 else "one budget"
         script = _file("page.js")
         page = (
@@ -103,7 +105,7 @@ class _Page:
                 title=f"What test compute buys: {name.rsplit('/', 1)[-1]} on {tasks}",
                 dek=(
                     f"{first.problems:,} problems, {first.samples:,} samples of each, {budgets}."
-                    f" {', '.join(e.model for e in self.models)}."
+                    f" {', '.join(self.names)}."
                 ),
                 css=_safe(_file("page.css")),
                 script=_safe(script),
@@ -124,7 +126,7 @@ class _Page:
         accuracy = [(axis, curves.accuracy(e, axis, laws.drawn(fitted[axis]))) for axis in e.axes]
         if not e.axes:
             e.left_out["accuracy against compute"] = "the scores table has no tokens, FLOPs, dollars or seconds"
-        e.left_out |= {f"compute in {SHORT[a]}": ABSENT[a] for a in SHORT if a not in e.axes}
+        e.left_out |= {f"compute in {SHORT[a]}": e.absent(a) for a in SHORT if a not in e.axes}
         sections: list[dict[str, Any]] = [
             {
                 "key": s.key,
@@ -147,7 +149,7 @@ class _Page:
             "warnings": words.warnings(e) + laws.warnings(fitted.get(e.axis or "")),
             "accuracy": [{**self._plate(p, key), "value": axis} for axis, p in accuracy],
             "options": [(a, SHORT[a]) for a in e.axes],
-            "unavailable": [(SHORT[a], ABSENT[a]) for a in SHORT if a not in e.axes],
+            "unavailable": [(SHORT[a], e.absent(a)) for a in SHORT if a not in e.axes],
             "law": laws.findings(fitted.get(e.axis or ""), e.axis),
             "sections": sections,
             "left_out": e.left_out,
@@ -159,8 +161,10 @@ class _Page:
         return {
             "plates": [{**self._plate(curves.models(self.models, a), ""), "value": a} for a in axes],
             "options": [(a, SHORT[a]) for a in axes],
-            "unavailable": [(SHORT[a], ABSENT[a]) for a in SHORT if a not in axes],
-            "models": list(zip(self.keys, [e.model for e in self.models], strict=True)),
+            "unavailable": [
+                (SHORT[a], next(e.absent(a) for e in self.models if a not in e.axes)) for a in SHORT if a not in axes
+            ],
+            "models": list(zip(self.keys, self.names, strict=True)),
             "tables": [],
         }
 
@@ -201,7 +205,8 @@ def _keys(names: Sequence[str]) -> list[str]:
     keys: list[str] = []
     for name in names:
         key = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-40:] or "model"
-        keys.append(key if key not in keys else f"{key}-{len(keys)}")
+        same = (f"{key}-{number}" for number in range(1, len(names) + 1))
+        keys.append(next(k for k in (key, *same) if k not in keys))
     return keys
 
 

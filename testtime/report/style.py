@@ -47,8 +47,12 @@ AXES = {  # column of the cells table -> what the axis is called
 ABSENT = {  # why an axis is not there
     "tokens": "the scores table counts no tokens",
     "flops": "the scores table holds no FLOPs, or the model's config does not say enough to count them",
-    "usd": "no prices: write price: in the run's config and run it again (nothing is drawn), or give --price",
-    "seconds": "no rates: write rates: in the run's config and run it again (nothing is drawn), or give --rate",
+    "usd": "no prices: give --price",
+    "seconds": "no rates: give --rate",
+}
+AGAIN = {  # how else a run that was not imported gets it
+    "usd": ", or write price: in the run's config and run it again (nothing is drawn)",
+    "seconds": ", or write rates: in the run's config and run it again (nothing is drawn)",
 }
 SHORT = {"tokens": "tokens", "flops": "FLOPs", "usd": "dollars", "seconds": "seconds"}
 

@@ -37,7 +37,7 @@ class Training:
 def section(models: list[Evidence]) -> Training:
     """Everything the report can say about training compute for these models."""
     found = Training(plates=[lineage()])
-    places = [(e, place(e)) for e in models]
+    places = [(e, place(e)) for e in {e.model: e for e in reversed(models)}.values()][::-1]  # each model's first run
     known = [(e, p) for e, p in places if p is not None]
     for e, p in known:
         loss = f"{p['loss']:.4g}" if "loss" in p else ""

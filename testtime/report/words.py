@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from testtime.estimators import frontier
+from testtime.estimators.cells import null_bounds
 from testtime.report.evidence import Evidence, cell_name, level_name, row_level, selector_name
 from testtime.report.grids import doublings
 from testtime.report.style import SHORT, amount, interval_text, percent
@@ -140,7 +141,7 @@ def _answer_warnings(evidence: Evidence) -> list[str]:
         share = unscored / len(scores)
         found.append(
             f"{unscored:,} answers ({percent(share)}%) have no score ({kinds}). Unknown is not wrong: cells that need"
-            " them are absent."
+            f" them are absent.{_open(evidence)}"
         )
     if "truncated" in scores:
         truncated = float(scores["truncated"].fillna(False).astype(bool).mean())
@@ -156,6 +157,16 @@ def _answer_warnings(evidence: Evidence) -> list[str]:
             " react to test compute."
         )
     return found
+
+
+def _open(evidence: Evidence) -> str:
+    """What the unscored answers leave open, where they leave most."""
+    bounds = null_bounds(evidence.scores, [1], ["mean"])
+    widest = bounds.iloc[int((bounds["upper"] - bounds["lower"]).to_numpy().argmax())]
+    return (
+        f" Were all of them wrong, or all right, one sample at {level_name(row_level(widest), True)} would solve"
+        f" {percent(widest['lower'])}% or {percent(widest['upper'])}%."
+    )
 
 
 def _upper(text: str) -> str:
