@@ -107,6 +107,7 @@ def _sessions(evidence: Evidence) -> Table:
                     if session["seconds"]
                     else "-"
                 ),
+                f"{session['retries']:,}" if "retries" in session else "-",
                 f"{session.get('missing', 0):,}",
                 versions,
             ]
@@ -119,6 +120,7 @@ def _sessions(evidence: Evidence) -> Table:
         "prompt tokens",
         "seconds",
         "tokens/s",
+        "retries",
         "missing chains",
         "versions",
     )
