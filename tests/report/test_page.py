@@ -14,7 +14,7 @@ from tests.report import made
 from testtime import report
 from testtime.compute.prices import Prices
 from testtime.errors import UserError
-from testtime.report import evidence, words
+from testtime.report import evidence, health, words
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",
@@ -165,6 +165,16 @@ def test_an_axis_that_is_not_there_is_said_for_what_it_is(tmp_path: Path) -> Non
     run = made.run(tmp_path / "none", table)
     del run.manifest["imported"]
     assert "run it again (nothing is drawn)" in evidence.of(run)[0].absent("usd")
+
+
+def test_retries_are_shown_where_a_session_counted_them(tmp_path: Path) -> None:
+    run = made.run(tmp_path, made.scores(problems=4, samples=2))
+    session = {"started": 0.0, "engine": "e", "chain_tokens": 9, "answer_tokens": 1, "seconds": 2.0}
+    run.manifest["sessions"] = [session, {**session, "retries": 3}]
+    (sessions,) = (t for t in health.tables(evidence.of(run)[0]) if t.name == "sessions")
+    at = list(sessions.columns).index("retries")
+    assert [row[at] for row in sessions.rows] == ["-", "3"]
+    assert all(len(row) == len(sessions.columns) for row in sessions.rows)
 
 
 def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:

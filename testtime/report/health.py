@@ -107,7 +107,7 @@ def _sessions(evidence: Evidence) -> Table:
                     if session["seconds"]
                     else "-"
                 ),
-                f"{session.get('retries', 0):,}",
+                f"{session['retries']:,}" if "retries" in session else "-",
                 f"{session.get('missing', 0):,}",
                 versions,
             ]
