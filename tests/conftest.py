@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from testtime.places import place
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask a hub: without a network each question takes 20 s of retries
 
 
 @pytest.fixture(scope="session")

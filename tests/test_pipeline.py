@@ -145,7 +145,7 @@ def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(t
         assert left.loc[setting, 60]["verdict"].eq("missing").equals(ended)
         assert left.loc[setting, 60]["score"].isna().equals(ended)
     (again,) = testtime.run(given)
-    pd.testing.assert_frame_equal(again.scores, run.scores)
+    pd.testing.assert_frame_equal(again.scores, run.scores, atol=1e-5)  # other batches, other rounding
 
 
 def test_two_models_never_share_a_folder(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_accuracy_so_far_is_told_and_nothing_is_graded_twice(tmp_path: Path, mon
     plain, silent, none = drawn(tmp_path / "b", monkeypatch, share=1.0)
     assert not silent.shares and none == 0
     pd.testing.assert_frame_equal(rows(plain, "grades"), found)
-    pd.testing.assert_frame_equal(plain.scores, run.scores)
+    pd.testing.assert_frame_equal(plain.scores, run.scores, atol=1e-5)  # other batches, other rounding
 
 
 def test_it_takes_no_more_than_its_share_and_a_grader_that_fails_stops_it_alone(
