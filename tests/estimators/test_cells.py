@@ -142,14 +142,29 @@ def test_selectors_are_checked(selector, words):
         cells(table(pool()[0], reward=1.0), None, [selector])
 
 
-def test_log_probabilities_weigh_as_probabilities_and_negative_rewards_are_refused():
+def test_log_probabilities_weigh_as_probabilities_and_raw_scores_as_log_odds():
     score, key = pool()
     logprob = np.log(np.random.default_rng(0).random(score.shape))
-    by_log = cells(table(score, key, logprob_mean=logprob), [4], ["weighted:logprob_mean"])
-    by_weight = cells(table(score, key, w=np.exp(logprob)), [4], ["weighted:w"])
-    assert by_log["value"].item() == pytest.approx(by_weight["value"].item())
+    raw = np.random.default_rng(1).normal(size=score.shape) * 4
+    same = table(score, key, logprob_mean=logprob, w=np.exp(logprob), raw=raw, odds=1 / (1 + np.exp(-raw)))
+    value = cells(same, [4], [f"weighted:{c}" for c in ("logprob_mean", "w", "raw", "odds")])["value"].to_numpy()
+    assert value[0] == pytest.approx(value[1]) and value[2] == pytest.approx(value[3])
     with pytest.raises(UserError, match="use 'best:r'"):
         cells(table(score, key, r=-1.0), [4], ["weighted:r"])
+
+
+def test_the_smallest_log_probabilities_still_vote():
+    rng = np.random.default_rng(0)
+    score, key = pool()
+    logprob = rng.uniform(-400, 0, score.shape)
+    far = table(score, key, near_logprob=logprob, far_logprob=logprob - 2000, mean=score)
+    got = cells(far, [1, 2, 4], ["majority", "weighted:near_logprob", "weighted:far_logprob"]).pivot(
+        index="n", columns="selector", values="value"
+    )
+    assert got["weighted:far_logprob"].tolist() == pytest.approx(got["weighted:near_logprob"].tolist())
+    assert got.loc[1, "weighted:far_logprob"] == pytest.approx(got.loc[1, "majority"])
+    best = cells(far, [2, 4], ["best:far_logprob"])["value"].tolist()
+    assert got["weighted:far_logprob"].tolist()[1] == pytest.approx(best[0]), "of two votes the larger wins"
 
 
 def test_a_pool_without_the_selectors_values_has_no_such_cell():

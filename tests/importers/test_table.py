@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from testtime.errors import UserError
+from testtime.estimators.majority import majority_at_k
+from testtime.estimators.table import pools
 from testtime.importers import import_csv
 from testtime.pipeline import grade, summary
 from testtime.status import describe, status
@@ -74,11 +77,18 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
         import_csv(path, tmp_path)
 
 
+SELECTED = ["majority", "weighted:pred_score", "best:pred_score", "oracle"]
+
+
 def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "selection" / "qwen_math_cot_100.jsonl"
     columns = {"problem_id": "idx", "answer_key": "pred", "text": "code", "gold": "gt"}
-    run = import_csv(path, tmp_path, columns=columns, selectors=["majority", "best:pred_score", "oracle"])
+    run = import_csv(path, tmp_path, columns=columns, selectors=SELECTED)
     value = run.cells.pivot(index="n", columns="selector", values="value")
     assert value.loc[8, "oracle"] == pytest.approx(0.96) and value.loc[1, "oracle"] == pytest.approx(0.91)
     assert value.loc[8, "majority"] == pytest.approx(0.925, abs=1e-6)
     assert value.loc[8, "best:pred_score"] == pytest.approx(0.94, abs=1e-6)
+    (pool,) = pools(run.scores)
+    weight = 1 / (1 + np.exp(-pool.columns["pred_score"]))  # raw scores of both signs are log-odds
+    weighted = majority_at_k(pool.score, pool.key, list(range(1, 9)), weight).value.mean(axis=0)
+    assert value["weighted:pred_score"].tolist() == pytest.approx(weighted[[k - 1 for k in value.index]].tolist())

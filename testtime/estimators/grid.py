@@ -195,23 +195,30 @@ def selected(pool: Pool, selector: str, ks: Sequence[int], *, draws: int = 128, 
     elif kind == "best":
         value = best_at_k(pool.score, pool.columns[column], ks)
     else:
-        weights = None if kind == "majority" else vote_weights(pool.columns[column], column)
+        weights = None if kind == "majority" else vote_weights(pool, column)
         vote = majority_at_k(pool.score, pool.key, ks, weights, draws=draws, seed=seed)
         return vote.value, vote.mc_error
     return value, np.zeros_like(value)
 
 
-def vote_weights(values: Floats, column: str) -> Floats:
-    """Weights of a vote from a score column: log-probabilities (named *logprob*) as probabilities, others as they
-    are.
+def vote_weights(pool: Pool, column: str) -> Floats:
+    """Weights of a vote from a score column, (problems, samples): log-probabilities (named *logprob*) as
+    probabilities, columns of both signs as log-odds, through the sigmoid, others as they are.
+
+    Only ratios within a problem count, so logarithms are taken against its largest; below e^-700 of that all weigh
+    the same. Raises UserError for a column below 0 throughout that is not named *logprob*.
     """
-    weights: Floats = np.exp(values) if "logprob" in column else values
-    if np.nanmin(weights, initial=0.0) < 0:
+    values = pool.columns[column]
+    if "logprob" in column or column in pool.odds:
+        log = values if "logprob" in column else -np.logaddexp(0.0, -values)
+        weights: Floats = np.exp(np.maximum(log - np.fmax.reduce(log, axis=1, keepdims=True), -700.0))
+        return weights
+    if np.nanmin(values, initial=0.0) < 0:
         raise UserError(
-            f"selector 'weighted:{column}': weights must not be negative, and the column holds {np.nanmin(weights):g}; "
-            f"use 'best:{column}', or a column mapped to positive numbers"
+            f"selector 'weighted:{column}': weights must not be negative, and the column holds {np.nanmin(values):g}; "
+            f"use 'best:{column}', a name with 'logprob' for log-probabilities, or a column mapped to positive numbers"
         )
-    return weights
+    return values
 
 
 def check_selectors(selectors: Sequence[str], scores: pd.DataFrame, groups: Sequence[Pool]) -> None:

@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 EXACT_OPERATIONS = 1.5e9  # complex multiplications an exact call may take, about five seconds
 SUBSETS = 4096  # weighted votes are enumerated up to this many subsets
 CHUNK = 1 << 22  # votes counted at once, to bound memory
-TIE = 1e-9  # sums of weights this near, against the pool's largest weight, are a tie: 1/3 + 2/3 ties with 1
+TIE = 1e-9  # sums of weights as near as this, relatively, are a tie: 1/3 + 2/3 ties with 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +190,8 @@ def _tally(pools: Sequence[_Votes], orders: Ints, ks: Sequence[int]) -> Floats:
             ahead, level = votes > most, votes == most
         else:
             votes = before + weight[drawn]
-            ahead = votes > most + TIE
-            level = ~ahead & (votes >= most - TIE) & ~((before >= most - TIE) & (most > 0))
+            ahead = votes > most * (1 + TIE)
+            level = ~ahead & (votes >= most * (1 - TIE)) & ~((before >= most * (1 - TIE)) & (most > 0))
         total[slot] = votes
         gain = score[drawn]
         leaders = np.where(ahead, 1.0, leaders + level)

@@ -31,7 +31,8 @@ class Pool:
     """All samples of one (model, setting, budget).
 
     problems: ids, sorted; score: (problems, samples), NaN = null or not drawn; drawn: whether there is such a row at
-    all; key: codes of `answer_key`, -1 = no vote; columns: every further numeric column, same shape.
+    all; key: codes of `answer_key`, -1 = no vote; columns: every further numeric column, same shape; odds: those of
+    them that hold numbers of both signs in the whole table, as raw scores of a reward model do.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Pool:
     drawn: NDArray[np.bool_]
     key: NDArray[np.int64]
     columns: dict[str, Floats]
+    odds: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> int:
@@ -123,6 +125,7 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
     skipped = {*GROUP, "problem_id", "sample", "score", "answer_key"}
     extra = [c for c in table.columns if c not in skipped and pd.api.types.is_numeric_dtype(table[c])]
     data = {c: table[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in extra}
+    odds = frozenset(c for c, v in data.items() if (v < 0).any() and (v > 0).any())
     score = table["score"].to_numpy()
     identity = table["problem_id"].to_numpy(dtype=object)
     result = []
@@ -141,7 +144,7 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
         drawn[problem, place] = True
         columns = {c: _placed(v[rows], problem, place, shape) for c, v in data.items()}
         placed = _placed(score[rows], problem, place, shape)
-        result.append(Pool(model, setting, float(budget), names, placed, drawn, key, columns))
+        result.append(Pool(model, setting, float(budget), names, placed, drawn, key, columns, odds))
     return result
 
 
