@@ -177,6 +177,15 @@ def test_a_pool_without_the_selectors_values_has_no_such_cell():
     ]
 
 
+def test_right_answers_without_any_key_have_no_vote_rather_than_a_lost_one():
+    score, key = pool()
+    one, other = table(score, key, budget=1.0), table(score, key, budget=2.0)
+    got = cells(pd.concat([one, other.assign(answer_key=None)]), [4], ["majority", "oracle"])
+    assert got.groupby("budget")["selector"].apply(list).tolist() == [["majority", "oracle"], ["oracle"]]
+    unparsed = cells(other.assign(answer_key=None, score=0.0), [4], ["majority"])
+    assert unparsed["value"].tolist() == [0.0]
+
+
 def test_difficulty_is_decided_on_other_samples():
     rng = np.random.default_rng(0)
     noise = (rng.random((400, 8)) < 0.5).astype(float)  # all problems equally hard

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from testtime.errors import UserError
-from testtime.laws import fit, optimum, sizes
+from testtime.laws import fit, optimum, sizes, study
 from testtime.laws import pretraining as forms
 from testtime.laws import published as known
 
@@ -59,6 +59,9 @@ def test_bootstrap_standard_errors_of_epochs_points(epoch):
 def test_recovers_a_published_law_without_noise():
     N, D, loss = runs()
     got = fit(forms.HOFFMANN, {"N": N, "D": D}, loss, delta=1e-3)
+    for delta in (0.0, -1.0, float("nan")):
+        with pytest.raises(UserError, match="must be above 0"):
+            fit(forms.HOFFMANN, {"N": N, "D": D}, loss, delta=delta)
     assert got.params == pytest.approx(dict(known.BESIROGLU.values), rel=1e-4)
     assert got.heldout < 1e-6
 
@@ -97,6 +100,10 @@ def test_all_three_approaches_agree_on_clean_runs():
     assert optimum.power_law(by_parabola.C, by_parabola.N).slope == pytest.approx(expected, abs=5e-3)
     by_envelope = optimum.envelope(N, C / 6 / N, loss, bins=7)
     assert optimum.power_law(by_envelope.C, by_envelope.N).slope == pytest.approx(expected, abs=0.03)
+    noted = np.round(C / 6 / N, -6)  # as tables print tokens; the budgets are told apart all the same
+    assert len(np.unique(6 * N * noted)) > 50 and len(np.unique(optimum.budgets(6 * N * noted))) == 7
+    rounded = study.pretraining(pd.DataFrame({"N": N, "D": noted, "loss": loss}), resamples=20).exponents
+    assert rounded["IsoFLOP parabolas (approach 2)"].slope == pytest.approx(expected, abs=5e-3)
     with pytest.raises(UserError, match="three model sizes"):
         optimum.isoflop([1e9, 2e9], [1e20, 1e20], [2.0, 2.1])
 

@@ -60,7 +60,8 @@ def test_epochs_file_as_it_is(shared_data):
         (run_table().drop(columns="N"), "needs a column for N"),
         (run_table().drop(columns="D"), "needs a column D .* or C"),
         (run_table().assign(loss="low"), "'low', which is not a number"),
-        (run_table().iloc[:5], "5 points are too few"),
+        (run_table().iloc[::10], "5 points are too few"),
+        (run_table().iloc[:7], "every run has D = 1e"),
     ],
 )
 def test_run_tables_that_cannot_be_fitted(table, words):
@@ -103,22 +104,56 @@ def test_intervals_of_cells_become_their_variances():
     got = study.testtime(table).curves[0]
     assert got.best.law.name == "logistic" and got.best.chi2 < 1e-6
     assert got.curve.covariance[0, 0] == pytest.approx((0.02 / 1.96) ** 2, rel=1e-3)
-    assert got.best.replicates is not None
+    assert got.best.replicates is not None and np.isfinite(got.best.aicc)
+
+
+def test_a_point_without_cost_and_a_model_without_costs_are_named():
+    x = np.array([0, 10, 20, 40, 80, 160, 320])
+    one = pd.DataFrame({"model": "a", "tokens": x, "value": 0.1 + 0.05 * np.arange(7), "budget": x})
+    got = study.testtime(
+        pd.concat([one, one.assign(model="b", tokens=None), one.assign(model="c", tokens=np.nan, budget=None)])
+    )
+    assert [(c.curve.model, c.curve.axis, len(c.curve.x)) for c in got.curves] == [
+        ("a", "tokens", 6),
+        ("b", "budget", 6),
+    ]
+    assert "left out     budget 0, n=1: no tokens above 0" in got.report()
+    assert "note: c: no curve" in got.report()
+
+
+def test_noise_alone_seldom_rejects_a_true_law():
+    rejected = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        share = 0.2 + 0.07 * np.arange(8)
+        score = rng.random((50, 8)) < np.clip(share + rng.normal(0, 0.1, 50)[:, None], 0, 1)
+        table = pd.DataFrame(
+            {
+                "problem_id": np.repeat(np.arange(50), 8),
+                "budget": np.tile(2 ** np.arange(4, 12), 50),
+                "sample": 0,
+                "thinking_tokens": np.tile(2 ** np.arange(4, 12), 50),
+                "score": score.ravel().astype(float),
+            }
+        )
+        rejected += "no law fits" in study.testtime(table, resamples=200).curves[0].verdict
+    assert rejected <= 3
 
 
 def test_flat_curves_call_for_no_law():
     rng = np.random.default_rng(3)
     table = pd.DataFrame({"tokens": np.geomspace(10, 1000, 8), "value": 0.5 + 0.01 * rng.standard_normal(8)})
     assert "no law is called for" in study.testtime(table).curves[0].verdict
+    assert "accuracy is 0 at every point" in study.testtime(table.assign(value=0.0)).curves[0].verdict
 
 
 @pytest.mark.parametrize(
     ("table", "words"),
     [
         (pd.DataFrame({"a": [1]}), "neither a scores table"),
-        (pd.DataFrame({"value": [0.5, 0.6]}), "nothing to plot accuracy against"),
-        (pd.DataFrame({"value": [0.5], "tokens": [3]}), "no curve has two points"),
-        (scores_table(budgets=(16,), samples=1), "no curve has two points"),
+        (pd.DataFrame({"value": [0.5, 0.6]}), "by one of the columns flops, tokens"),
+        (pd.DataFrame({"value": [0.5], "tokens": [3]}), "points at two computes"),
+        (scores_table(budgets=(16,), samples=1), "points at two computes"),
     ],
 )
 def test_tables_without_curves(table, words):

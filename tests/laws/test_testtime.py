@@ -131,6 +131,10 @@ def test_scaled_beta_binomial_finds_the_largest_rate():
     assert float(got.coverage(1)) == pytest.approx(correct.mean() / 300, rel=0.02)
     with pytest.raises(UserError, match="no spread"):
         coverage.beta_binomial([0, 0], [5, 5])
+    with pytest.raises(UserError, match="none blank"):
+        coverage.beta_binomial([1, np.nan], [5, 5])
+    with pytest.raises(UserError, match="at least two"):
+        coverage.beta_binomial([1, 0], [1, 1])
 
 
 def test_browns_law_on_its_own_curve():
@@ -218,5 +222,8 @@ def test_cheapest_setting_trades_training_against_queries():
     few, many = (joint.cheapest(reach, 0.5, q, **search) for q in (1e3, 1e12))
     assert few.accuracy == pytest.approx(0.5, abs=0.01) and many.accuracy == pytest.approx(0.5, abs=0.01)
     assert many.query_flops < few.query_flops and many.train_flops > few.train_flops
+    assert few.accuracy >= 0.5 and many.accuracy >= 0.5
+    coarse = joint.cheapest(reach, 0.5, 1e3, **{**search, "tokens": [1e9, 1e14]})
+    assert abs(coarse.D / few.D - 1) < 1e-6 and coarse.accuracy >= 0.5
     with pytest.raises(UserError, match="not reached"):
         joint.cheapest(reach, 0.99, 1.0, **search)

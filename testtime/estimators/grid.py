@@ -164,9 +164,11 @@ def build(
             usable = [k for k in ks if k == 1 or selector != "mean"]
             if selector == "mean" and pool.scored and not usable:
                 usable = [1]
-            column = selector.partition(":")[2]
+            kind, _, column = selector.partition(":")
             if not usable or (column and np.isnan(pool.columns[column]).all()):
                 continue  # a pool without the column's values has no such cell, rather than a random choice
+            if kind in ("majority", "weighted") and pool.key.max(initial=-1) < 0 and np.nanmax(pool.score) > 0:
+                continue  # right answers without a key: its votes are unknown, not lost
             value, error = selected(pool, selector, usable, draws=draws, seed=seed)
             spread = np.full((len(problems), len(usable)), np.nan)
             spread[at] = value

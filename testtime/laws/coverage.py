@@ -72,8 +72,9 @@ def beta_binomial(correct: ArrayLike, total: ArrayLike, *, resamples: int = 0, s
     """Maximum likelihood of (alpha, beta) from correct counts out of total, one a problem (Kazdan et al. 2025;
     Schaeffer et al. 2025).
 
-    resamples: bootstrap over problems, all fitted at once. Raises UserError where no problem, or every problem, was
-    always solved.
+    resamples: bootstrap over problems, all fitted at once. Counts spread no wider than one binomial's have their
+    maximum at infinity: alpha and beta come back very large, in the ratio of the rate. Raises UserError for counts that
+    are no counts, where no problem, or every problem, was always solved, and where none has two samples.
     """
     c, n, weights = _counts(correct, total, resamples, seed)
     rate = float((weights[0] @ c) / (weights[0] @ n))
@@ -121,8 +122,10 @@ def _counts(correct: ArrayLike, total: ArrayLike, resamples: int, seed: int) -> 
     first.
     """
     c, n = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
-    if c.shape != n.shape or np.any(c < 0) or np.any(c > n) or not len(c):
-        raise UserError("beta-binomial: needs as many totals as correct counts, with 0 <= correct <= total")
+    if c.shape != n.shape or not np.all((c >= 0) & (c <= n)) or not len(c):
+        raise UserError("beta-binomial: needs as many totals as correct counts, with 0 <= correct <= total, none blank")
+    if n.max() < 2:
+        raise UserError("beta-binomial: one sample a problem cannot tell hard problems from bad luck; at least two")
     if c.sum() == 0 or np.all(c == n):
         raise UserError("beta-binomial: every count is 0, or every one is full; there is no spread to fit")
     pairs, member = np.unique(np.column_stack([c, n]), axis=0, return_inverse=True)

@@ -8,12 +8,11 @@ replicates and their covariance; a table of cells brings at most its intervals.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testtime.errors import UserError
 from testtime.estimators.cells import summary
 from testtime.estimators.grid import Replicates, build
 from testtime.estimators.intervals import normal_quantile
@@ -33,7 +32,8 @@ class Curve:
     """Points of one curve, cheapest first.
 
     x: mean compute a problem, in units of `axis`; y: accuracy; lo, hi: its interval (NaN where unknown); covariance:
-    (n, n) of y, or None for least squares; replicates: (x, y), each (resamples, n), or None. names: what each point is.
+    (n, n) of y, or None for least squares; replicates: (x, y), each (resamples, n), or None. names: what each point is;
+    left_out: cells that cost nothing known, or nothing, on this axis.
     """
 
     model: str
@@ -47,6 +47,7 @@ class Curve:
     names: tuple[str, ...]
     covariance: Floats | None = None
     replicates: tuple[Floats, Floats] | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -65,9 +66,7 @@ def from_scores(
         cells = summary(sample)
         if len(cells) == 1:
             continue
-        axis = _axis(cells)
-        costs = sample.cost(axis) if axis in AXES else None
-        found += [_curve(cells, rows, along, axis, sample, costs) for along, rows in _groups(cells) if len(rows) > 1]
+        found += _curves(cells, sample)
     return found
 
 
@@ -81,20 +80,33 @@ def from_cells(cells: pd.DataFrame) -> list[Curve]:
         if name not in table:
             table[name] = default
     table["setting"] = table["setting"].fillna("").astype(str)
-    axis = _axis(table)
-    return [_curve(table, rows, along, axis, None, None) for along, rows in _groups(table) if len(rows) > 1]
+    return _curves(table, None)
 
 
-def _axis(cells: pd.DataFrame) -> str:
-    """The first axis of compute that the whole table has."""
-    for name in (*AXES, "budget"):
-        if name in cells and cells[name].notna().all() and (cells[name] > 0).all():
-            return name
+def _curves(cells: pd.DataFrame, sample: Replicates | None) -> list[Curve]:
+    """The groups of cells that have two points on an axis of compute."""
+    found = []
+    for along, rows in _groups(cells):
+        axis, priced = _axis(cells.loc[rows])
+        if priced.sum() > 1:
+            part = cells.loc[rows]
+            curve = _curve(part[priced].sort_values(axis, kind="stable"), along, axis, sample)
+            found.append(replace(curve, left_out=_names(part[~priced])))
+    return found
+
+
+def _axis(cells: pd.DataFrame) -> tuple[str, pd.Series[bool]]:
+    """The axis of compute that prices most of these cells, the first of several, and which those are: there is no
+    logarithm of a cost of 0.
+    """
+    priced = {
+        name: cells[name].astype("Float64").gt(0).fillna(False).astype(bool)
+        for name in (*AXES, "budget")
+        if name in cells
+    }
     if (cells["n"] > 1).any():
-        return "n"
-    raise UserError(
-        f"nothing to plot accuracy against: the table needs one of the columns {', '.join(AXES)}, or budget"
-    )
+        priced["n"] = cells["n"] > 0
+    return max(priced.items(), key=lambda item: int(item[1].sum()))
 
 
 def _groups(cells: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
@@ -120,26 +132,28 @@ def _groups(cells: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
             yield f"n{where}" + (f" ({setting})" if setting else ""), at_top.index.tolist()
 
 
-def _curve(
-    cells: pd.DataFrame, rows: list[int], along: str, axis: str, sample: Replicates | None, costs: Floats | None
-) -> Curve:
-    part = cells.loc[rows].sort_values(axis, kind="stable")
+def _curve(part: pd.DataFrame, along: str, axis: str, sample: Replicates | None) -> Curve:
     at = part.index.to_numpy()
     x, y = (part[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in (axis, "value"))
     unknown = np.full(len(part), np.nan)
     lo, hi = (part[c].to_numpy(dtype=np.float64) if c in part else unknown for c in ("lo", "hi"))
     covariance, replicates = None, None
     if sample is not None:
-        drawn_x = costs[:, at] if costs is not None else np.broadcast_to(x, (len(sample.weights), len(x)))
-        replicates = (np.asarray(drawn_x), sample.value[:, at])
+        fixed = np.broadcast_to(x, (len(sample.weights), len(x)))
+        replicates = (sample.cost(axis)[:, at] if axis in AXES else fixed, sample.value[:, at])
         problems = int(part["problems"].min())
         if problems >= MIN_PROBLEMS:
             covariance = shrunk_covariance(replicates[1][np.isfinite(replicates[1]).all(axis=1)], problems)
     elif np.isfinite(lo).all() and np.isfinite(hi).all() and np.all(hi > lo):
         covariance = np.diag(((hi - lo) / (2 * normal_quantile(0.975))) ** 2)
-    names = tuple(
-        f"{s or 'budget ' + format(b, 'g')}, n={n}" if b == b else f"{s}, n={n}"
-        for s, b, n in zip(part["setting"], part["budget"].astype("float64"), part["n"], strict=True)
-    )
     first = part.iloc[0]
-    return Curve(str(first["model"]), along, str(first["selector"]), axis, x, y, lo, hi, names, covariance, replicates)
+    model, selector = str(first["model"]), str(first["selector"])
+    return Curve(model, along, selector, axis, x, y, lo, hi, _names(part), covariance, replicates)
+
+
+def _names(cells: pd.DataFrame) -> tuple[str, ...]:
+    """What each cell is, in words."""
+    return tuple(
+        f"{s or 'budget ' + format(b, 'g')}, n={n}" if b == b else f"{s}, n={n}"
+        for s, b, n in zip(cells["setting"], cells["budget"].astype("float64"), cells["n"], strict=True)
+    )

@@ -41,6 +41,10 @@ class ExchangeStudy:
         models, points = self.points["model"].nunique(), len(self.points)
         lines = [f"accuracy over training and test compute: {models} models, {points} points"]
         lines.append(str(self.rate))
+        if self.best.rejected:
+            lines.append(
+                f"not to be trusted: no law fits, the best is {100 * self.best.misfit:.1f} points off beyond noise"
+            )
         lines += [f"rival {f.law.name}: held out {f.heldout:.4g}, misfit {f.misfit:.3g}" for f in self.fits]
         return "\n".join([*lines, self.best.report()])
 
@@ -88,6 +92,6 @@ def exchange(
     ]
     if not fits:
         raise UserError(f"an exchange rate needs six points over models and budgets at least, got {len(value)}")
-    fits.sort(key=lambda f: (np.inf if np.isnan(f.heldout) else float(f"{f.heldout:.1e}"), len(f.values)))
+    fits.sort(key=lambda f: f.rank)
     points = grid.cells.assign(train=train, test=test, value=value)
     return ExchangeStudy(points, tuple(fits), joint.exchange_rate(fits[0], factor=factor))

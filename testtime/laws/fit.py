@@ -44,6 +44,8 @@ def fit(
     the extrapolation test (default: the product of the inputs). Raises UserError where there are fewer than `spare`
     points more than parameters, values that are not finite, and non-positive values under a logarithm.
     """
+    if delta is not None and not delta > 0:
+        raise UserError(f"delta {delta:g}: Huber's must be above 0; Hoffmann et al. take 0.001")
     inputs, values = _checked(law, x, y, spare)
     whiten = None if covariance is None else whitening(covariance)
     problem = Problem(law, inputs, law.target(values), whiten=whiten, delta=delta)
@@ -74,7 +76,7 @@ def fit(
         method,
         chi2=chi2,
         misfit=misfit,
-        aicc=_aicc(residuals, len(natural)) if covariance is None and delta is None else float("nan"),
+        aicc=_aicc(residuals, len(natural), covariance, chi2) if delta is None else float("nan"),
         converged=share,
         notes=("intervals hold the points' noise, not the law's misfit",) if misfit > 0 else (),
     )
@@ -196,13 +198,15 @@ def _curvature(problem: Problem, theta: Floats, objective: float, known: bool) -
     return scale * inverse * np.outer(slope, slope)
 
 
-def _aicc(residuals: Floats, parameters: int) -> float:
-    """Akaike's criterion with its small-sample correction, for least squares with unknown variance."""
-    n, k = len(residuals), parameters + 1
-    if n <= k + 1:
+def _aicc(residuals: Floats, parameters: int, covariance: Floats | None, chi2: float) -> float:
+    """Akaike's criterion with its small-sample correction, for independent points: of one unknown variance, or each
+    of its own known one. NaN for points that are not independent, and for too few.
+    """
+    n, k = len(residuals), parameters + (covariance is None)
+    if n <= k + 1 or (covariance is not None and np.any(covariance != np.diag(np.diag(covariance)))):
         return float("nan")
-    variance = max(float(np.mean(residuals**2)), 1e-300)
-    return float(n * np.log(variance) + 2 * k + 2 * k * (k + 1) / (n - k - 1))
+    lack = chi2 if covariance is not None else n * np.log(max(float(np.mean(residuals**2)), 1e-300))
+    return float(lack + 2 * k + 2 * k * (k + 1) / (n - k - 1))
 
 
 def _cost(cost: ArrayLike | None, inputs: list[Floats]) -> Floats:

@@ -140,9 +140,9 @@ def cheapest(
     """The (N, D, budget, n) that reaches `target` accuracy with the least training plus inference compute over
     `queries` problems.
 
-    accuracy: of (N, array of D, budget, n), rising in D; D is interpolated within `tokens` (in log D), the others are
-    searched. query_flops: of (N, budget, n), FLOPs a problem; default 2 N budget n. Training costs 6 N D. Raises
-    UserError where nothing in the search reaches the target, with the best there is.
+    accuracy: of (N, array of D, budget, n), rising in D; the least D between two of `tokens` is found to 1e-9, the
+    others are searched. query_flops: of (N, budget, n), FLOPs a problem; default 2 N budget n. Training costs 6 N D.
+    Raises UserError where nothing in the search reaches the target, with the best there is.
     """
     spend = query_flops or (lambda size, budget, n: 2 * size * budget * n)
     grid = np.asarray(sorted(tokens), dtype=np.float64)
@@ -155,9 +155,11 @@ def cheapest(
         if reached[first] < target:
             continue
         D = float(grid[first])
-        if first:
-            share = (target - reached[first - 1]) / (reached[first] - reached[first - 1])
-            D = float(np.exp(np.log(grid[first - 1]) + share * np.log(grid[first] / grid[first - 1])))
+        low = float(grid[first - 1]) if first else D
+        while low * (1 + 1e-9) < D:
+            between = np.geomspace(low, D, 64)
+            at = int(np.argmax(np.asarray(accuracy(size, between, budget, n)) >= target))
+            low, D = float(between[max(at - 1, 0)]), float(between[at])
         train, query = 6.0 * size * D, float(spend(size, budget, n))
         if best is None or train + queries * query < best.total_flops:
             got = float(np.asarray(accuracy(size, np.array([D]), budget, n))[0])

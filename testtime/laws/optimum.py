@@ -16,6 +16,7 @@ from testtime.errors import UserError
 from testtime.laws.law import Floats
 
 FLOPS_PER = 6.0  # FLOPs a parameter and token in training
+SAME = 2e-3  # computes that differ by less, relatively, are one budget: tokens are rounded where they are written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,24 @@ def tokens_for(values: Mapping[str, float], N: ArrayLike) -> Floats:
     return result
 
 
+def budgets(C: ArrayLike) -> Floats:
+    """Each run's nominal compute budget: the mean of the runs within `SAME` of the cheapest of them."""
+    c = np.asarray(C, dtype=np.float64)
+    result, order, first = np.empty_like(c), np.argsort(c), 0
+    for i in range(1, len(c) + 1):
+        if i == len(c) or c[order[i]] > c[order[first]] * (1 + SAME):
+            result[order[first:i]] = c[order[first:i]].mean()
+            first = i
+    return result
+
+
 def envelope(N: ArrayLike, D: ArrayLike, loss: ArrayLike, *, bins: int = 0) -> Optimum:
     """Approach 1: of the runs (or points of training curves) in each bin of log compute, the one with the lowest loss.
 
     bins: number of equal bins of log C; 0 takes every point no cheaper point beats (the lower envelope).
     """
     n, d, y = (np.asarray(v, dtype=np.float64) for v in (N, D, loss))
-    C = FLOPS_PER * n * d
+    C = budgets(FLOPS_PER * n * d)
     order = np.lexsort((y, C))
     if bins == 0:
         best = np.minimum.accumulate(y[order])
@@ -80,10 +92,11 @@ def envelope(N: ArrayLike, D: ArrayLike, loss: ArrayLike, *, bins: int = 0) -> O
 def isoflop(N: ArrayLike, C: ArrayLike, loss: ArrayLike) -> Optimum:
     """Approach 2: at each compute budget, the minimum of a parabola of loss in log N.
 
-    C: the nominal budget of each run; runs of one budget share its value. Budgets with fewer than three sizes, or whose
-    parabola has no minimum, are left out. Raises UserError when none is left.
+    C: of each run; runs whose `budgets` agree belong together. Budgets with fewer than three sizes, or whose parabola
+    has no minimum, are left out. Raises UserError when none is left.
     """
-    n, c, y = (np.asarray(v, dtype=np.float64) for v in (N, C, loss))
+    n, y = (np.asarray(v, dtype=np.float64) for v in (N, loss))
+    c = budgets(C)
     rows = []
     for budget in np.unique(c):
         at = c == budget

@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike
 
 from testtime.laws.law import Floats, Law
 
+MISFIT = 0.02  # a law that misses the points by more than this, beyond their noise, does not describe the curve
+SELDOM = 0.05  # if noise alone would seldom miss them so far
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -40,6 +43,21 @@ class Fit:
     heldout: float = float("nan")
     converged: float = 1.0
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the points speak against the law: by more than a hair (`misfit`) and more than chance
+        (`p_value`).
+        """
+        return self.misfit > MISFIT and self.p_value < SELDOM
+
+    @property
+    def rank(self) -> tuple[bool, float, int, float]:
+        """To sort rivals by, best first: those not rejected, then by held-out error; of errors equal to two digits,
+        the law with fewer parameters.
+        """
+        held = float("inf") if np.isnan(self.heldout) else float(f"{self.heldout:.1e}")
+        return self.rejected, held, len(self.values), self.heldout
 
     @property
     def points(self) -> int:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,6 @@ INDEPENDENT = (
     "cells are taken as independent; those of one pool share problems and chains, and then these intervals are "
     "not to be trusted"
 )
-MISFIT = 0.02  # a law that misses the points by more than this, beyond their noise, does not describe the curve
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,16 @@ def pretraining(
     D = data["D"] if "D" in data else data["C"] / (6.0 * N)
     usable = np.isfinite(N) & np.isfinite(D) & np.isfinite(loss) & (N > 0) & (D > 0) & (loss > 0)
     N, D, loss = N[usable], D[usable], loss[usable]
+    for key, values in (("N", N), ("D", D)):
+        if len(np.unique(values)) == 1:
+            raise UserError(f"{name}: every run has {key} = {values[0]:g}; a law of N and D needs runs at several")
     result = fit(forms.HOFFMANN, {"N": N, "D": D}, loss, delta=delta, resamples=resamples, seed=seed)
     exponents: dict[str, optimum.PowerLaw] = {}
     lowest = optimum.envelope(N, D, loss, bins=max(4, min(20, len(N) // 10)))
     if len(lowest.C) > 2:
         exponents["lowest runs (approach 1)"] = optimum.power_law(lowest.C, lowest.N)
-    budgets, count = np.unique(np.round(6 * N * D, -1) if "C" not in data else data["C"][usable], return_counts=True)
-    if (count >= 3).sum() >= 3:
-        level = budgets[count >= 3]
-        C = data["C"][usable] if "C" in data else np.round(6 * N * D, -1)
-        at = np.isin(C, level)
-        best = optimum.isoflop(N[at], C[at], loss[at])
+    with contextlib.suppress(UserError):  # runs that were not made in budgets
+        best = optimum.isoflop(N, data["C"][usable] if "C" in data else 6 * N * D, loss)
         if len(best.C) > 2:
             exponents["IsoFLOP parabolas (approach 2)"] = optimum.power_law(best.C, best.N)
     return PretrainingStudy(result, N, D, loss, len(table) - len(N), exponents, name)
@@ -121,7 +120,7 @@ def pretraining(
 
 @dataclass(frozen=True)
 class CurveStudy:
-    """One curve with every law that could be fitted to it, best first (lowest held-out error)."""
+    """One curve with every law that could be fitted to it, best first (`Fit.rank`)."""
 
     curve: curves.Curve
     fits: tuple[Fit, ...]
@@ -140,10 +139,13 @@ class CurveStudy:
             return f"too few budgets: {len(self.curve.x)} points; the smallest law needs {2 + 3}"
         growth = "doubling" if best.law.name == "linear" else "slope" if "slope" in best.law.names else "exponent"
         lo, hi = best.interval()[growth]
-        if best.misfit > MISFIT:
+        if best.rejected:
             return (
-                f"no law fits: the best, {best.law.name}, is {100 * best.misfit:.1f} accuracy points off beyond noise"
+                f"no law fits: the best, {best.law.name}, is {100 * best.misfit:.1f} accuracy points off beyond noise "
+                f"(p = {best.p_value:.2g})"
             )
+        if np.ptp(self.curve.y) == 0:
+            return f"no law is called for: accuracy is {self.curve.y[0]:.4g} at every point"
         if not (lo > 0 or hi < 0):
             return f"no law is called for: growth cannot be told from none ({growth} [{lo:.3g}, {hi:.3g}])"
         return f"{best.law.name}: {best.law.formula}"
@@ -164,6 +166,8 @@ class CurveStudy:
                 p = f.p_value if np.isfinite(f.chi2) else float("nan")
                 scores = f"{f.heldout:>10.4g}{f.aicc:>9.2f}{ratio:>10.3g}{p:>10.2g}{f.misfit:>9.3g}"
                 lines.append(f"             {f.law.name:<18}{scores}")
+        if self.curve.left_out:
+            lines.append(f"left out     {'; '.join(self.curve.left_out)}: no {self.curve.axis} above 0")
         if self.too_few:
             lines.append(f"not tried    {', '.join(self.too_few)}: too few budgets")
         if self.plateau is not None:
@@ -200,7 +204,7 @@ def testtime(source: str | Path | pd.DataFrame, *, resamples: int = 2000, seed: 
 
     Scores (columns problem_id, sample, score): generalised least squares with the cells' bootstrap covariance, every
     replicate refitted. Cells (a column value, and a compute axis): taken as independent, with a note. Raises
-    UserError for a table that is neither, and where no curve has two points.
+    UserError for a table that is neither, and where no curve has two points; models without one are noted.
     """
     table, name = _table(source)
     notes: tuple[str, ...] = ()
@@ -217,8 +221,12 @@ def testtime(source: str | Path | pd.DataFrame, *, resamples: int = 2000, seed: 
             f"{name}: is neither a scores table (problem_id, sample, score) nor a cells table (value and a compute "
             f"column); it has {', '.join(map(str, table.columns[:12]))}"
         )
+    where = f"points at two computes, by one of the columns {', '.join(curves.AXES)}, or budget"
     if not found:
-        raise UserError(f"{name}: no curve has two points; a law needs several budgets or sample counts")
+        raise UserError(f"{name}: no curve: a law needs {where}")
+    models = set(table["model"].dropna().astype(str)) if "model" in table else set()
+    lacking = sorted(models - {c.model for c in found})
+    notes = (*notes, *(f"{model}: no curve, for lack of {where}" for model in lacking))
     return TesttimeStudy(tuple(study_curve(c, seed=seed) for c in found), name, notes)
 
 
@@ -236,19 +244,13 @@ def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) ->
             too_few.append(law.name)
             continue
         fits.append(_fit_curve(law, curve, resamples, seed))
-    fits.sort(key=_rank)
+    fits.sort(key=lambda f: f.rank)
     by_name = {f.law.name: f for f in fits}
     stopped = None
     for free, fixed in (("logistic-plateau", "logistic"), ("power-plateau", "power")):
         if free in by_name and stopped is None:
             stopped = accuracy.plateau(by_name[free], by_name.get(fixed), curve.x)
     return CurveStudy(curve, tuple(fits), stopped, tuple(too_few))
-
-
-def _rank(candidate: Fit) -> tuple[float, int, float]:
-    """Lowest held-out error first; of errors equal to two digits, the law with fewer parameters."""
-    held = float("inf") if np.isnan(candidate.heldout) else float(f"{candidate.heldout:.1e}")
-    return held, len(candidate.values), candidate.heldout
 
 
 def _fit_curve(law: Law, curve: curves.Curve, resamples: int, seed: int) -> Fit:

@@ -167,7 +167,7 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
         law = joint.accuracy_surface(trained, spent, plateau=plateau)
         data = {"T": trained, "I": spent}
         fits.append(fit(law, data, y, covariance=covariance, replicates=(inputs, every[:RESAMPLES])))
-    best = min(fits, key=lambda f: f.heldout if np.isfinite(f.heldout) else np.inf)
+    best = min(fits, key=lambda f: f.rank)
     table = pd.DataFrame({"model": names, "training_flops": trained, "test_flops": spent, "accuracy": y})
     figure, axes = canvas((4.8, 3.7))
     _surface(axes, trained, spent, y)
@@ -181,7 +181,7 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
 
 def _exchange(law: Fit) -> str:
     """The exchange rate in words, where a law of both computes describes the points."""
-    if law.misfit > study.MISFIT:
+    if law.rejected:
         return (
             f"No exchange rate is quoted: the best law of both ({law.law.name}) is {100 * law.misfit:.1f} points off"
             " beyond noise."
