@@ -111,10 +111,15 @@ def pretraining(
     lowest = optimum.envelope(N, D, loss, bins=max(4, min(20, len(N) // 10)))
     if len(lowest.C) > 2:
         exponents["lowest runs (approach 1)"] = optimum.power_law(lowest.C, lowest.N)
-    with contextlib.suppress(UserError):  # runs that were not made in budgets
-        best = optimum.isoflop(N, data["C"][usable] if "C" in data else 6 * N * D, loss)
-        if len(best.C) > 2:
-            exponents["IsoFLOP parabolas (approach 2)"] = optimum.power_law(best.C, best.N)
+    C = data["C"][usable] if "C" in data else 6 * N * D
+    C = optimum.budgets(np.where(np.isfinite(C), C, 6 * N * D))
+    _, member, count = np.unique(C, return_inverse=True, return_counts=True)
+    shared = count[member] >= 3
+    if shared.mean() > 0.5:  # made in budgets; of others, a few meet by chance
+        with contextlib.suppress(UserError):  # no budget has a minimum
+            best = optimum.isoflop(N[shared], C[shared], loss[shared])
+            if len(best.C) > 2:
+                exponents["IsoFLOP parabolas (approach 2)"] = optimum.power_law(best.C, best.N)
     return PretrainingStudy(result, N, D, loss, len(table) - len(N), exponents, name)
 
 
