@@ -94,7 +94,8 @@ def pretraining(
     found = {key: _column(table, key) for key in ALIASES}
     for key in ("N", "loss"):
         if found[key] is None:
-            raise UserError(f"{name}: needs a column for {key} ({', '.join((key, *ALIASES[key]))}){_near(key, table)}")
+            near = suggest(key, map(str, table.columns))
+            raise UserError(f"{name}: needs a column for {key} ({', '.join((key, *ALIASES[key]))}){near}")
     if found["D"] is None and found["C"] is None:
         columns = ", ".join(map(str, table.columns))
         raise UserError(f"{name}: needs a column D (training tokens) or C (training FLOPs); it has {columns}")
@@ -285,10 +286,6 @@ def _column(table: pd.DataFrame, key: str) -> str | None:
         return key
     names = {str(c).strip().lower(): str(c) for c in table.columns}
     return next((names[a] for a in (key.lower(), *ALIASES[key]) if a in names), None)
-
-
-def _near(key: str, table: pd.DataFrame) -> str:
-    return suggest(key, map(str, table.columns))
 
 
 def _numbers(table: pd.DataFrame, column: str, name: str) -> Floats:
