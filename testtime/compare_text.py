@@ -111,10 +111,14 @@ def _tally(rows: list[Row]) -> str:
 def _crossover(row: Row, unit: str) -> str:
     where = f"bin {row['difficulty']}, " if "difficulty" in row else ""
     path = f"{where}{_pool(row['model'], row['setting'], None)}, {row['selector']} from n {row['n']:g}: "
-    if row["note"]:
+    if math.isnan(row["longer_from"]):
         return f"{path}{row['note']} ({_number(row['from'])} to {_number(row['to'])} {unit})"
+    if row["note"]:
+        path = f"{path}{row['note']}, at a guess "
 
     def end(name: str) -> str:
+        if math.isnan(row[f"{name}_lo"]):
+            return f"{_number(row[name])} {unit} [-]"
         low = _number(row[f"{name}_lo"]) if row[f"{name}_lo"] > 0 else f"below {_number(row['from'])}"
         high = _number(row[f"{name}_hi"]) if math.isfinite(row[f"{name}_hi"]) else f"above {_number(row['to'])}"
         return f"{_number(row[name])} {unit} [{low}, {high}]"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.estimators.grid import COSTS, Grid, Prefill, Replicates, build, check_selectors, selected
-from testtime.estimators.intervals import bounded_interval, percentile_interval
+from testtime.estimators.intervals import bounded_interval
 from testtime.estimators.latency import latency
 from testtime.estimators.table import GROUP, Pool, pools
 
@@ -36,7 +36,7 @@ def cells(
 ) -> pd.DataFrame:
     """The cells of a scores table.
 
-    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`),
+    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`; NaN for one problem),
     problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a deployment of the
     cell; NaN where the scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact),
     latency (tokens on the longest path, `latency.latency`). Raises as `grid.build`.
@@ -77,10 +77,7 @@ def summary(sample: Replicates, level: float = 0.95, path: Floats | None = None)
 
 def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     """Interval of each cell's value from its (resamples, cells) replicates."""
-    known = grid.value[~np.isnan(grid.value)]
-    if known.min() >= 0 and known.max() <= 1:
-        return bounded_interval(replicated, grid.means(grid.value), grid.problem_count, level)
-    return percentile_interval(replicated, grid.problem_count, level)
+    return bounded_interval(replicated, grid.value, grid.problem_count, level)
 
 
 def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str]) -> pd.DataFrame:
