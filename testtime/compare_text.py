@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from testtime.compare import Comparison
 
 Row = Mapping[str, Any]
@@ -60,6 +62,25 @@ def describe(found: Comparison) -> str:
         largest = sorted(deployable["differences"], key=lambda r: (-r["n"], -_budget(r["a_budget"])))
         lines += ["", "Paired differences, in points", *_limited([_difference(row) for row in largest], "differences")]
     return "\n".join(lines)
+
+
+def absences(bounds: pd.DataFrame) -> list[str]:
+    """Notes on models and settings that lack cells because answers have no score. bounds: of `cells.null_bounds`, one
+    selector and n from 1.
+    """
+    groups = [part for _, part in bounds.groupby(["model", "setting", "budget"], sort=False, dropna=False)]
+    lines = []
+    for part in groups:
+        one, absent = part.iloc[0], part.loc[(part["n"] > part["scored"]) & (part["nulls"] > 0), "n"]
+        if len(absent):
+            budget = float("nan") if part["budget"].isna().all() else one["budget"]
+            lines.append(
+                f"{_pool(one['model'], one['setting'], budget)}: no cells of n {', '.join(map(str, absent))} (answers"
+                f" without a score: {one['nulls']:,}); one sample solves {100 * one['lower']:.1f} % if all of them are"
+                f" wrong, {100 * one['upper']:.1f} % if all are right"
+            )
+    more = [f"{len(lines) - MOST} more settings lack cells because answers have no score"] if len(lines) > MOST else []
+    return lines[:MOST] + more
 
 
 def _recommended(row: Row, unit: str) -> str:

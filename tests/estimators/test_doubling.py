@@ -103,6 +103,19 @@ def test_where_one_step_always_wins_no_crossover_is_claimed() -> None:
     assert row["note"] == "no crossover in range: more throughout"
 
 
+def test_words_agree_with_the_verdicts_on_the_starts() -> None:
+    """Where every budget solves the same problems nothing is better, though no difference is above 0."""
+    alike = drawn(*(pool(b, 1.0, b) for b in (8, 16, 32, 64)))
+    assert set(doublings(alike)["better"]) == {"undecided"}
+    assert set(crossovers(alike)["note"]) == {"no crossover in range: undecided throughout"}
+    rates = {8: 0.1, 16: 0.2, 32: 0.4, 64: 0.6}
+    mixed = crossovers(drawn(*noisy(list(rates), rates.__getitem__, problems=20), selectors=("majority",)))
+    assert mixed["note"].iloc[2] == "no crossover in range: longer from 2, undecided from 1 starts"
+    faint = crossovers(drawn(*noisy([8, 16, 32, 64], lambda b: 0.3, problems=20), selectors=("majority",)))
+    ends = faint[faint["longer_to"] > 0]
+    assert len(ends) and set(ends["note"]) == {"undecided throughout"}
+
+
 def test_a_crossover_at_the_edge_has_an_open_interval() -> None:
     """The last step is as good either way: some resamples put the change beyond the range."""
     rates = {8: 0.2, 16: 0.4, 32: 0.6, 64: 0.8}

@@ -75,6 +75,7 @@ def test_a_list_in_json_lines_is_a_sample_an_entry(tmp_path: Path) -> None:
 def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", {"problem_id": ["a"], "sample": [0], "score": [1]})
     run = import_csv(path, tmp_path)
+    assert "100.0 [    -,    -]" in summary(run)
     with pytest.raises(UserError, match="nothing to grade"):
         grade(run.path)
     told = describe(status(run.path))

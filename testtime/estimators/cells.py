@@ -36,10 +36,10 @@ def cells(
 ) -> pd.DataFrame:
     """The cells of a scores table.
 
-    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`; NaN for one problem),
-    problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a deployment of the
-    cell; NaN where the scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact),
-    latency (tokens on the longest path, `latency.latency`). Raises as `grid.build`.
+    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`; NaN for
+    one problem), problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a
+    deployment of the cell; NaN where the table does not say), mc_error (standard error from Monte Carlo votes, 0 where
+    exact), latency (tokens on the longest path, `latency.latency`). Raises as `grid.build`.
     """
     sample = build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
     return summary(sample, level, latency(scores, sample.grid))
@@ -81,11 +81,11 @@ def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Float
 
 
 def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str]) -> pd.DataFrame:
-    """What the unscored samples leave open: columns of the cell, `lower`, `upper` and `nulls` (unscored samples in
-    the pool).
+    """What the unscored samples leave open: columns of the cell, `lower`, `upper`, `nulls` (unscored samples in the
+    pool) and `scored` (scored ones on the problem that has fewest).
 
     Every null is taken as wrong (lower) or right (upper); in votes, nulls stand behind the strongest wrong or right
-    answer. Cells whose nulls keep them out of `cells` appear here too.
+    answer. Cells whose nulls keep them out of `cells` appear here too: those with n above `scored`.
     """
     import pandas as pd
 
@@ -103,8 +103,9 @@ def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequen
             lower, upper = (selected(p, selector, usable)[0].mean(axis=0) for p in (low, high))
             nulls = int((pool.drawn & np.isnan(pool.score)).sum())
             identity = (pool.model, pool.setting, pool.budget)
-            rows += [(*identity, k, selector, lo, hi, nulls) for k, lo, hi in zip(usable, lower, upper, strict=True)]
-    table = pd.DataFrame(rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls"])
+            bounds = zip(usable, lower, upper, strict=True)
+            rows += [(*identity, k, selector, lo, hi, nulls, pool.scored) for k, lo, hi in bounds]
+    table = pd.DataFrame(rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls", "scored"])
     table["budget"] = table["budget"].astype("Int64" if (table["budget"].dropna() % 1 == 0).all() else "Float64")
     return table
 
