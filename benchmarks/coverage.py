@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import betaincinv
 
-from testtime.estimators import paired_difference, percentile_interval
+from testtime.estimators import paired_difference
 from testtime.estimators.cells import interval, replicates
+from testtime.estimators.intervals import DIFFERENCE, bounded_interval
 from testtime.laws import accuracy, fit
 from testtime.laws.fit import shrunk_covariance
 
@@ -83,7 +84,8 @@ def one(seed: int, vote: float) -> dict[str, bool]:
     vote_lo, vote_hi = interval(votes.grid, votes.value)
     per_problem = singles.grid.value
     pair = paired_difference(per_problem[:, VOTED + 1], per_problem[:, VOTED])
-    gap_lo, gap_hi = percentile_interval(singles.value[:, [VOTED + 1]] - singles.value[:, [VOTED]], PROBLEMS)
+    drawn, apart = (x[:, [VOTED + 1]] - x[:, [VOTED]] for x in (singles.value, per_problem))
+    gap_lo, gap_hi = bounded_interval(drawn, apart, PROBLEMS, reach=DIFFERENCE)
     tokens = singles.grid.means(singles.grid.cost("tokens"))
     law = accuracy.power(accuracy.reference(tokens))
     fitted = fit(

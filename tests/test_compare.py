@@ -70,6 +70,35 @@ def test_problems_that_one_run_lacks_are_left_out_and_said() -> None:
     assert "20 problems that not every model has were left out" in found.report()
 
 
+def test_a_setting_without_cells_for_want_of_scores_is_named_with_its_bounds(shared_data: Path) -> None:
+    table = otis(shared_data, ["openai/gpt-5.4-2026-03-05", "openai/gpt-5.4-mini-2026-03-17"])
+    (note,) = compare({"otis": table}, resamples=200, bins=0).notes
+    assert note == (
+        "openai/gpt-5.4-2026-03-05 effort=xhigh: no cells of n 1, 2, 4, 8 (answers without a score: 43); one sample "
+        "solves 87.8 % if all of them are wrong, 99.7 % if all are right"
+    )
+
+
+def test_only_cells_that_want_scores_are_said_to_be_absent() -> None:
+    table = run(samples=4)
+    table.loc[(table["budget"] == 8) & (table["problem_id"] == "p3") & (table["sample"] == 1), "score"] = np.nan
+    (note,) = compare({"x": table}, resamples=100, bins=0).notes
+    assert note.startswith("m budget 8: no cells of n 4 (answers without a score: 1); one sample solves ")
+    assert compare({"x": table}, n=[1, 2], resamples=100, bins=0).notes == []
+    many = pd.concat([table[table["budget"] == 8].assign(budget=b) for b in range(1, 20)])
+    notes = compare({"x": many}, resamples=50, bins=0).notes
+    assert len(notes) == 13 and notes[-1] == "7 more settings lack cells because answers have no score"
+
+
+def test_one_problem_is_refused_and_a_bin_of_one_has_no_interval() -> None:
+    with pytest.raises(UserError, match=r"only 1 problem; .* at least 2"):
+        compare({"x": run(problems=1)})
+    found = compare({"x": run(problems=4)}, bins=3, resamples=100)
+    ends = found.tables["by_difficulty_crossovers"].query("difficulty == '3' and longer_to > 0")
+    assert len(ends) and ends["longer_to_lo"].isna().all()
+    assert "tokens [-]" in found.report() and "nan" not in found.report()
+
+
 def test_a_table_of_three_columns_is_enough() -> None:
     table = pd.DataFrame(
         {"problem_id": list("aabb"), "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1], "answer_tokens": 5}

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.compare_text import UNITS
+from testtime.compare_text import UNITS, absences
 from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
 from testtime.compute.prices import Prices
 from testtime.compute.rates import Rates
 from testtime.errors import UserError
 from testtime.estimators import binned, doubling, frontier, models
-from testtime.estimators.cells import summary
+from testtime.estimators.cells import null_bounds, summary
 from testtime.estimators.grid import Prefill, Replicates, build
 from testtime.estimators.latency import latency
 from testtime.estimators.table import GROUP, normalise, read_table
@@ -162,7 +162,7 @@ def compare(
     of difficulty, by each model's own pass rate on other samples than those scored; 0 for none; difficulty: a column
     that states it instead. tolerance: "cheapest within" this of the best. limits: cost name or "latency" -> the most a
     problem may cost. Raises UserError for runs without common problems, unknown selectors or axes, and values out of
-    range.
+    range, and fewer than two problems.
     """
     import pandas as pd
 
@@ -175,6 +175,9 @@ def compare(
             "compare: tolerance is a share from 0 to below 1, bins is 0 or more, level lies between 0 and 1"
         )
     every = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
+    if scores["score"].isna().any():  # a model without cells must not lose in silence
+        counts = [1] if chosen == ["mean"] else n and sorted({1, *n})
+        notes += absences(null_bounds(scores, counts, ["oracle"]))
     longest = latency(scores, every.grid)
     tables = {"cells": summary(every, level, longest), "differences": models.differences(every, axis, level)}
     known = _known(every, axis, notes)
@@ -232,7 +235,7 @@ def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
     """The runs' scores as one table, on the problems that every model has.
 
     Where two runs hold the same model, setting and budget, the run's name is added to the model's. `notes` is told how
-    many problems were left out.
+    many problems were left out. Raises UserError for fewer than two problems.
     """
     import pandas as pd
 
@@ -249,6 +252,11 @@ def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
         raise UserError(
             f"compare: {', '.join(held.index)} have no problem in common, so nothing can be paired; "
             "give runs of the same benchmark"
+        )
+    if len(common) < 2:
+        raise UserError(
+            "compare: only 1 problem; intervals are over problems, and settings are judged on others than those they "
+            "were chosen on, so it needs at least 2"
         )
     left_out = scores["problem_id"].nunique() - len(common)
     if left_out:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from testtime.compare import Comparison
 
 Row = Mapping[str, Any]
@@ -62,6 +64,25 @@ def describe(found: Comparison) -> str:
     return "\n".join(lines)
 
 
+def absences(bounds: pd.DataFrame) -> list[str]:
+    """Notes on models and settings that lack cells because answers have no score. bounds: of `cells.null_bounds`, one
+    selector and n from 1.
+    """
+    groups = [part for _, part in bounds.groupby(["model", "setting", "budget"], sort=False, dropna=False)]
+    lines = []
+    for part in groups:
+        one, absent = part.iloc[0], part.loc[(part["n"] > part["scored"]) & (part["nulls"] > 0), "n"]
+        if len(absent):
+            budget = float("nan") if part["budget"].isna().all() else one["budget"]
+            lines.append(
+                f"{_pool(one['model'], one['setting'], budget)}: no cells of n {', '.join(map(str, absent))} (answers"
+                f" without a score: {one['nulls']:,}); one sample solves {100 * one['lower']:.1f} % if all of them are"
+                f" wrong, {100 * one['upper']:.1f} % if all are right"
+            )
+    more = [f"{len(lines) - MOST} more settings lack cells because answers have no score"] if len(lines) > MOST else []
+    return lines[:MOST] + more
+
+
 def _recommended(row: Row, unit: str) -> str:
     if row["n"] != row["n"]:
         return f"{row['rule']}: no cell is that cheap"
@@ -111,10 +132,14 @@ def _tally(rows: list[Row]) -> str:
 def _crossover(row: Row, unit: str) -> str:
     where = f"bin {row['difficulty']}, " if "difficulty" in row else ""
     path = f"{where}{_pool(row['model'], row['setting'], None)}, {row['selector']} from n {row['n']:g}: "
-    if row["note"]:
+    if math.isnan(row["longer_from"]):
         return f"{path}{row['note']} ({_number(row['from'])} to {_number(row['to'])} {unit})"
+    if row["note"]:
+        path = f"{path}{row['note']}, at a guess "
 
     def end(name: str) -> str:
+        if math.isnan(row[f"{name}_lo"]):
+            return f"{_number(row[name])} {unit} [-]"
         low = _number(row[f"{name}_lo"]) if row[f"{name}_lo"] > 0 else f"below {_number(row['from'])}"
         high = _number(row[f"{name}_hi"]) if math.isfinite(row[f"{name}_hi"]) else f"above {_number(row['to'])}"
         return f"{_number(row[name])} {unit} [{low}, {high}]"

@@ -221,10 +221,7 @@ def summary(run: Run) -> str:
         levels = (grid["setting"] + " " + grid["budget"].astype("string").fillna("")).str.strip()
         for level, row in grid.groupby(levels, sort=False):
             tokens = row.loc[row["n"] == counts[0], "thinking_tokens"].iloc[0] / counts[0]
-            cells = {
-                int(c["n"]): f"{100 * c['value']:5.1f} [{100 * c['lo']:5.1f},{100 * c['hi']:5.1f}]"
-                for c in row.to_dict("records")
-            }
+            cells = {int(c["n"]): _cell(c) for c in row.to_dict("records")}
             lines.append(f"{level:>14} {tokens:>9.1f} " + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts))
         lines.append("")
     if "verdict" in run.scores:
@@ -232,3 +229,9 @@ def summary(run: Run) -> str:
         lines.append("verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items()))
     lines.append(f"report: {run.path / 'report'}")
     return "\n".join(lines)
+
+
+def _cell(cell: Mapping[Any, Any]) -> str:
+    """A cell of the summary in percent; one problem has no interval."""
+    ends = [f"{100 * end:5.1f}" if end == end else f"{'-':>5}" for end in (cell["lo"], cell["hi"])]
+    return f"{100 * cell['value']:5.1f} [{','.join(ends)}]"

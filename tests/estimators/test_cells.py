@@ -7,7 +7,7 @@ import pytest
 from testtime.errors import UserError
 from testtime.estimators.binned import bins_by_rate, cells_by_difficulty
 from testtime.estimators.cells import cells, null_bounds, replicates
-from testtime.estimators.table import pools, read_table
+from testtime.estimators.table import pools, read_table, require
 
 
 def table(score, key=None, **columns):
@@ -117,6 +117,13 @@ def test_replicates_pair_cells_and_costs_on_problems():
     [
         (lambda t: t.drop(columns="score"), "needs a column 'score'"),
         (lambda t: t.assign(score="C"), "'C', which is not a number"),
+        (lambda t: t.assign(score=100 * t["score"]), "'score' holds 100.0, .* divide percentages by 100"),
+        (lambda t: t.assign(score=-t["score"]), "'score' holds -1.0, and a score lies between 0 and 1"),
+        (lambda t: t.assign(score=np.inf), "'score' holds inf"),
+        (lambda t: t.assign(problem_id=t["problem_id"].where(t.index > 2)), "'problem_id' has blanks"),
+        (lambda t: t.assign(budget="low"), "'budget' holds 'low', .* a column 'setting'"),
+        (lambda t: t.assign(budget=str(10**20)), "'budget' holds '1000.*', which is more tokens"),
+        (lambda t: t.assign(budget=np.inf), "'budget' holds inf, which is more tokens"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "two rows for"),
         (lambda t: t.iloc[:0], "no rows"),
         (lambda t: t.assign(score=np.nan), "no cell can be computed"),
@@ -126,6 +133,22 @@ def test_tables_that_would_mislead_are_refused(change, words):
     with pytest.raises(UserError, match=words) as caught:
         cells(change(table(pool()[0])), None, ["mean"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "held", "words"),
+    [
+        ("value", [30.0, 34.3], "'value' holds 30.0, and a value lies between 0 and 1; divide percentages by 100"),
+        ("value", ["30.0%", "34.3%"], "'value' holds '30.0%', which is not a number"),
+        ("budget", ["low", "high"], "'budget' holds 'low', .* a column 'setting'"),
+        ("tokens", ["1,000", "2,000"], "'tokens' holds '1,000', which is not a number"),
+    ],
+)
+def test_cells_tables_that_would_mislead_are_refused(column, held, words):
+    given = pd.DataFrame({"value": [0.3, 0.4], "tokens": [100, 200], "budget": [None, 5.0]})
+    require(given, ("value",), "cells table")
+    with pytest.raises(UserError, match=f"cells table: column {words}"):
+        require(given.assign(**{column: held}), ("value",), "cells table")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ def test_gains_and_costs_of_the_two_steps() -> None:
     second = table[(table["budget"] == 16) & (table["n"] == 1)].iloc[0]
     assert second["to_budget"] == 64  # 32 is not there
     assert second["longer"] == pytest.approx(0.5) and second["more"] == pytest.approx(5 / 6 - 0.5)
-    assert second["better"] == "longer" and second["difference_lo"] == pytest.approx(second["difference"])
+    rest = 1 - 0.025 ** (1 / 60)  # all problems are alike, others need not be: Clopper-Pearson for none of 60
+    assert second["better"] == "longer"
+    assert second["difference_lo"] == pytest.approx(second["difference"] - rest * (1 + second["difference"]))
     assert 64 not in table["budget"].to_numpy()  # nothing longer is in the grid
 
 
@@ -99,6 +101,19 @@ def test_where_one_step_always_wins_no_crossover_is_claimed() -> None:
     flat = crossovers(drawn(*noisy([8, 16, 32, 64], lambda b: 0.6), selectors=("majority",)))
     row = flat[flat["n"] == 2].iloc[0]
     assert row["note"] == "no crossover in range: more throughout"
+
+
+def test_words_agree_with_the_verdicts_on_the_starts() -> None:
+    """Where every budget solves the same problems nothing is better, though no difference is above 0."""
+    alike = drawn(*(pool(b, 1.0, b) for b in (8, 16, 32, 64)))
+    assert set(doublings(alike)["better"]) == {"undecided"}
+    assert set(crossovers(alike)["note"]) == {"no crossover in range: undecided throughout"}
+    rates = {8: 0.1, 16: 0.2, 32: 0.4, 64: 0.6}
+    mixed = crossovers(drawn(*noisy(list(rates), rates.__getitem__, problems=20), selectors=("majority",)))
+    assert mixed["note"].iloc[2] == "no crossover in range: longer from 2, undecided from 1 starts"
+    faint = crossovers(drawn(*noisy([8, 16, 32, 64], lambda b: 0.3, problems=20), selectors=("majority",)))
+    ends = faint[faint["longer_to"] > 0]
+    assert len(ends) and set(ends["note"]) == {"undecided throughout"}
 
 
 def test_a_crossover_at_the_edge_has_an_open_interval() -> None:

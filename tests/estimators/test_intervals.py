@@ -14,7 +14,7 @@ from testtime.estimators import (
     samples_needed,
     variance_components,
 )
-from testtime.estimators.intervals import bounded_interval, weighted_means
+from testtime.estimators.intervals import DIFFERENCE, bounded_interval, weighted_means
 from testtime.estimators.planning import problems_for_halfwidth
 
 
@@ -70,9 +70,43 @@ def test_percentile_interval_widens_for_few_problems():
 
 
 def test_a_clean_sweep_still_has_an_interval():
-    lo, hi = bounded_interval(np.ones((100, 1)), np.array([1.0]), 30)
+    lo, hi = bounded_interval(np.ones((100, 1)), np.ones((30, 1)), 30)
     assert hi[0] == 1.0
     assert lo[0] == pytest.approx(0.025 ** (1 / 30))
+
+
+def test_ends_lie_beyond_the_values_seen():
+    weights = bootstrap_weights(20, 500)
+    apart = np.zeros((20, 3))
+    apart[0, 1], apart[:10, 2] = -1, np.linspace(-0.5, 0.5, 10)
+    lo, hi = bounded_interval(weighted_means(weights, apart), apart, 20, reach=DIFFERENCE)
+    most = 1 - 0.025 ** (1 / 20)
+    assert (lo[0], hi[0]) == pytest.approx((-most, most))  # all alike
+    assert -1 < lo[1] < -0.1 and hi[1] == pytest.approx(most)  # one problem worse, none better
+    plain = percentile_interval(weighted_means(weights, apart), 20)
+    assert (lo[2], hi[2]) == (plain[0][2], plain[1][2])  # both kinds were seen
+    pair = paired_difference(np.ones(20), np.ones(20))
+    assert (pair.value, pair.lo, pair.hi) == pytest.approx((0, -most, most))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_one_problem_has_no_interval(value):
+    one = np.array([[value]])
+    bounds = bounded_interval(np.repeat(one, 100, axis=0), one, 1)
+    pair = paired_difference([value], [0.0])
+    assert np.isnan([*bounds, [pair.lo], [pair.hi]]).all()
+
+
+def test_intervals_of_differences_cover_where_few_problems_differ():
+    """True shares 0.98 and 0.95, one sample of 20 problems: without the ends beyond, about 63 of 100 cover."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for seed in range(300):
+        apart = (rng.random((20, 1)) < 0.98).astype(float) - (rng.random((20, 1)) < 0.95)
+        drawn = weighted_means(bootstrap_weights(20, 300, seed), apart)
+        lo, hi = bounded_interval(drawn, apart, 20, reach=DIFFERENCE)
+        held += bool(lo[0] <= 0.03 <= hi[0])
+    assert held / 300 > 0.94
 
 
 def test_millers_sample_size():

@@ -25,13 +25,21 @@ def drawn(*pools: pd.DataFrame, n: list[int] | None = None):
 
 
 def test_differences_are_paired() -> None:
-    """Problems differ much, the two models by ten points on every one: pairing makes the interval tight."""
+    """Problems differ much, the two models by five or fifteen points on every one: pairing makes it tight."""
     rng = np.random.default_rng(0)
-    hard = np.repeat(rng.random((50, 1)) * 0.9, 2, axis=1)
-    row = differences(drawn(pool("a", hard + 0.1), pool("b", hard))).iloc[0]
+    hard = np.repeat(rng.random((50, 1)) * 0.85, 2, axis=1)
+    row = differences(drawn(pool("a", hard + [[0.05], [0.15]] * 25), pool("b", hard))).iloc[0]
     assert (row["a_model"], row["b_model"], row["problems"]) == ("a", "b", 50)
-    assert [row["difference"], row["lo"], row["hi"]] == pytest.approx([0.1, 0.1, 0.1])
+    assert [row["difference"], row["lo"], row["hi"]] == pytest.approx([0.1, 0.0857, 0.1143], abs=0.005)
     assert row["a_value"] - row["b_value"] == pytest.approx(0.1)
+
+
+def test_two_models_that_agree_on_every_problem_may_differ_on_others() -> None:
+    """None of 20 problems differs, so up to 16.8 % of problems may, either way."""
+    score = np.repeat([[1.0, 1.0], [0.0, 0.0]], 10, axis=0)
+    row = differences(drawn(pool("a", score), pool("b", score))).iloc[0]
+    most = 1 - 0.025 ** (1 / 20)
+    assert [row["difference"], row["lo"], row["hi"]] == pytest.approx([0, -most, most])
 
 
 def test_problems_that_one_lacks_do_not_count() -> None:

@@ -53,6 +53,20 @@ def test_columns_can_be_named_and_missing_ones_are(tmp_path: Path) -> None:
         import_csv(tmp_path / "absent.csv", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("column", "held", "words"),
+    [
+        ("score", [100, 0], "'score' holds 100, .* divide percentages by 100"),
+        ("problem_id", [None, 1], "'problem_id' has blanks"),
+        ("budget", ["low", "high"], "'budget' holds 'low', .* a column 'setting'"),
+    ],
+)
+def test_what_a_column_cannot_hold_is_named(tmp_path: Path, column: str, held: list[object], words: str) -> None:
+    table: dict[str, list[object]] = {"problem_id": ["a", "b"], "sample": [0, 0], "score": [1, 0], "budget": [8, 16]}
+    with pytest.raises(UserError, match=words):
+        import_csv(write(tmp_path / "t.csv", table | {column: held}), tmp_path)
+
+
 def test_a_list_in_json_lines_is_a_sample_an_entry(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"id": "a", "score": [true, false], "pred": ["1", "2"], "reward": [[0.5], [0.1]], "gold": "1"}\n')
@@ -64,6 +78,7 @@ def test_a_list_in_json_lines_is_a_sample_an_entry(tmp_path: Path) -> None:
 def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", {"problem_id": ["a"], "sample": [0], "score": [1]})
     run = import_csv(path, tmp_path)
+    assert "100.0 [    -,    -]" in summary(run)
     with pytest.raises(UserError, match="nothing to grade"):
         grade(run.path)
     told = describe(status(run.path))

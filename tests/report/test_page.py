@@ -104,7 +104,10 @@ def test_a_table_with_scores_alone_gives_a_page_that_says_what_it_lacks(tmp_path
 def test_one_sample_of_one_problem_gives_a_page(tmp_path: Path) -> None:
     table = pd.DataFrame({"problem_id": ["only"], "sample": [0], "score": [1.0]})
     text = report.write(made.run(tmp_path, table)).read_text(encoding="utf-8")
-    assert "Only 1 problems" in text or "Only 1 problem" in text
+    assert "Only 1 problem:" in text and "100.0% (one problem, no interval)" in text and ">nan" not in text
+    two = [made.scores(problems=1, model=name).assign(thinking_tokens=lambda t: t["budget"] + 1) for name in "ab"]
+    text = report.write(made.run(tmp_path / "two", pd.concat(two))).read_text(encoding="utf-8")
+    assert "no other to judge on" in text and "it needs at least 2 problems" in text and "nan%" not in text
 
 
 def test_effort_levels_take_the_place_of_budgets(tmp_path: Path) -> None:

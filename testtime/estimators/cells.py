@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.estimators.grid import COSTS, Grid, Prefill, Replicates, build, check_selectors, selected
-from testtime.estimators.intervals import bounded_interval, percentile_interval
+from testtime.estimators.intervals import bounded_interval
 from testtime.estimators.latency import latency
 from testtime.estimators.table import GROUP, Pool, pools
 
@@ -36,10 +36,10 @@ def cells(
 ) -> pd.DataFrame:
     """The cells of a scores table.
 
-    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`),
-    problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a deployment of the
-    cell; NaN where the scores table does not say), mc_error (standard error from Monte Carlo votes, 0 where exact),
-    latency (tokens on the longest path, `latency.latency`). Raises as `grid.build`.
+    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`; NaN for
+    one problem), problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a
+    deployment of the cell; NaN where the table does not say), mc_error (standard error from Monte Carlo votes, 0 where
+    exact), latency (tokens on the longest path, `latency.latency`). Raises as `grid.build`.
     """
     sample = build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
     return summary(sample, level, latency(scores, sample.grid))
@@ -77,18 +77,15 @@ def summary(sample: Replicates, level: float = 0.95, path: Floats | None = None)
 
 def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     """Interval of each cell's value from its (resamples, cells) replicates."""
-    known = grid.value[~np.isnan(grid.value)]
-    if known.min() >= 0 and known.max() <= 1:
-        return bounded_interval(replicated, grid.means(grid.value), grid.problem_count, level)
-    return percentile_interval(replicated, grid.problem_count, level)
+    return bounded_interval(replicated, grid.value, grid.problem_count, level)
 
 
 def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str]) -> pd.DataFrame:
-    """What the unscored samples leave open: columns of the cell, `lower`, `upper` and `nulls` (unscored samples in
-    the pool).
+    """What the unscored samples leave open: columns of the cell, `lower`, `upper`, `nulls` (unscored samples in the
+    pool) and `scored` (scored ones on the problem that has fewest).
 
     Every null is taken as wrong (lower) or right (upper); in votes, nulls stand behind the strongest wrong or right
-    answer. Cells whose nulls keep them out of `cells` appear here too.
+    answer. Cells whose nulls keep them out of `cells` appear here too: those with n above `scored`.
     """
     import pandas as pd
 
@@ -106,8 +103,9 @@ def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequen
             lower, upper = (selected(p, selector, usable)[0].mean(axis=0) for p in (low, high))
             nulls = int((pool.drawn & np.isnan(pool.score)).sum())
             identity = (pool.model, pool.setting, pool.budget)
-            rows += [(*identity, k, selector, lo, hi, nulls) for k, lo, hi in zip(usable, lower, upper, strict=True)]
-    table = pd.DataFrame(rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls"])
+            bounds = zip(usable, lower, upper, strict=True)
+            rows += [(*identity, k, selector, lo, hi, nulls, pool.scored) for k, lo, hi in bounds]
+    table = pd.DataFrame(rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls", "scored"])
     table["budget"] = table["budget"].astype("Int64" if (table["budget"].dropna() % 1 == 0).all() else "Float64")
     return table
 

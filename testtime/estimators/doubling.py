@@ -10,7 +10,8 @@ Everything is computed in each bootstrap resample, accuracy and cost from the sa
 Along growing budgets the difference is at first negative where a few tokens of thinking help nobody, then positive,
 then negative again where the chains have ended by themselves. So a path has at most one stretch in which longer is
 better; its two ends are the crossovers. The stretch is the one with the largest sum of differences; resamples that put
-an end outside the range count as below or above it, so that its interval can be open.
+an end outside the range count as below or above it, so that its interval can be open. What is said of a path must agree
+with the verdicts on its starts: a stretch between starts that are all undecided is called that.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from testtime.estimators.frontier import CELL, costs
 from testtime.estimators.grid import Replicates
-from testtime.estimators.intervals import percentile_interval
+from testtime.estimators.intervals import DIFFERENCE, bounded_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+UNDECIDED = "undecided throughout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,10 @@ def doublings(sample: Replicates, axis: str = "tokens", level: float = 0.95, fac
     table["to_setting"] = sample.grid.cells["setting"].to_numpy()[at.longer]
     table["to_budget"] = sample.grid.cells["budget"].array[at.longer]
     own, drawn = _gains(value[None], cost[None], at), _gains(sample.value, sample.cost(axis), at)
-    for name in own:
-        table[name] = own[name][0]
-        table[f"{name}_lo"], table[f"{name}_hi"] = percentile_interval(
-            drawn[name], sample.grid.problem_count[at.start], level
-        )
+    for name, (lo, hi) in _intervals(sample, cost, drawn, at, level).items():
+        table[name], table[f"{name}_lo"], table[f"{name}_hi"] = own[name][0], lo, hi
     table["ratio_longer"], table["ratio_more"] = cost[at.longer] / cost[at.start], cost[at.more] / cost[at.start]
-    sides = [table["difference_lo"] > 0, table["difference_hi"] < 0]
-    table["better"] = np.select(sides, ["longer", "more"], "undecided")
+    table["better"] = _better(table["difference_lo"], table["difference_hi"])
     return table
 
 
@@ -107,16 +105,20 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
     """Where the better step changes along growing budgets, for each model, setting, n and selector.
 
     Columns: model, selector, setting, n; longer_from and longer_to, the compute between which longer is better and
-    outside of which more is, each with _lo and _hi (0 or inf: not within the range of the starting cells); from and
-    to, that range; starts, how many cells it has; note: "no crossover in range" with the better step, where there is
-    neither end within it (longer_from and longer_to are then NaN). Paths with fewer than two starts are left out.
+    outside of which more is, each with _lo and _hi (0 or inf: not within the range of the starting cells; NaN for one
+    problem); from and to, that range; starts, how many cells it has; note: "no crossover in range" with the verdicts
+    on the starts, where there is neither end within it (longer_from and longer_to are then NaN), and "undecided
+    throughout" also where there is. Paths with fewer than two starts are left out.
     """
     import pandas as pd
 
     at = steps(sample, factor)
-    cost, drawn_cost = costs(sample, axis)[at.start], sample.cost(axis)[:, at.start]
-    own = _gains(sample.grid.means(sample.grid.value)[None], costs(sample, axis)[None], at)["difference"][0]
-    drawn = _gains(sample.value, sample.cost(axis), at)["difference"]
+    every, drawn_every = costs(sample, axis), sample.cost(axis)
+    cost, drawn_cost = every[at.start], drawn_every[:, at.start]
+    own = _gains(sample.grid.means(sample.grid.value)[None], every[None], at)["difference"][0]
+    drawn = _gains(sample.value, drawn_every, at)["difference"]
+    better = _better(*_intervals(sample, every, {"difference": drawn}, at, level)["difference"])
+    alone = sample.grid.problem_count[at.start] < 2
     starts = sample.grid.cells.iloc[at.start].reset_index(drop=True)
     starts["setting"] = starts["setting"].where(starts["budget"].notna(), "(levels)")
     keys = ["model", "selector", "setting", "n"]
@@ -130,16 +132,17 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
         ends = _stretch(cost[None, index], own[None, index])
         resampled = _stretch(drawn_cost[:, index], drawn[:, index])
         inside = any(0 < end[0] < np.inf for end in ends)
-        throughout = "longer" if ends[0][0] == 0 else "more"
         row = dict(group.iloc[0][keys])
         for name, end, drawn_end in zip(("longer_from", "longer_to"), ends, resampled, strict=True):
-            lo, hi = np.percentile(drawn_end, tails, method="nearest")
+            lo, hi = (np.nan, np.nan) if alone[index].any() else np.percentile(drawn_end, tails, method="nearest")
             row |= (
                 {name: end[0], f"{name}_lo": lo, f"{name}_hi": hi}
                 if inside
                 else dict.fromkeys((name, f"{name}_lo", f"{name}_hi"), np.nan)
             )
-        note = "" if inside else f"no crossover in range: {throughout} throughout"
+        verdicts = _verdicts(better[index])
+        note = verdicts if verdicts == UNDECIDED else ""
+        note = note if inside else f"no crossover in range: {verdicts}"
         rows.append(row | {"from": cost[index[0]], "to": cost[index[-1]], "starts": len(index), "note": note})
     return pd.DataFrame(rows)
 
@@ -148,8 +151,8 @@ def _gains(value: Floats, cost: Floats, at: Steps) -> dict[str, Floats]:
     """Gains of both steps and their differences, (resamples, comparisons) each."""
     longer = value[:, at.longer] - value[:, at.start]
     more = value[:, at.more] - value[:, at.start]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.log(cost[:, at.longer] / cost[:, at.start]) / np.log(cost[:, at.more] / cost[:, at.start])
+    share = _share(cost, at)
+    with np.errstate(divide="ignore"):
         affordable = np.where(share > 1, 1 / share, 1.0)
     return {
         "longer": longer,
@@ -157,6 +160,38 @@ def _gains(value: Floats, cost: Floats, at: Steps) -> dict[str, Floats]:
         "difference": longer * affordable - more,
         "equal_cost": longer - more * share,
     }
+
+
+def _share(cost: Floats, at: Steps) -> Floats:
+    """Cost of the longer step over that of more samples, both in doublings: (resamples, comparisons)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share: Floats = np.log(cost[:, at.longer] / cost[:, at.start]) / np.log(cost[:, at.more] / cost[:, at.start])
+    return share
+
+
+def _intervals(
+    sample: Replicates, cost: Floats, drawn: dict[str, Floats], at: Steps, level: float
+) -> dict[str, tuple[Floats, Floats]]:
+    """Of each of `drawn`, the replicates of `_gains`. cost: (cells,), at which one problem's gains are compared."""
+    each, count = _gains(sample.grid.value, cost[None], at), sample.grid.problem_count[at.start]
+    most = np.maximum(1, _share(cost[None], at)[0])  # a gain of more samples counts that often
+    reach = {"equal_cost": (-most, most)}
+    return {
+        name: bounded_interval(values, each[name], count, level, reach.get(name, DIFFERENCE))
+        for name, values in drawn.items()
+    }
+
+
+def _better(lo: ArrayLike, hi: ArrayLike) -> NDArray[np.str_]:
+    """The verdict on each interval of a difference longer - more."""
+    return np.select([np.asarray(lo) > 0, np.asarray(hi) < 0], ["longer", "more"], "undecided")
+
+
+def _verdicts(better: NDArray[np.str_]) -> str:
+    """The verdicts on the starts of a path in words: `more throughout`, or `longer from 1, undecided from 3 starts`."""
+    found = {side: int((better == side).sum()) for side in ("longer", "more", "undecided")}
+    told = [f"{side} from {count}" for side, count in found.items() if count]
+    return f"{better[0]} throughout" if len(told) == 1 else f"{', '.join(told)} starts"
 
 
 def _stretch(cost: Floats, difference: Floats) -> tuple[Floats, Floats]:

@@ -163,7 +163,7 @@ def _described(
     row = {name: sample.grid.cells[name].iloc[choice.cell] for name in CELL}
     judged = float(sample.grid.means(choice.out_of_bag[:, None])[0])
     one = [choice.cell]
-    own = bounded_interval(sample.value[:, one], np.array([choice.value]), sample.grid.problem_count[one], level)
+    own = bounded_interval(sample.value[:, one], sample.grid.value[:, one], sample.grid.problem_count[one], level)
     lo, hi = (float(np.clip(bound[0] + judged - choice.value, 0.0, 1.0)) for bound in own)
     found = {"value": choice.value, "out_of_bag": judged, "lo": lo, "hi": hi, "p_best": choice.p_best}
     path = {} if latency is None else {"latency": float(latency[choice.cell])}

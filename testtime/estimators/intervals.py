@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+SHARE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)  # where an accuracy lies, and where the difference of two does
+SAME = 1e-9  # values closer than this are equal but for rounding
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -77,10 +80,17 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) 
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Paired:
     """Difference of two means over the same problems (Miller 2024, eq. 7): values (problems,), NaN where one has no
     value.
+
+    Where all problems differ by the same amount there is no standard error to go by; the ends are then those that
+    `beyond` allows values within [0, 1].
     """
     x, y = np.asarray(a, dtype=np.float64).ravel(), np.asarray(b, dtype=np.float64).ravel()
     both = ~(np.isnan(x) | np.isnan(y))
-    interval = mean_clt(x[both] - y[both], level)
+    apart = x[both] - y[both]
+    interval = mean_clt(apart, level)
+    if len(apart) > 1 and np.ptp(apart) < SAME:
+        lo, hi = (float(beyond(apart[0], end, len(apart), level)) for end in DIFFERENCE)
+        interval = Interval(interval.value, interval.se, lo, hi)
     spread = x[both].std() * y[both].std() if both.sum() > 1 else 0.0
     correlation = (
         float(np.mean((x[both] - x[both].mean()) * (y[both] - y[both].mean())) / spread) if spread > 0 else float("nan")
@@ -117,6 +127,8 @@ def weighted_means(weights: Floats, values: Floats) -> Floats:
 def percentile_interval(replicates: Floats, problems: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
     """Percentile interval of each column of (resamples, columns) replicates of means over `problems` problems.
 
+    NaN for fewer than two problems: one says nothing about how problems vary.
+
     Plain percentiles are too narrow for few problems, as a normal quantile with the biased variance would be: the
     tail is Phi(sqrt(P / (P - 1)) t) with t Student's quantile at P - 1 degrees (the expanded percentile interval,
     Hesterberg 2015, section 3.5.2).
@@ -125,28 +137,45 @@ def percentile_interval(replicates: Floats, problems: ArrayLike, level: float = 
 
     count = np.broadcast_to(np.asarray(problems, dtype=np.float64), replicates.shape[1:])
     lo, hi = np.full(count.shape, np.nan), np.full(count.shape, np.nan)
-    for p in np.unique(count):
+    for p in np.unique(count[count > 1]):
         columns = count == p
-        tail = float(ndtr(np.sqrt(p / (p - 1)) * stdtrit(p - 1, (1 - level) / 2))) if p > 1 else (1 - level) / 2
+        tail = float(ndtr(np.sqrt(p / (p - 1)) * stdtrit(p - 1, (1 - level) / 2)))
         lo[columns], hi[columns] = _quantiles(replicates[:, columns], tail)
     return lo, hi
 
 
 def bounded_interval(
-    replicates: Floats, means: Floats, problems: ArrayLike, level: float = 0.95
+    replicates: Floats,
+    values: Floats,
+    problems: ArrayLike,
+    level: float = 0.95,
+    reach: tuple[ArrayLike, ArrayLike] = SHARE,
 ) -> tuple[Floats, Floats]:
-    """`percentile_interval` for means of values within [0, 1].
+    """`percentile_interval` for means of `values` that lie within `reach` (lowest, highest; a number or one a column).
 
-    Where every problem scored 0, or every problem 1, resampling sees no spread; there the exact binomial bound on the
-    share of problems of the other kind is taken (Clopper-Pearson; about 3/P, the rule of three).
+    values: (problems, columns), NaN where a column lacks the problem. Resampling never leaves the values that it saw:
+    where all problems score alike (all right, or two models agree on all) it sees no spread, and where none favours
+    one side, none on that side. So an end that lies at the most extreme value seen is moved `beyond` it.
     """
     lo, hi = percentile_interval(replicates, problems, level)
-    count = np.broadcast_to(np.asarray(problems, dtype=np.float64), lo.shape)
-    with np.errstate(divide="ignore"):
-        rare = 1 - ((1 - level) / 2) ** (1 / count)
-    hi = np.where(means <= 0, rare, hi)
-    lo = np.where(means >= 1, 1 - rare, lo)
+    least, most = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
+    lo = np.where(lo <= least + SAME, beyond(least, reach[0], problems, level), lo)
+    hi = np.where(hi >= most - SAME, beyond(most, reach[1], problems, level), hi)
     return lo, hi
+
+
+def beyond(extreme: ArrayLike, end: ArrayLike, problems: ArrayLike, level: float = 0.95) -> Floats:
+    """How far the mean may lie beyond the most extreme of the values of `problems` problems, towards `end`.
+
+    A share q of problems beyond it goes unseen with probability (1 - q)^P. So with alpha = 1 - level their share is at
+    most 1 - (alpha / 2)^(1/P), the exact binomial bound for none among P (Clopper and Pearson 1934; about 3.7 / P, at
+    one-sided 95 % the rule of three), and at worst they all lie at `end`. It holds for any distribution.
+    """
+    x = np.asarray(extreme, dtype=np.float64)
+    with np.errstate(divide="ignore"):  # a column without problems
+        share = 1 - ((1 - level) / 2) ** (1 / np.asarray(problems, dtype=np.float64))
+    moved: Floats = x + share * (np.asarray(end, dtype=np.float64) - x)
+    return moved
 
 
 def _quantiles(columns: Floats, tail: float) -> tuple[Floats, Floats]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from testtime.estimators.frontier import choose, costs
 from testtime.estimators.grid import Replicates
-from testtime.estimators.intervals import percentile_interval, weighted_means
+from testtime.estimators.intervals import DIFFERENCE, bounded_interval, weighted_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,8 @@ def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
     table["a_value"], table["b_value"] = grid.means(both * grid.value[:, left]), grid.means(both * grid.value[:, right])
     table["difference"] = grid.means(apart)
     count = (~np.isnan(apart)).sum(axis=0)
-    table["lo"], table["hi"] = percentile_interval(weighted_means(sample.weights, apart), count, level)
+    drawn = weighted_means(sample.weights, apart)
+    table["lo"], table["hi"] = bounded_interval(drawn, apart, count, level, DIFFERENCE)
     table["problems"], table["a_cost"], table["b_cost"] = count, cost[left], cost[right]
     return table
 

@@ -1,7 +1,8 @@
 """The `scores` table as arrays: one `Pool` for each (model, setting, budget), shaped (problems, samples).
 
 The reader accepts any table with problem_id, sample and score; what is absent gets the defaults below. It refuses
-what would give wrong numbers quietly: scores that are not numbers, and two rows for one sample.
+what would give wrong numbers quietly: scores that are not numbers or not within [0, 1], rows without a problem, and
+two rows for one sample.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ Floats = NDArray[np.float64]
 REQUIRED = ("problem_id", "sample", "score")
 GROUP = ["model", "setting", "budget"]
 TOKENS = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens")
+NUMBERS = ("sample", "n", "budget", "tokens", *TOKENS, "flops", "usd", "seconds")  # of a scores or cells table
+ACCURACIES = ("score", "value")
+LARGEST = 2**63  # budgets are whole numbers of 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +77,51 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
-    """Raises UserError naming the first column that `table` lacks, and the nearest that it has."""
+    """What every scores table (`columns` with score) and every cells table (with value) has to be.
+
+    Raises UserError naming the first column that `table` lacks and the nearest that it has, or what a column cannot
+    hold: text among NUMBERS, accuracies outside [0, 1], budgets beyond LARGEST.
+    """
     for name in columns:
         if name not in table.columns:
             raise UserError(f"{what}: needs a column {name!r}{suggest(name, map(str, table.columns))}")
+    accuracies = [name for name in ACCURACIES if name in columns]
+    for name in (*accuracies, *(c for c in NUMBERS if c in table)):
+        number = _numbers(table[name])
+        levels = "; levels such as low and high go into a column 'setting'" if name == "budget" else ""
+        refused = [(number.isna() & table[name].notna(), f"which is not a number{levels}")]
+        if name in accuracies:
+            outside = (number < 0) | (number > 1)
+            refused.append((outside, f"and a {name} lies between 0 and 1; divide percentages by 100"))
+        if name == "budget":
+            refused.append((number.abs() >= LARGEST, "which is more tokens than can be counted"))
+        for wrong, why in refused:
+            if wrong.any():
+                held = table[name][wrong].iloc[0]
+                shown = repr(held) if isinstance(held, str) else str(held)
+                raise UserError(f"{what}: column {name!r} holds {shown}, {why}")
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """A column as floats; NaN for what is no number."""
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce").astype("float64")
 
 
 def normalise(scores: pd.DataFrame) -> pd.DataFrame:
     """The scores table with every column the estimators read, in their types. Raises UserError as the module says."""
-    import pandas as pd
-
     require(scores, REQUIRED, "scores table")
     if scores.empty:
         raise UserError("scores table: has no rows")
+    if scores["problem_id"].isna().any():
+        raise UserError("scores table: column 'problem_id' has blanks; name the problem that each row belongs to")
     table = scores.reset_index(drop=True).copy(deep=False)
     table["problem_id"] = table["problem_id"].astype(str)
     for name, default in (("model", "model"), ("setting", "")):
         table[name] = table[name].fillna(default).astype(str) if name in table else default
-    numbers = ["score", "sample", *(c for c in ("budget", "flops", *TOKENS) if c in table)]
-    for name in numbers:
-        number = pd.to_numeric(table[name], errors="coerce").astype("float64")
-        wrong = number.isna() & table[name].notna()
-        if wrong.any():
-            raise UserError(
-                f"scores table: column {name!r} holds {table[name][wrong].iloc[0]!r}, which is not a number"
-            )
-        table[name] = number
+    for name in ("score", *(c for c in NUMBERS if c in table)):
+        table[name] = _numbers(table[name])
     if "budget" not in table:
         table["budget"] = 0.0
     if table["sample"].isna().any():

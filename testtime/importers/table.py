@@ -59,9 +59,7 @@ def import_csv(
     if "sample" not in table:
         keys = [c for c in ("problem_id", "model", "setting", "budget") if c in table]
         table["sample"] = table.groupby(keys, dropna=False).cumcount()
-    if "budget" in table:
-        table["budget"] = pd.to_numeric(table["budget"], errors="coerce").where(table["budget"].notna())
-    elif "setting" in table:
+    if "budget" not in table and "setting" in table:
         table["budget"] = float("nan")
     problems = {}
     if "question" in table or "gold" in table:

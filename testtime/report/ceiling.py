@@ -99,7 +99,7 @@ def by_difficulty(evidence: Evidence) -> Plate | None:
             for level, r in zip(evidence.levels, ordered, strict=True)
         ]
         ends.append((x[-1], value[-1], names_of.get(number, str(number)), colour))
-    percent_axis(axes, float(found["hi"].max()))
+    percent_axis(axes, float(np.nanmax(found[["value", "hi"]].to_numpy(float))))  # a bin of one problem has no interval
     plain_axis(axes, ticks, names, label)
     label_ends(axes, ends)
     note = (

@@ -201,5 +201,5 @@ def _ratio(part: pd.DataFrame, seed: int, resamples: int = 1000) -> tuple[float,
     weights = bootstrap_weights(len(by), resamples, seed)
     drawn = (weights @ by[:, 0]) / (weights @ by[:, 1])
     mean = by[:, 0].sum() / by[:, 1].sum()
-    lo, hi = bounded_interval(drawn[:, None], np.array([mean]), np.array([len(by)]))
+    lo, hi = bounded_interval(drawn[:, None], by[:, :1] / by[:, 1:], len(by))
     return float(mean), float(lo[0]), float(hi[0])

@@ -136,7 +136,7 @@ def draw_models(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> dict
         last = line.iloc[-1]
         name = model if len(model) <= 12 else re.sub("^[^ ]*/", "", model)
         ends.append((float(last["cost"]), float(last["out_of_bag"]), name, colour))
-    percent_axis(axes, max(float(np.nanmax(line["hi"])) for line in lines.values()))
+    percent_axis(axes, max(float(line["hi"].max()) for line in lines.values()))
     costs = np.concatenate([line["cost"] for line in lines.values()])
     log_axis(axes, costs, axis_name(axis) + ", log scale")
     label_ends(axes, ends)

@@ -20,6 +20,8 @@ def fitted(evidence: Evidence, axis: str) -> CurveStudy | None:
 
 
 def _study(evidence: Evidence, axis: str) -> CurveStudy:
+    if evidence.problems < 2:
+        raise UserError("it needs at least 2 problems to know how sure its points are")
     sample, cells = evidence.sample, evidence.sample.grid.cells
     settings = cells.loc[cells["budget"].notna(), "setting"].unique()
     if len(settings) != 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ def house_map() -> Any:
 
 
 def percent_axis(axes: Any, top: float, label: str = "accuracy, %") -> None:
-    """A y axis from 0 to a round number of percent that holds `top` (a fraction)."""
+    """A y axis from 0 to a round number of percent that holds `top` (a fraction; NaN: unknown)."""
     limit = next((t for t in (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if top <= t * 1.0001), 1.0)
     axes.set_ylim(0, limit * 1.02)
     ticks = np.linspace(0, limit, 6 if limit in (0.05, 0.1, 1.0) else 5)
@@ -195,7 +196,9 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def interval_text(value: float, lo: float, hi: float) -> str:
-    """`48.1% (95% interval 41.0 to 55.2)`."""
+    """`48.1% (95% interval 41.0 to 55.2)`; one problem has no interval, and no other problem to judge a choice on."""
+    if math.isnan(lo):
+        return "-" if math.isnan(value) else f"{percent(value)}% (one problem, no interval)"
     return f"{percent(value)}% (95% interval {percent(lo)} to {percent(hi)})"
 
 

@@ -27,13 +27,12 @@ Finding = tuple[str, str]  # (what it is about, the sentence)
 
 def findings(evidence: Evidence) -> list[Finding]:
     """Best setting; cheapest within a point; longer or more."""
-    if evidence.axis is None:
+    if evidence.axis is None or evidence.problems < 2:
         deployable = evidence.cells[evidence.cells["selector"] != "oracle"]
         row = deployable.iloc[int(deployable["value"].to_numpy().argmax())]
-        said = (
-            f"{cell_name(row)}: {interval_text(row['value'], row['lo'], row['hi'])}. Chosen and judged on the same"
-            " problems; the table holds no costs."
-        )
+        why = "the table holds no costs" if evidence.axis is None else "one problem leaves no other to judge on"
+        value = interval_text(row["value"], row["lo"], row["hi"])
+        said = f"{_upper(cell_name(row))}: {value}. Chosen and judged on the same problems; {why}."
         return [("Best setting", said)]
     table = frontier.recommend(evidence.sample, evidence.axis)
     best, cheap = (row for _, row in table.head(2).iterrows())
@@ -95,7 +94,11 @@ def _longer(evidence: Evidence, axis: str) -> str:
 def warnings(evidence: Evidence) -> list[str]:
     """What the run does not support, one sentence each; empty where there is nothing to warn of."""
     found, scores, sample_cells = [], evidence.scores, evidence.grid(evidence.selector)
-    if evidence.problems < FEW_PROBLEMS:
+    if evidence.problems == 1:
+        found.append(
+            "Only 1 problem: intervals are over problems, so there are none, and others may look quite different."
+        )
+    elif evidence.problems < FEW_PROBLEMS:
         found.append(
             f"Only {evidence.problems} problems: another {evidence.problems} like them could give quite another"
             " picture. Intervals here are wide for good reason."
