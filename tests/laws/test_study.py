@@ -154,6 +154,7 @@ def test_flat_curves_call_for_no_law():
         (pd.DataFrame({"value": [0.5, 0.6]}), "by one of the columns flops, tokens"),
         (pd.DataFrame({"value": [0.5], "tokens": [3]}), "points at two computes"),
         (scores_table(budgets=(16,), samples=1), "points at two computes"),
+        (scores_table(problems=1), "needs at least 2"),
     ],
 )
 def test_tables_without_curves(table, words):

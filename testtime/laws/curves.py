@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from testtime.errors import UserError
 from testtime.estimators.cells import summary
 from testtime.estimators.grid import Replicates, build
 from testtime.estimators.intervals import normal_quantile
@@ -57,8 +58,14 @@ class Curve:
 def from_scores(
     scores: pd.DataFrame, selectors: tuple[str, ...], *, resamples: int = 2000, seed: int = 0
 ) -> list[Curve]:
-    """Every curve of a scores table: `mean` along budgets, each other selector along n at the largest budget."""
+    """Every curve of a scores table: `mean` along budgets, each other selector along n at the largest budget. Raises
+    UserError for fewer than two problems.
+    """
     table = normalise(scores)
+    if table["problem_id"].nunique() < MIN_PROBLEMS:
+        raise UserError(
+            "scores table: only 1 problem; how sure a point is, is known over problems, so it needs at least 2"
+        )
     largest = table.groupby(["model", "setting"])["budget"].transform("max")
     found: list[Curve] = []
     for part, chosen in ((table, ("mean",)), (table[(table["budget"] == largest) | largest.isna()], selectors)):
