@@ -93,10 +93,15 @@ def test_only_cells_that_want_scores_are_said_to_be_absent() -> None:
 def test_one_problem_is_refused_and_a_bin_of_one_has_no_interval() -> None:
     with pytest.raises(UserError, match=r"only 1 problem; .* at least 2"):
         compare({"x": run(problems=1)})
-    found = compare({"x": run(problems=4)}, bins=3, resamples=100)
-    ends = found.tables["by_difficulty_crossovers"].query("difficulty == '3' and longer_to > 0")
-    assert len(ends) and ends["longer_to_lo"].isna().all()
+    table = run(problems=8).assign(level=lambda t: np.where(t["problem_id"] == "p5", "hard", "easy"))
+    found = compare({"x": table}, difficulty="level", resamples=100)
+    ends = found.tables["by_difficulty_crossovers"].query("longer_to > 0").set_index("difficulty")["longer_to_lo"]
+    assert ends["hard"].isna().all() and ends["easy"].notna().all()
+    assert found.tables["by_difficulty_frontier"].query("difficulty == 'hard'")[["lo", "hi"]].isna().all(axis=None)
     assert "tokens [-]" in found.report() and "nan" not in found.report()
+    small = compare({"x": run(problems=12)}, resamples=300).tables["by_difficulty_crossovers"]
+    ends = small[small["longer_to"] > 0]
+    assert len(ends) and ends["longer_to_lo"].notna().all(), "some resamples miss a small bin altogether"
 
 
 def test_a_table_of_three_columns_is_enough() -> None:

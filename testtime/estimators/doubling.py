@@ -119,6 +119,7 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
     drawn = _gains(sample.value, drawn_every, at)["difference"]
     better = _better(*_intervals(sample, every, {"difference": drawn}, at, level)["difference"])
     alone = sample.grid.problem_count[at.start] < 2
+    seen = ~np.isnan(drawn).any(axis=1)  # a resample can miss a small bin
     starts = sample.grid.cells.iloc[at.start].reset_index(drop=True)
     starts["setting"] = starts["setting"].where(starts["budget"].notna(), "(levels)")
     keys = ["model", "selector", "setting", "n"]
@@ -130,7 +131,7 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
         if len(index) < 2:
             continue
         ends = _stretch(cost[None, index], own[None, index])
-        resampled = _stretch(drawn_cost[:, index], drawn[:, index])
+        resampled = _stretch(drawn_cost[seen][:, index], drawn[seen][:, index])
         inside = any(0 < end[0] < np.inf for end in ends)
         row = dict(group.iloc[0][keys])
         for name, end, drawn_end in zip(("longer_from", "longer_to"), ends, resampled, strict=True):
