@@ -51,6 +51,12 @@ def test_a_longer_step_beyond_twice_the_compute_counts_in_part() -> None:
     assert row["difference"] == pytest.approx(1 / 4)  # one doubling of four
 
 
+def test_nothing_doubles_a_start_that_costs_nothing() -> None:
+    sample = drawn(pool(0, 0.0, 0), pool(8, 0.25, 8), pool(16, 0.5, 16), pool(32, 1.0, 32))
+    assert set(doublings(sample)["budget"]) == {8, 16}
+    assert (crossovers(sample)["from"] > 0).all()
+
+
 def test_effort_levels_are_ordered_by_what_they_really_think() -> None:
     levels = [pool(None, r, t, s) for s, r, t in (("high", 1.0, 400), ("low", 0.25, 100), ("medium", 0.5, 200))]
     table = doublings(drawn(*levels))

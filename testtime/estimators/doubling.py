@@ -79,6 +79,12 @@ def steps(sample: Replicates, factor: int = 2) -> Steps:
     return Steps(columns[:, 0], columns[:, 1], columns[:, 2])
 
 
+def _priced(at: Steps, cost: Floats) -> Steps:
+    """Without the starts that cost nothing, which nothing doubles."""
+    kept = cost[at.start] != 0
+    return Steps(at.start[kept], at.longer[kept], at.more[kept])
+
+
 def doublings(sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2) -> pd.DataFrame:
     """Longer against more from every cell that allows both.
 
@@ -87,8 +93,8 @@ def doublings(sample: Replicates, axis: str = "tokens", level: float = 0.95, fac
     equal_cost, the difference at the longer step's cost; each of the four with _lo and _hi; better: "longer" or
     "more", "undecided" where the interval of the difference covers 0.
     """
-    at = steps(sample, factor)
     cost, value = costs(sample, axis), sample.grid.means(sample.grid.value)
+    at = _priced(steps(sample, factor), cost)
     table = sample.grid.cells.iloc[at.start][CELL].reset_index(drop=True)
     table["value"], table["cost"] = value[at.start], cost[at.start]
     table["to_setting"] = sample.grid.cells["setting"].to_numpy()[at.longer]
@@ -112,8 +118,8 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
     """
     import pandas as pd
 
-    at = steps(sample, factor)
     every, drawn_every = costs(sample, axis), sample.cost(axis)
+    at = _priced(steps(sample, factor), every)
     cost, drawn_cost = every[at.start], drawn_every[:, at.start]
     own = _gains(sample.grid.means(sample.grid.value)[None], every[None], at)["difference"][0]
     drawn = _gains(sample.value, drawn_every, at)["difference"]
