@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from testtime.compare import compare, read, without_reports
+from testtime.cli_options import without_reports
+from testtime.compare import compare, read
 from testtime.compute.prices import Prices
 from testtime.errors import UserError
 

@@ -11,6 +11,7 @@ import pytest
 import testtime
 from tests.test_pipeline import config, rows
 from testtime import compare, costing, report
+from testtime.cli_options import costs
 from testtime.compute.prices import Prices
 from testtime.compute.rates import Rates
 from testtime.errors import UserError
@@ -107,12 +108,12 @@ def test_rates_that_cannot_be_told_leave_the_run_without_the_axis(
 
 
 def test_the_report_of_a_finished_run_takes_prices_and_rates_of_its_own(plain: testtime.Run, tmp_path: Path) -> None:
-    prices, rates = compare.costs(["input=1", "output=4"], ["prefill=1000", "decode=100"])
+    prices, rates = costs(["input=1", "output=4"], ["prefill=1000", "decode=100"])
     page = report.write(testtime.load(plain.path), tmp_path, prices, rates)
     assert (tmp_path / "figures" / "accuracy-usd.csv").is_file()
     assert (tmp_path / "figures" / "accuracy-seconds.csv").is_file()
     assert "prefill 1,000, decode 100, with 1 in flight" in page.read_text()
-    assert compare.costs(None, None) == (None, None)
+    assert costs(None, None) == (None, None)
     for wrong, said in (("decod=3", "did you mean 'decode'"), ("prefill=5", "decode is None"), ("decode=x", "--rate")):
         with pytest.raises(UserError, match=said):
-            compare.costs(None, [wrong])
+            costs(None, [wrong])

@@ -98,12 +98,11 @@ def report(
 
     Example: testtime report runs/quickstart/quickstart
     """
-    from testtime import compare as comparing
-    from testtime import pipeline
+    from testtime import cli_options, pipeline
     from testtime import report as reports
 
-    found = [pipeline.load(run) for run in comparing.without_reports(runs)]
-    typer.echo(f"report: {reports.write(found, out, *comparing.costs(price, rate))}")
+    found = [pipeline.load(run) for run in cli_options.without_reports(runs)]
+    typer.echo(f"report: {reports.write(found, out, *cli_options.costs(price, rate))}")
 
 
 @app.command()
@@ -145,9 +144,10 @@ def compare(
 
     Example: testtime compare runs/ladder/* --limit latency=100 --figure ladder.png
     """
+    from testtime import cli_options
     from testtime import compare as comparing
 
-    tables = comparing.read(comparing.without_reports(runs), *comparing.costs(price, rate))
+    tables = comparing.read(cli_options.without_reports(runs), *cli_options.costs(price, rate))
     found = comparing.compare(
         tables,
         axis=axis,
@@ -155,7 +155,7 @@ def compare(
         bins=bins,
         difficulty=difficulty,
         tolerance=tolerance / 100,
-        limits=comparing.amounts(limit or (), "--limit"),
+        limits=cli_options.amounts(limit or (), "--limit"),
     )
     typer.echo(found.to_json() if as_json else found.report())
     if figure:

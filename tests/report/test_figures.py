@@ -15,6 +15,7 @@ from testtime.importers import Log, save
 from testtime.report import ceiling, chains, curves, evidence, grids, laws, style
 from testtime.report.evidence import Evidence
 from testtime.report.style import Plate
+from testtime.report.svg import inline, to_files
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_a_law_is_drawn_only_where_one_is_supported(one: Evidence) -> None:
 
 def test_inline_svg_has_unique_ids_page_colours_and_tips(one: Evidence, tmp_path: Path) -> None:
     plate = curves.accuracy(one, "tokens")
-    svg = style.inline(plate, style.save(plate, tmp_path), "a-b")
+    svg = inline(plate, to_files(plate, tmp_path), "a-b")
     root = ET.fromstring(svg)
     ids = [str(e.get("id")) for e in root.iter() if e.get("id")]
     assert len(ids) == len(set(ids)) and all(i.startswith("a-b-") for i in ids)

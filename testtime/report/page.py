@@ -21,6 +21,7 @@ from testtime.report import ceiling, chains, curves, evidence, grids, health, la
 from testtime.report.browser import browser
 from testtime.report.evidence import Evidence
 from testtime.report.style import SHORT, Plate
+from testtime.report.svg import inline, to_files
 
 if TYPE_CHECKING:
     from testtime.pipeline import Run
@@ -182,13 +183,12 @@ class _Page:
     def _plate(self, plate: Plate, key: str) -> dict[str, Any]:
         """Save a figure's files and hand the page what it shows."""
         sub = Path("figures") / key if len(self.models) > 1 and key else Path("figures")
-        svg = style.save(plate, self.folder / sub)
-        inline = style.inline(plate, svg, f"{key}-{plate.name}" if key else plate.name)
+        drawn = inline(plate, to_files(plate, self.folder / sub), f"{key}-{plate.name}" if key else plate.name)
         return {
             "name": plate.name,
             "title": plate.title,
             "note": plate.note,
-            "svg": _safe(inline),
+            "svg": _safe(drawn),
             "path": (sub / plate.name).as_posix(),
         }
 
