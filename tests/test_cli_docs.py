@@ -49,7 +49,8 @@ def call(line: str) -> Result:
 def folder(root: Path) -> None:
     """A folder as a reader of the README would have it."""
     shutil.copytree(ROOT / "configs", root / "configs")
-    for name, content in re.findall(r"```(?:yaml|csv)\n# (\S+)\n(.*?)```", README, re.DOTALL):
+    shown = re.findall(r"```yaml\n# (\S+)\n(.*?)```", README, re.DOTALL)
+    for name, content in shown + re.findall(r"`(\S+\.csv)`:\n\n```csv\n(.*?)```", README, re.DOTALL):
         (root / name).write_text(content)
     test_lm_eval.folder(root / "lm-eval-output", [test_lm_eval.STRICT], test_lm_eval.ROWS)
     log = test_inspect.log([test_inspect.sample("a", 1, "C"), test_inspect.sample("b", 1, "I")])

@@ -6,14 +6,14 @@ import asyncio
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
 
 import testtime
-from testtime import compare, exporters, importers, jobs, pipeline, report, status, transcripts, zoo
+from testtime import compare, exporters, importers, jobs, pipeline, progress, report, status, transcripts, zoo
 from testtime.errors import UserError
 from testtime.laws import study
 from testtime.pipeline import summary
@@ -146,6 +146,18 @@ def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(t
         assert left.loc[setting, 60]["score"].isna().equals(ended)
     (again,) = testtime.run(given)
     pd.testing.assert_frame_equal(again.scores, run.scores, atol=1e-5)  # other batches, other rounding
+
+
+def test_budgets_beyond_the_model_say_what_failed_and_nothing_else(tmp_path: Path) -> None:
+    class Told(progress.Progress):
+        said: ClassVar[list[str]] = []
+
+        def say(self, line: str) -> None:
+            self.said.append(line)
+
+    with pytest.raises(UserError, match="no answer was drawn; mend what the requests failed for"):
+        testtime.run(config(tmp_path, thinking={"budgets": [100_000]}, samples=1), progress=Told())
+    assert any(line.startswith("missing: ") and "exceeds the model's context" in line for line in Told.said)
 
 
 def test_two_models_never_share_a_folder(tmp_path: Path) -> None:

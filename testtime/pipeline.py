@@ -69,12 +69,11 @@ def _execute(job: Job, progress: Progress) -> Run:
         missing = draw(job, progress)
         for table in ("chains", "answers"):
             store.compact(table)
-        result = _evaluate(store, progress)
-    for line in missing[:3]:
-        progress.say(f"missing: {line}")
-    if missing:
-        progress.say(f"{len(missing)} chains are incomplete: missing, not wrong; run again to complete them")
-    return result
+        for line in missing[:3]:
+            progress.say(f"missing: {line}")
+        if missing:
+            progress.say(f"{len(missing)} chains are incomplete: missing, not wrong; run again to complete them")
+        return _evaluate(store, progress)
 
 
 def grade(path: str | Path, progress: Progress | None = None) -> Run:
@@ -146,7 +145,13 @@ def _evaluate(store: Store, progress: Progress) -> Run:
     )
     if table["score"].isna().all():
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
-        raise UserError(f"{store.root}: no answer has a score, nothing to evaluate; `testtime grade` it again")
+        drawn = not table["verdict"].eq("missing").all()
+        mend = (
+            "mend the grader and `testtime grade` it again"
+            if drawn
+            else "mend what the requests failed for and run it again"
+        )
+        raise UserError(f"{store.root}: {'no answer has a score' if drawn else 'no answer was drawn'}; {mend}")
     table, grid = priced(table, config, costing.prices(config), costing.rates(config, manifest))
     store.write_file("tables/scores.parquet", table.to_parquet(index=False))
     store.write_file("tables/cells.parquet", grid.to_parquet(index=False))

@@ -26,7 +26,7 @@ def test_without_a_cached_price_the_input_price_holds() -> None:
 @pytest.mark.parametrize(
     ("prices", "word"),
     [
-        ({"input": 1}, "output is None"),
+        ({"input": 1}, "output is missing"),
         ({"input": 1, "outptu": 2}, "did you mean 'output'"),
         ({"input": -1, "output": 2}, "input is -1"),
         ({"input": 1, "output": "2"}, "output is '2'"),

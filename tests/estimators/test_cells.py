@@ -232,6 +232,12 @@ def test_files_are_read_and_named_when_they_cannot_be(tmp_path):
         assert pools(read_table(tmp_path / name))[0].score.shape == (40, 8)
     with pytest.raises(UserError, match="no such file"):
         read_table(tmp_path / "absent.csv")
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"neither a run nor Parquet files$"):
+        read_table(tmp_path / "runs")
+    (tmp_path / "runs" / "one" / "run.json").write_text("{}")
+    with pytest.raises(UserError, match=r"did you mean .*one\?"):
+        read_table(tmp_path / "runs")
     (tmp_path / "broken.parquet").write_text("no")
     with pytest.raises(UserError, match="not readable as Parquet"):
         read_table(tmp_path / "broken.parquet")

@@ -140,6 +140,19 @@ def test_noise_alone_seldom_rejects_a_true_law():
     assert rejected <= 3
 
 
+def test_a_law_is_drawn_only_where_it_is_supported(monkeypatch):
+    x = np.geomspace(10, 1000, 8)
+    steps = pd.DataFrame({"model": "steps", "tokens": x, "value": np.where(np.arange(8) % 2, 0.8, 0.2)})
+    smooth = pd.DataFrame({"model": "smooth", "tokens": x, "value": 1 / (1 + np.exp(-np.log(x / 100)))})
+    table = pd.concat([steps, smooth])
+    found = study.testtime(table.assign(lo=table["value"] - 0.02, hi=table["value"] + 0.02))
+    assert {c.curve.model: c.supported for c in found.curves} == {"steps": False, "smooth": True}
+    drawn = {}
+    monkeypatch.setattr(study.figures, "testtime", lambda panels, path: drawn.update({c.model: f for c, f in panels}))
+    found.figure("law.png")
+    assert drawn["steps"] is None and drawn["smooth"] is not None
+
+
 def test_flat_curves_call_for_no_law():
     rng = np.random.default_rng(3)
     table = pd.DataFrame({"tokens": np.geomspace(10, 1000, 8), "value": 0.5 + 0.01 * rng.standard_normal(8)})

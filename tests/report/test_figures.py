@@ -136,7 +136,7 @@ def test_a_law_is_drawn_only_where_one_is_supported(one: Evidence) -> None:
     assert study is not None and study.best is not None
     plate = curves.accuracy(one, "tokens", laws.drawn(study))
     gids = {entry.get_gid() for entry in plate.figure.axes[0].lines}
-    assert ("law" in gids) == laws.supported(study)
+    assert ("law" in gids) == study.supported
     assert ("law" in gids) == (not laws.warnings(study))
 
 

@@ -56,6 +56,7 @@ def test_a_json_names_the_key_of_its_list(tmp_path: Path) -> None:
         ("a.jsonl.gz", b"no gzip", "cannot be read"),
         ("a.parquet", b"no parquet", "not a readable Parquet file"),
         ("a.txt", b"x", "unknown kind of file"),
+        ("a.csv", b"# a.csv\nquestion,answer\n1,2\n", r"a.csv line 2: more values than columns; .* columns: # a.csv"),
         ("a.jsonl", b"\xff\xfe", "cannot be read"),
     ],
 )

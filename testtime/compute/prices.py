@@ -34,6 +34,11 @@ class Prices:
         for key in prices:
             if key not in ("input", "output", "cached"):
                 raise UserError(f"prices: unknown key {key!r}{suggest(key, ('input', 'output', 'cached'))}")
+        for key in ("input", "output"):
+            if key not in prices:
+                raise UserError(
+                    f"prices: {key} is missing; give input and output together, in dollars per million tokens"
+                )
         filled = {"cached": prices.get("input"), **prices}
         for key in ("input", "output", "cached"):
             value = filled.get(key)

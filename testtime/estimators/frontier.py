@@ -140,10 +140,11 @@ def costs(sample: Replicates, axis: str) -> Floats:
     cost = sample.grid.means(sample.grid.cost(axis))
     if np.isnan(cost).all():
         known = [c for c in COSTS if not np.isnan(sample.grid.cost(c)).all()]
+        counts = "; a column answer_tokens, if only of ones, gives an axis"
         mend = {"usd": "; for dollars give prices (--price)", "seconds": "; for seconds give rates (--rate)"}.get(axis)
         raise UserError(
             f"axis {axis!r}: the scores table does not hold it; it has {', '.join(known) or 'no costs at all'}"
-            f"{mend or ''}"
+            f"{mend or ('' if known else counts)}"
         )
     return cost
 

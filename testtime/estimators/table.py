@@ -64,6 +64,10 @@ def read_table(path: str | Path) -> pd.DataFrame:
     source = place(path)
     if not exists(source):
         raise UserError(f"{source}: no such file")
+    if source.is_dir() and not any(source.glob("*.parquet")):
+        below = [str(found.parent) for found in sorted(source.glob("*/run.json"))]
+        near = f"; did you mean {', '.join(below[:3])}?" if below else ""
+        raise UserError(f"{source}: a folder with neither a run nor Parquet files{near}")
     try:
         with reading(source), opened(source) as file:
             return pd.read_parquet(file) if source.is_dir() or source.suffix == ".parquet" else pd.read_csv(file)

@@ -19,10 +19,12 @@ COLUMNS = {
     "score": "1 right, 0 wrong, null unknown", "answer_key": "what the answer votes for, null where it does not vote",
     "thinking_tokens": "thinking tokens generated", "forced_tokens": "tokens of the forced ending",
     "answer_tokens": "tokens generated after the thinking", "prompt_tokens": "tokens of the prompt",
-    "flops": "FLOPs of the sample", "usd": "dollars of the sample", "seconds": "engine seconds of the sample",
+    "flops": "FLOPs of the sample, or of the cell a problem", "usd": "dollars, likewise",
+    "seconds": "engine seconds, likewise",
     "forced": "whether the budget cut the chain", "verdict": "correct, wrong, unparsed, timeout, error or missing",
     "truncated": "whether the answer ran into its token limit", "n": "samples that the cell spends",
     "selector": "how n answers become one", "value": "accuracy of the cell", "lo": "lower end of its 95 % interval",
+    "mc_error": "standard error of votes that were counted by random draws, 0 where exact", "meta": "further fields",
     "hi": "upper end of its 95 % interval", "problems": "problems in the cell", "tokens": "tokens generated a problem",
     "latency": "tokens on the longest path, where the cell's samples run side by side",
 }  # fmt: skip

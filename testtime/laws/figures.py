@@ -43,9 +43,11 @@ def testtime(panels: Sequence[tuple[Curve, Fit | None]], path: Path) -> None:
         if fit is not None:
             x = np.geomspace(curve.x.min() / 1.2, curve.x.max() * 2, 200)
             lo, hi = fit.band(x=x)
-            axis.plot(x, fit.predict(x=x), color="C0", label=fit.law.name)
+            beyond = x >= curve.x.max()
+            axis.plot(x[~beyond], fit.predict(x=x[~beyond]), color="C0", label=fit.law.name)
+            axis.plot(x[beyond], fit.predict(x=x[beyond]), color="C0", ls="--", label="extrapolated")
             axis.fill_between(x, lo, hi, color="C0", alpha=0.2, lw=0)
-            axis.axvspan(curve.x.max(), x[-1], color="0.95", zorder=0)  # beyond the points: extrapolated
+            axis.axvspan(curve.x.max(), x[-1], color="0.95", zorder=0)
             axis.legend(frameon=False, fontsize=8)
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter("")  # their labels collide over two decades or fewer

@@ -138,6 +138,11 @@ class CurveStudy:
         return self.fits[0] if self.fits else None
 
     @property
+    def supported(self) -> bool:
+        """Whether the verdict calls for a law, so that it may be drawn."""
+        return self.best is not None and not self.verdict.startswith("no law")
+
+    @property
     def verdict(self) -> str:
         """One line: the law this curve supports, or why it supports none."""
         best = self.best
@@ -192,17 +197,12 @@ class TesttimeStudy:
     notes: tuple[str, ...]
 
     def report(self) -> str:
-        return "\n\n".join(
-            [
-                f"test-time curves from {self.source}",
-                *(f"note: {n}" for n in self.notes),
-                *(c.report() for c in self.curves),
-            ]
-        )
+        notes = [f"note: {n}" for n in self.notes]
+        return "\n\n".join([f"test-time curves from {self.source}", *notes, *(c.report() for c in self.curves)])
 
     def figure(self, path: str | Path) -> None:
-        """Points with intervals, best law with its band, one panel a curve."""
-        figures.testtime([(c.curve, c.best) for c in self.curves], Path(path))
+        """Points with intervals, and where one is supported the best law with its band, one panel a curve."""
+        figures.testtime([(c.curve, c.best if c.supported else None) for c in self.curves], Path(path))
 
 
 def testtime(source: str | Path | pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> TesttimeStudy:

@@ -44,12 +44,7 @@ def _study(evidence: Evidence, axis: str) -> CurveStudy:
 
 def drawn(study: CurveStudy | None) -> CurveStudy | None:
     """The study where its law may be drawn."""
-    return study if study is not None and supported(study) else None
-
-
-def supported(study: CurveStudy) -> bool:
-    """Whether the study calls for a law at all."""
-    return not study.verdict.startswith("no law")
+    return study if study is not None and study.supported else None
 
 
 def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]]:
@@ -64,7 +59,7 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         if np.isfinite(best.heldout)
         else "There are too few budgets to test its extrapolation"
     )
-    if not supported(study):
+    if not study.supported:
         return [("The law", f"{_upper(study.verdict)}. None is drawn.")]
     said = [
         ("The verdict", f"{_upper(study.verdict)}."),
@@ -80,7 +75,7 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
 
 def warnings(study: CurveStudy | None) -> list[str]:
     """Warns where the curve supports no law."""
-    if study is None or supported(study):
+    if study is None or study.supported:
         return []
     return [f"{_upper(study.verdict)}. Extrapolating this curve is not supported."]
 

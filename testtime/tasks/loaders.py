@@ -109,7 +109,14 @@ def _file_rows(path: Path, records: str | None) -> Iterator[Row]:
 
 def _text_rows(file: IO[str], name: str, path: Path, records: str | None) -> Iterator[Row]:
     if name.endswith(".csv"):
-        yield from csv.DictReader(file)
+        table = csv.DictReader(file)
+        for row in table:
+            if None in row:
+                names = ", ".join(table.fieldnames or ())
+                raise UserError(
+                    f"{path} line {table.line_num}: more values than columns; the first line names the columns: {names}"
+                )
+            yield row
     elif name.endswith(".jsonl"):  # line by line: some are larger than memory
         for number, line in enumerate(file, 1):
             if line.strip():
