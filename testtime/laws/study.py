@@ -115,10 +115,9 @@ def pretraining(
     C = data["C"][usable] if "C" in data else 6 * N * D
     C = optimum.budgets(np.where(np.isfinite(C), C, 6 * N * D))
     _, member, count = np.unique(C, return_inverse=True, return_counts=True)
-    shared = count[member] >= 3
-    if shared.mean() > 0.5:  # made in budgets; of others, a few meet by chance
+    if (count[member] >= 3).mean() > 0.5:  # made in budgets; of others, a few meet by chance
         with contextlib.suppress(UserError):  # no budget has a minimum
-            best = optimum.isoflop(N[shared], C[shared], loss[shared])
+            best = optimum.isoflop(N, C, loss)
             if len(best.C) > 2:
                 exponents["IsoFLOP parabolas (approach 2)"] = optimum.power_law(best.C, best.N)
     return PretrainingStudy(result, N, D, loss, len(table) - len(N), exponents, name)
