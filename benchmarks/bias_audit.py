@@ -1,15 +1,17 @@
-"""Does the nested pool say what fresh runs say? Nested against fresh at every budget, paired by problem.
+"""Does the nested pool say what fresh runs say? Nested against fresh at every budget, paired by
+problem.
 
     python benchmarks/bias_audit.py [--problems 200] [--samples 32] [--engine transformers]
 
-Prints the differences at each budget with simultaneous 99 % intervals (bootstrap over problems), which must cover 0;
-then plants two errors in the nested sampler and audits it again: one seed shared by chain and answer, and a cut that is
-off by one. Both must be found.
+Prints the differences at each budget with simultaneous 99 % intervals (bootstrap over problems),
+which must cover 0; then plants two errors in the nested sampler and audits it again: one seed
+shared by chain and answer, and a cut that is off by one. Both must be found.
 
-Two statistics at two temperatures. Accuracy at temperature 1 finds a cut that is off by one, since one more token
-completes a step. It cannot find a shared seed on this model, which begins all chains of a question alike: noise that
-selects nothing does no harm. At temperature 3 the beginnings are left to chance, and a seed used twice shows as an
-echo: the answer repeats the chain's tokens at the same places.
+Two statistics at two temperatures. Accuracy at temperature 1 finds a cut that is off by one, since
+one more token completes a step. It cannot find a shared seed on this model, which begins all chains
+of a question alike: noise that selects nothing does no harm. At temperature 3 the beginnings are
+left to chance, and a seed used twice shows as an echo: the answer repeats the chain's tokens at the
+same places.
 """
 
 from __future__ import annotations
@@ -46,15 +48,28 @@ class Asked:
     right: Callable[[str], bool]
 
 
-async def measure(engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]) -> np.ndarray:
-    """Draw a pool; two statistics of every problem and budget, as an array (problems, budgets, 2): accuracy, and echo,
-    the share of the answer's places at which the chain has the same token."""
+async def measure(
+    engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]
+) -> np.ndarray:
+    """Draw a pool; two statistics of every problem and budget, as an array (problems, budgets, 2):
+    accuracy, and echo, the share of the answer's places at which the chain has the same token.
+    """
     rows: dict[str, list[dict[str, Any]]] = {"chains": [], "answers": []}
-    todo = [Life(a.name, a.prompt, s, v) for a in asked for s in range(plan.samples) for v in plan.variants()]
-    failed = await draw_pool(engine, plan, todo, lambda t, r: rows[t].append(r), decode, lambda _: None)
+    todo = [
+        Life(a.name, a.prompt, s, v)
+        for a in asked
+        for s in range(plan.samples)
+        for v in plan.variants()
+    ]
+    failed = await draw_pool(
+        engine, plan, todo, lambda t, r: rows[t].append(r), decode, lambda _: None
+    )
     assert not failed, failed[0]
     right = {a.name: a.right for a in asked}
-    answers = {(r["problem_id"], r["sample"], r["variant"], r["cut"], r["spec"]): r for r in rows["answers"]}
+    answers = {
+        (r["problem_id"], r["sample"], r["variant"], r["cut"], r["spec"]): r
+        for r in rows["answers"]
+    }
     index = {a.name: i for i, a in enumerate(asked)}
     chains = {(r["problem_id"], r["sample"], r["variant"]): r for r in rows["chains"]}
     total = np.zeros((len(asked), len(plan.budgets), 2))
@@ -63,21 +78,29 @@ async def measure(engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Ca
         for budget in life.variant.budgets:
             at = plans.cut(chain["tokens"], chain["finish"], budget)
             assert at is not None
-            answer = answers[life.problem_id, life.sample, life.variant.name, at.tokens, plan.spec(at.forced)]
+            answer = answers[
+                life.problem_id, life.sample, life.variant.name, at.tokens, plan.spec(at.forced)
+            ]
             begun = chain["token_ids"][: at.tokens]
-            echo = sum(a == b for a, b in zip(begun, answer["token_ids"], strict=False)) / max(1, answer["tokens"])
-            total[index[life.problem_id], plan.budgets.index(budget)] += right[life.problem_id](answer["text"]), echo
+            echo = sum(a == b for a, b in zip(begun, answer["token_ids"], strict=False)) / max(
+                1, answer["tokens"]
+            )
+            total[index[life.problem_id], plan.budgets.index(budget)] += (
+                right[life.problem_id](answer["text"]),
+                echo,
+            )
     return total / plan.samples
 
 
 def intervals(
     difference: np.ndarray, level: float = 0.99, resamples: int = 10_000
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean difference and simultaneous bounds, shapes as one problem's, from (problems, ...): bootstrap over problems,
-    maximum over everything of the deviation in standard errors.
+    """Mean difference and simultaneous bounds, shapes as one problem's, from (problems, ...):
+    bootstrap over problems, maximum over everything of the deviation in standard errors.
 
-    The standard errors are those of the sample, not of each resample: where an error moves few problems by much, some
-    resamples hold hardly any of them, and their own tiny errors would blow the maximum up.
+    The standard errors are those of the sample, not of each resample: where an error moves few
+    problems by much, some resamples hold hardly any of them, and their own tiny errors would blow
+    the maximum up.
     """
     random = np.random.default_rng(SEED)
     n = len(difference)
@@ -110,7 +133,9 @@ def planted(error: str) -> Iterator[None]:
 async def audit(
     engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]
 ) -> dict[str, np.ndarray]:
-    """Differences nested - fresh, (problems, budgets, 2), for the honest sampler and each planted error."""
+    """Differences nested - fresh, (problems, budgets, 2), for the honest sampler and each planted
+    error.
+    """
     fresh = await measure(engine, replace(plan, fresh=True, seed=plan.seed + 1), asked, decode)
     found = {"honest": await measure(engine, plan, asked, decode) - fresh}
     for error in ("shared seed", "off by one"):
@@ -126,7 +151,9 @@ def main() -> None:
     from testtime.engines.base import Sampling
     from testtime.thinking import delimiters
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--problems", type=int, default=200)
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--model", default="quickstart")
@@ -142,7 +169,8 @@ def main() -> None:
     problems = [asked(p) for p in tasks.load("chain_sum", seed=SEED, limit=given.problems).problems]
     decode = decoder(model.tokenizer)
     engine, _ = make(EngineSpec(name=given.engine), model.source)
-    # This model writes eight tokens a step: budgets one short of a step are where one token too many shows.
+    # This model writes eight tokens a step: budgets one short of a step are where one token too
+    # many shows.
     budgets = (0, 15, 31, 47, 63, 96)
 
     async def work() -> list[dict[str, np.ndarray]]:
@@ -156,14 +184,23 @@ def main() -> None:
     columns = [f"{name}, T = {t:g}" for t in TEMPERATURES for name in ("accuracy", "echo")]
     for name in audits[0]:
         mean, low, high = intervals(np.concatenate([found[name] for found in audits], axis=2))
-        print(f"{name}: nested - fresh in points, simultaneous 99 % intervals, {given.problems} x {given.samples}")
+        print(
+            f"{name}: nested - fresh in points, simultaneous 99 % intervals, {given.problems} x "
+            f"{given.samples}"
+        )
         for j, column in enumerate(columns):
             for i, budget in enumerate(budgets):
                 m, lo, hi = (100 * float(values[i, j]) for values in (mean, low, high))
                 verdict = "" if lo <= 0 <= hi else "<- not 0"
-                print(f"  {column:<17} budget {budget:>2}: {m:+6.2f} [{lo:+6.2f}, {hi:+6.2f}] {verdict}")
+                print(
+                    f"  {column:<17} budget {budget:>2}: {m:+6.2f} [{lo:+6.2f}, {hi:+6.2f}] "
+                    f"{verdict}"
+                )
         covers = bool(((low <= 0) & (high >= 0)).all())
-        print(f"  largest half-width {100 * float((high - low).max()) / 2:.2f}, covers 0 everywhere: {covers}")
+        print(
+            f"  largest half-width {100 * float((high - low).max()) / 2:.2f}, covers 0 "
+            f"everywhere: {covers}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What the speed benchmarks share: a model of any context, an engine that never ends a chain early, replays."""
+"""What the speed benchmarks share: a model of any context, an engine that never ends a chain early,
+replays.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ from testtime.thinking.plan import Life, Plan
 from testtime.thinking.sampler import draw_pool
 
 CLOSE = (2, 9, 3, 11, 4, 8)
-ENDLESS = Format((1,), CLOSE, CLOSE, "")  # closed by what an untrained model never draws, so that every chain is cut
+ENDLESS = Format(
+    (1,), CLOSE, CLOSE, ""
+)  # closed by what an untrained model never draws, so that every chain is cut
 
 
 def long_model(context: int) -> Path:
-    """A folder with an untrained model of the quickstart's shape and a longer context: speed does not need sense."""
+    """A folder with an untrained model of the quickstart's shape and a longer context: speed does
+    not need sense.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -38,10 +44,17 @@ def long_model(context: int) -> Path:
 
 
 class Recorder:
-    """An engine that lets no request end before its cap, and remembers what was asked and what came back."""
+    """An engine that lets no request end before its cap, and remembers what was asked and what came
+    back.
+    """
 
     def __init__(self, engine: Engine, endless: bool = True) -> None:
-        self.inner, self.name, self.max_num_seqs, self.endless = engine, engine.name, engine.max_num_seqs, endless
+        self.inner, self.name, self.max_num_seqs, self.endless = (
+            engine,
+            engine.name,
+            engine.max_num_seqs,
+            endless,
+        )
         self.seen: list[tuple[Request, Completion]] = []
 
     async def complete(self, request: Request) -> Completion:
@@ -71,7 +84,10 @@ async def pool(
 ) -> float:
     """Seconds to draw a pool."""
     lives = [
-        Life(f"p{i}", p, s, v) for i, p in enumerate(prompts) for s in range(plan.samples) for v in plan.variants()
+        Life(f"p{i}", p, s, v)
+        for i, p in enumerate(prompts)
+        for s in range(plan.samples)
+        for v in plan.variants()
     ]
     began = time.perf_counter()
     failed = await draw_pool(engine, plan, lives, sink, lambda ids: "", lambda life: None)

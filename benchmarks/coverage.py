@@ -1,10 +1,10 @@
 """Do nominal 95 % intervals hold the truth 95 % of the time?
 
-Simulated pools whose population values are known exactly: 200 problems x 32 samples at 8 doubling budgets, accuracy
-from .2 to .8 along a power law in error without a ceiling. A problem's success rate at every budget is the same
-quantile of a beta distribution whose mean is the law, and a chain that is right stays right, so cells are as
-correlated as nested budgets make them. Tokens vary between problems and samples around the budget. Prints one line an
-interval; run as
+Simulated pools whose population values are known exactly: 200 problems x 32 samples at 8 doubling
+budgets, accuracy from .2 to .8 along a power law in error without a ceiling. A problem's success
+rate at every budget is the same quantile of a beta distribution whose mean is the law, and a chain
+that is right stays right, so cells are as correlated as nested budgets make them. Tokens vary
+between problems and samples around the budget. Prints one line an interval; run as
 
     python benchmarks/coverage.py [data sets, default 1000]
 """
@@ -54,7 +54,9 @@ def data_set(rng: np.random.Generator) -> pd.DataFrame:
     quantile = rng.random(PROBLEMS)
     luck = rng.random((PROBLEMS, SAMPLES))
     wrong = rng.choice(3, size=luck.shape, p=WRONG) + 1
-    length = np.exp(0.3 * rng.standard_normal((PROBLEMS, 1)) + 0.3 * rng.standard_normal(luck.shape) - 0.09)
+    length = np.exp(
+        0.3 * rng.standard_normal((PROBLEMS, 1)) + 0.3 * rng.standard_normal(luck.shape) - 0.09
+    )
     parts = []
     for budget, rates in zip(BUDGETS, RATES, strict=True):
         right = luck < np.interp(quantile, QUANTILES, rates)[:, None]
@@ -79,7 +81,13 @@ def one(seed: int, vote: float) -> dict[str, bool]:
     """Whether each interval of one simulated data set holds its truth."""
     table = data_set(np.random.default_rng([1, seed]))
     singles = replicates(table, [1], ["mean"], resamples=RESAMPLES, seed=seed)
-    votes = replicates(table[table["budget"] == BUDGETS[VOTED]], [VOTES], ["majority"], resamples=RESAMPLES, seed=seed)
+    votes = replicates(
+        table[table["budget"] == BUDGETS[VOTED]],
+        [VOTES],
+        ["majority"],
+        resamples=RESAMPLES,
+        seed=seed,
+    )
     lo, hi = interval(singles.grid, singles.value)
     vote_lo, vote_hi = interval(votes.grid, votes.value)
     per_problem = singles.grid.value
@@ -111,8 +119,14 @@ def main(sets: int) -> None:
     start = time.perf_counter()
     vote = true_vote(RATES[VOTED])
     results = pd.DataFrame([one(seed, vote) for seed in range(sets)])
-    print(f"{sets} data sets, {PROBLEMS} problems x {SAMPLES} samples x {len(BUDGETS)} budgets, nominal 95 %")
-    print(f"true majority@{VOTES} {vote:.4f}, true exponent {EXPONENT:.4f}; {time.perf_counter() - start:.0f} s")
+    print(
+        f"{sets} data sets, {PROBLEMS} problems x {SAMPLES} samples x {len(BUDGETS)} budgets, "
+        f"nominal 95 %"
+    )
+    print(
+        f"true majority@{VOTES} {vote:.4f}, true exponent {EXPONENT:.4f}; "
+        f"{time.perf_counter() - start:.0f} s"
+    )
     for name, rate in results.mean().items():
         error = np.sqrt(rate * (1 - rate) / sets)
         print(f"{name:<30} {100 * rate:6.1f} %  +- {100 * error:.1f}")

@@ -2,9 +2,10 @@
 
     python -m benchmarks.data_parallel [--length 1024] [--chains 32]
 
-vLLM balances its ranks by load alone. One nested pool is drawn with answers pinned to their chain's rank, and with
-every request placed by load, interleaved; printed are the prompt tokens computed again and the ratio of the seconds.
-Both ranks share this machine's cores, so the seconds say less than the tokens.
+vLLM balances its ranks by load alone. One nested pool is drawn with answers pinned to their chain's
+rank, and with every request placed by load, interleaved; printed are the prompt tokens computed
+again and the ratio of the seconds. Both ranks share this machine's cores, so the seconds say less
+than the tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ ROUNDS = 3
 
 
 class Unpinned:
-    """An engine whose requests all say that nobody shares their prefix; vLLM then places them by load."""
+    """An engine whose requests all say that nobody shares their prefix; vLLM then places them by
+    load.
+    """
 
     def __init__(self, inner: Any) -> None:
         self.inner, self.name, self.max_num_seqs = inner, inner.name, inner.max_num_seqs
@@ -35,7 +38,9 @@ class Unpinned:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--chains", type=int, default=32)
     given = parser.parse_args()
@@ -60,7 +65,10 @@ def main() -> None:
 
     asyncio.run(work())
     for name in sums:
-        print(f"{name}: {min(sums[name]):.1f} s at best, prompt tokens computed {sorted(again[name])[1]:,}")
+        print(
+            f"{name}: {min(sums[name]):.1f} s at best, prompt tokens computed "
+            f"{sorted(again[name])[1]:,}"
+        )
     print(f"seconds by load over pinned: {min(sums['by load']) / min(sums['pinned']):.2f}")
 
 

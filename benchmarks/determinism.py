@@ -1,10 +1,13 @@
-"""What comes out the same? One pool drawn again with the same seed: alone, and in batches of another composition.
+"""What comes out the same? One pool drawn again with the same seed: alone, and in batches of
+another composition.
 
-    python -m benchmarks.determinism [--engine transformers vllm] [--dtype float32] [--problems 100] [--samples 8]
+    python -m benchmarks.determinism [--engine transformers vllm] [--dtype float32] [--problems 100]
+    [--samples 8]
 
-Every request has a seed of its own, so what can differ is arithmetic: sums over a batch of another shape round
-otherwise, and where two tokens are almost equally likely the draw tips over. Printed: the share of chains and answers
-with the same tokens, and the largest difference in accuracy of any budget. The same engine, seed, versions and machine.
+Every request has a seed of its own, so what can differ is arithmetic: sums over a batch of another
+shape round otherwise, and where two tokens are almost equally likely the draw tips over. Printed:
+the share of chains and answers with the same tokens, and the largest difference in accuracy of any
+budget. The same engine, seed, versions and machine.
 """
 
 from __future__ import annotations
@@ -43,10 +46,14 @@ class Kept:
 async def pools(
     name: str, dtype: str, plan: Plan, asked: list[Asked], decode: Any
 ) -> list[tuple[str, dict[tuple[Any, ...], list[int]], np.ndarray]]:
-    """Tokens by request and accuracy by budget of the pool drawn with 256 sequences at once, twice, and with 24."""
+    """Tokens by request and accuracy by budget of the pool drawn with 256 sequences at once, twice,
+    and with 24.
+    """
     found = []
     for told, sequences, times in (("256 at once", 256, 2), ("24 at once", 24, 1)):
-        engine, _ = make(EngineSpec(name=name, max_num_seqs=sequences, dtype=dtype), str(zoo.path("quickstart")))  # type: ignore[arg-type]
+        engine, _ = make(
+            EngineSpec(name=name, max_num_seqs=sequences, dtype=dtype), str(zoo.path("quickstart"))
+        )  # type: ignore[arg-type]
         for time in range(times):
             kept = Kept(engine)
             accuracy = (await measure(kept, plan, asked, decode))[:, :, 0].mean(0)
@@ -56,7 +63,9 @@ async def pools(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--engine", nargs="+", default=["transformers", "vllm"])
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--samples", type=int, default=8)
@@ -66,19 +75,28 @@ def main() -> None:
     form = delimiters.resolve(model.tokenizer)
     problems = tasks.load("chain_sum", seed=1, limit=given.problems).problems
     asked = [
-        Asked(p.id, delimiters.render(model.tokenizer, p.messages, form), lambda text, gold=p.gold: text == gold)
+        Asked(
+            p.id,
+            delimiters.render(model.tokenizer, p.messages, form),
+            lambda text, gold=p.gold: text == gold,
+        )
         for p in problems
     ]
     for name in given.engine:
         for temperature in (0.0, 1.0):
             sampling = Sampling(temperature=temperature)
-            plan = Plan(form, BUDGETS, given.samples if temperature else 1, 1, sampling, sampling, 8)
-            (_, first, cells), *others = asyncio.run(pools(name, given.dtype, plan, asked, decoder(model.tokenizer)))
+            plan = Plan(
+                form, BUDGETS, given.samples if temperature else 1, 1, sampling, sampling, 8
+            )
+            (_, first, cells), *others = asyncio.run(
+                pools(name, given.dtype, plan, asked, decoder(model.tokenizer))
+            )
             for told, tokens, found in others:
                 same = sum(tokens.get(key) == ids for key, ids in first.items()) / len(first)
                 apart = 100 * float(abs(found - cells).max())
                 print(
-                    f"{name}, {given.dtype}, temperature {temperature:g}, {told} against 256 at once: "
+                    f"{name}, {given.dtype}, temperature {temperature:g}, {told} against 256 at "
+                    f"once: "
                     f"{100 * same:.2f} % of {len(first):,} requests have the same tokens, "
                     f"accuracies within {apart:.2f} points"
                 )

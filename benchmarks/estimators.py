@@ -1,8 +1,8 @@
 """How long do the estimators take on a large pool?
 
-500 problems x 256 samples x 8 budgets: pass@k and majority@k at every k up to 256, with intervals from 2,000
-bootstrap resamples, from a scores table to a cells table; and the exact vote at all powers of two for one budget.
-Prints CPU and wall seconds:
+500 problems x 256 samples x 8 budgets: pass@k and majority@k at every k up to 256, with intervals
+from 2,000 bootstrap resamples, from a scores table to a cells table; and the exact vote at all
+powers of two for one budget. Prints CPU and wall seconds:
 
     python benchmarks/estimators.py
 """
@@ -34,7 +34,10 @@ def pool(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def timed(name: str, action: Callable[[], object]) -> object:
     wall, cpu = time.perf_counter(), time.process_time()
     result = action()
-    print(f"{name:<58} CPU {time.process_time() - cpu:6.2f} s, wall {time.perf_counter() - wall:6.2f} s")
+    print(
+        f"{name:<58} CPU {time.process_time() - cpu:6.2f} s, wall "
+        f"{time.perf_counter() - wall:6.2f} s"
+    )
     return result
 
 
@@ -59,7 +62,10 @@ def main() -> None:
     table = pd.concat(parts, ignore_index=True)
     print(f"{PROBLEMS} problems x {SAMPLES} samples x {BUDGETS} budgets, {len(table):,} rows")
     powers = [1 << i for i in range(9)]
-    timed("exact majority@k, k = 1, 2, 4 .. 256, one budget", lambda: majority_at_k(score, key, powers, method="exact"))
+    timed(
+        "exact majority@k, k = 1, 2, 4 .. 256, one budget",
+        lambda: majority_at_k(score, key, powers, method="exact"),
+    )
     every = timed(
         "cells: oracle and majority at k = 1 .. 256, all budgets",
         lambda: cells(table, range(1, SAMPLES + 1), ["oracle", "majority"]),

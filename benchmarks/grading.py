@@ -1,10 +1,11 @@
 """How fast and how right the math grader is: `python -m benchmarks.grading [reference folder]`.
 
-Speed: 500 problems x 40 samples with realistic repeats (a right answer in several spellings, a few popular wrong ones,
-a long tail), through `grade` with two workers, beside the loop most people write: math-verify's parse and verify on
-each pair, on a random part of the same pairs in the same run, because all of it would take too long. The ratio is per
-answer, of CPU seconds with the workers' included (wall time on a busy machine says little) and of wall seconds.
-Agreement: every labelled file of the reference folder, where it is there.
+Speed: 500 problems x 40 samples with realistic repeats (a right answer in several spellings, a few
+popular wrong ones, a long tail), through `grade` with two workers, beside the loop most people
+write: math-verify's parse and verify on each pair, on a random part of the same pairs in the same
+run, because all of it would take too long. The ratio is per answer, of CPU seconds with the
+workers' included (wall time on a busy machine says little) and of wall seconds. Agreement: every
+labelled file of the reference folder, where it is there.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ SPELLINGS = [
 
 
 def answers(rng: random.Random, problems: int, samples: int) -> list[tuple[str, str]]:
-    """Pairs as a run would have them: golds of several kinds, each sample right with its problem's own rate."""
+    """Pairs as a run would have them: golds of several kinds, each sample right with its problem's
+    own rate.
+    """
     pairs = []
     for _ in range(problems):
         kind, a, b = rng.randrange(6), rng.randint(2, 99), rng.randint(2, 99)
@@ -106,7 +109,11 @@ def _stage(row: dict[str, object]) -> bool:
     given = row.get("opts")
     options = dict(given) if isinstance(given, dict) else {}
     kinds = options.pop("match_types", None) or options.pop("match_type", None)
-    known = {key: options[key] for key in ("precision", "strict", "allow_set_relation_comp") if key in options}
+    known = {
+        key: options[key]
+        for key in ("precision", "strict", "allow_set_relation_comp")
+        if key in options
+    }
     grader = Math.model_validate({**known, **({"match_types": kinds} if kinds else {})})
     return grader.verify(str(row["gold"]), str(row["pred"]))
 
@@ -114,7 +121,9 @@ def _stage(row: dict[str, object]) -> bool:
 def main() -> None:
     """Run both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="folder of labelled pairs (.../grading)")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="folder of labelled pairs (.../grading)"
+    )
     parser.add_argument("--problems", type=int, default=500)
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--part", type=int, default=1000, help="pairs of the plain loop")

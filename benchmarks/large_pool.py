@@ -1,9 +1,11 @@
-"""Analysis of a large pool: time and memory of verdicts, scores, grid, laws and report, and their growth with its size.
+"""Analysis of a large pool: time and memory of verdicts, scores, grid, laws and report, and their
+growth with its size.
 
     python -m benchmarks.large_pool [--chains 128000] [--tokens 4096] [--folder DIR]
 
-Builds a synthetic pool (real prompts and golds, made-up chains and answers) of a sixteenth, a quarter and the full
-size, and analyses each in a process of its own, whose peak memory is printed. Needs about 4 GB of disk.
+Builds a synthetic pool (real prompts and golds, made-up chains and answers) of a sixteenth, a
+quarter and the full size, and analyses each in a process of its own, whose peak memory is printed.
+Needs about 4 GB of disk.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def config(folder: Path, samples: int, tokens: int) -> Config:
 
 
 def build(folder: Path, samples: int, tokens: int) -> Path:
-    """Write a pool in which accuracy grows with the budget and varies by problem; a third of the chains end early."""
+    """Write a pool in which accuracy grows with the budget and varies by problem; a third of the
+    chains end early.
+    """
     parsed = config(folder, samples, tokens)
     job = jobs.prepare(parsed, parsed.model[0], jobs.load_problems(parsed))
     jobs.register(job)
@@ -74,7 +78,9 @@ def _write(job: Job, problems: list[dict[str, Any]], tokens: int, rng: np.random
         "sample": np.tile(np.arange(samples), len(problems)),
         "start": np.zeros(rows, int),
         "token_ids": pa.ListArray.from_arrays(ends, flat),
-        "logprobs": pa.ListArray.from_arrays(ends, -rng.exponential(size=ends[-1]).astype(np.float32)),
+        "logprobs": pa.ListArray.from_arrays(
+            ends, -rng.exponential(size=ends[-1]).astype(np.float32)
+        ),
         "tokens": lengths,
         "finish": np.where(natural, "natural", "length"),
     }
@@ -148,7 +154,9 @@ def analyse(run: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--chains", type=int, default=128_000)
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--folder", type=Path, default=None)
@@ -167,21 +175,31 @@ def main() -> None:
     for share in (16, 4, 1):
         samples = args.chains // PROBLEMS // share
         began = time.perf_counter()
-        run = _process("--build", str(samples), "--tokens", str(args.tokens), "--folder", str(folder))
+        run = _process(
+            "--build", str(samples), "--tokens", str(args.tokens), "--folder", str(folder)
+        )
         built = time.perf_counter() - began
         size = sum(file.stat().st_size for file in Path(run).rglob("*.parquet")) / 1e9
         row = {"building": built, **json.loads(_process("--analyse", run)), "disk GB": size}
         if not last:
             print(f"{'chains':>8} " + " ".join(f"{name:>16}" for name in row))
-        print(f"{samples * PROBLEMS:>8} " + " ".join(f"{value:>16.2f}" for value in row.values()), flush=True)
+        print(
+            f"{samples * PROBLEMS:>8} " + " ".join(f"{value:>16.2f}" for value in row.values()),
+            flush=True,
+        )
         if last:
-            print(f"{'times':>8} " + " ".join(f"{value / max(last[name], 1e-3):>16.2f}" for name, value in row.items()))
+            print(
+                f"{'times':>8} "
+                + " ".join(f"{value / max(last[name], 1e-3):>16.2f}" for name, value in row.items())
+            )
         last = row
         shutil.rmtree(run)
 
 
 def _process(*args: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "benchmarks.large_pool", *args], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.large_pool", *args], capture_output=True, text=True
+    )
     if done.returncode:
         sys.exit(done.stderr)
     return done.stdout.strip().splitlines()[-1]

@@ -1,10 +1,12 @@
-"""What the nested pool saves: engine seconds and generated tokens for a whole (budget x n) grid, three ways.
+"""What the nested pool saves: engine seconds and generated tokens for a whole (budget x n) grid,
+three ways.
 
     python benchmarks/nested_vs_fresh.py [--engine vllm] [--problems 4] [--samples 8] [--chain 1024]
 
-nested: one pool. fresh: one run a budget, every n read off it. cells: one run for each (budget, n). floor: the
-longest chains alone, plus the answers on a warm prefix cache. Same engine, same process, on chains that never end
-early, with budgets that double and budgets evenly spaced. Aim: nested within 15 % of the floor.
+nested: one pool. fresh: one run a budget, every n read off it. cells: one run for each (budget, n).
+floor: the longest chains alone, plus the answers on a warm prefix cache. Same engine, same process,
+on chains that never end early, with budgets that double and budgets evenly spaced. Aim: nested
+within 15 % of the floor.
 """
 
 from __future__ import annotations
@@ -18,11 +20,17 @@ from testtime.engines.base import Engine, Request, Sampling
 from testtime.thinking.plan import Plan
 
 
-async def compare(engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], counts: list[int], salt: int) -> None:
-    """Prints one table. Each way starts with prompts of its own, so that none finds another's prefixes in the cache."""
+async def compare(
+    engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], counts: list[int], salt: int
+) -> None:
+    """Prints one table. Each way starts with prompts of its own, so that none finds another's
+    prefixes in the cache.
+    """
 
     def own(way: int) -> list[tuple[int, ...]]:
-        return [(*p[:-1], 4 + (salt + way) % 10, 4 + (salt + way) // 10 % 10, p[-1]) for p in prompts]
+        return [
+            (*p[:-1], 4 + (salt + way) % 10, 4 + (salt + way) // 10 % 10, p[-1]) for p in prompts
+        ]
 
     rows = []
     nested = Recorder(engine)
@@ -46,12 +54,24 @@ async def compare(engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], co
     fresh = Recorder(engine)
     rows.append(("fresh", await pool(fresh, replace(plan, fresh=True), own(2)), fresh.totals()))
     cells = Recorder(engine)
-    rows.append(("cells", await pool(cells, replace(plan, fresh=True, samples=sum(counts)), own(3)), cells.totals()))
-    print(f"budgets {plan.budgets}, n {counts}, {len(prompts)} problems x {plan.samples} samples, engine {engine.name}")
-    print(f"  {'way':<8}{'seconds':>9}{'x nested':>10}{'generated':>11}{'prompt tokens computed':>24}")
+    rows.append(
+        (
+            "cells",
+            await pool(cells, replace(plan, fresh=True, samples=sum(counts)), own(3)),
+            cells.totals(),
+        )
+    )
+    print(
+        f"budgets {plan.budgets}, n {counts}, {len(prompts)} problems x {plan.samples} samples, "
+        f"engine {engine.name}"
+    )
+    print(
+        f"  {'way':<8}{'seconds':>9}{'x nested':>10}{'generated':>11}{'prompt tokens computed':>24}"
+    )
     for way, seconds, totals in rows:
         print(
-            f"  {way:<8}{seconds:>9.2f}{seconds / rows[0][1]:>10.2f}{totals['generated']:>11,}{totals['computed']:>24,}"
+            f"  {way:<8}{seconds:>9.2f}{seconds / rows[0][1]:>10.2f}"
+            f"{totals['generated']:>11,}{totals['computed']:>24,}"
         )
     floor = f"chains {chain_seconds:.2f} s + warm answers {answer_seconds:.2f} s"
     print(f"  nested over floor: {rows[0][1] / rows[1][1]:.3f} ({floor})")
@@ -72,7 +92,9 @@ async def main_async(given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--engine", default="vllm")
     parser.add_argument("--problems", type=int, default=4)
     parser.add_argument("--samples", type=int, default=8)

@@ -1,10 +1,12 @@
-"""What the sampler and the store cost over the bare engine, and what a seed for every request costs.
+"""What the sampler and the store cost over the bare engine, and what a seed for every request
+costs.
 
-    python benchmarks/overhead.py [--engine vllm] [--problems 8] [--samples 16] [--chain 256] [--rounds 3]
+    python benchmarks/overhead.py [--engine vllm] [--problems 8] [--samples 16] [--chain 256]
+    [--rounds 3]
 
-A pool is drawn and stored; then the bare engine serves the very same requests. The two alternate within one process;
-their median ratio is printed. Aim: at most 1.05 for chains of 256 tokens or more. On vLLM the requests are also
-served without seeds.
+A pool is drawn and stored; then the bare engine serves the very same requests. The two alternate
+within one process; their median ratio is printed. Aim: at most 1.05 for chains of 256 tokens or
+more. On vLLM the requests are also served without seeds.
 """
 
 from __future__ import annotations
@@ -30,21 +32,29 @@ async def main_async(given: argparse.Namespace) -> None:
     for turn in range(given.rounds + 1):
         # Prompts of each round's own: none finds another round's prefixes in the cache.
         plan = Plan(ENDLESS, budgets, given.samples, turn, sampling, sampling, 8)
-        prompts = [tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24)) for i in range(given.problems)]
+        prompts = [
+            tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24))
+            for i in range(given.problems)
+        ]
         recorder = Recorder(engine)
         with tempfile.TemporaryDirectory() as folder:
             writer = Writer(Store(folder))
             stored = await pool(recorder, plan, prompts, writer.add)
             writer.flush()
         requests = [request for request, _ in recorder.seen]
-        # The very same requests: the bare engine finds their prefixes in the cache too, which favours it a little.
+        # The very same requests: the bare engine finds their prefixes in the cache too, which
+        # favours it a little.
         bare = await replay(engine, requests)
         if given.engine == "vllm":
             with mock.patch.object(engine, "_params", _seedless(engine._params)):  # type: ignore[attr-defined]
                 seeds.append(bare / await replay(engine, requests))
         if turn:  # the first round warms up
             ratios.append(stored / bare)
-            print(f"round {turn}: pool {stored:.2f} s, bare engine {bare:.2f} s, ratio {stored / bare:.3f}", flush=True)
+            print(
+                f"round {turn}: pool {stored:.2f} s, bare engine {bare:.2f} s, ratio "
+                f"{stored / bare:.3f}",
+                flush=True,
+            )
     shape = f"{given.problems} x {given.samples} chains of {given.chain}, engine {engine.name}"
     print(f"overhead: median ratio {statistics.median(ratios):.3f}, {shape}")
     if seeds:
@@ -57,7 +67,9 @@ def _seedless(params: Any) -> Any:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--engine", default="vllm")
     parser.add_argument("--problems", type=int, default=8)
     parser.add_argument("--samples", type=int, default=16)

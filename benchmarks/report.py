@@ -1,9 +1,11 @@
-"""How large a report is and how long it takes: 500 problems x 64 samples x 8 budgets by default, texts included.
+"""How large a report is and how long it takes: 500 problems x 64 samples x 8 budgets by default,
+texts included.
 
     python -m benchmarks.report --problems 500 --samples 64
 
-The scores are made up; their shape (table sizes, chains cut at every budget, texts of 4,000 letters) is a real one.
-Processor seconds are printed beside wall seconds, because the machine may be busy with other things.
+The scores are made up; their shape (table sizes, chains cut at every budget, texts of 4,000
+letters) is a real one. Processor seconds are printed beside wall seconds, because the machine may
+be busy with other things.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ LENGTH = 4000
 
 
 def scores(problems: int, samples: int) -> pd.DataFrame:
-    """A scores table whose accuracy grows with the budget, with texts on the first samples of each problem."""
+    """A scores table whose accuracy grows with the budget, with texts on the first samples of each
+    problem.
+    """
     rng = np.random.default_rng(0)
     skill = rng.normal(0, 1.8, (problems, 1, 1))
     natural = np.exp(rng.normal(6.8, 0.7, (problems, samples, 1)) - 0.25 * skill)
@@ -33,13 +37,21 @@ def scores(problems: int, samples: int) -> pd.DataFrame:
     right = rng.uniform(size=(problems, samples, 1)) < chance
     problem, sample, level = (axis.ravel() for axis in np.indices(right.shape))
     table = pd.DataFrame(
-        {"problem_id": pd.Series(problem).map("made/{}".format), "sample": sample, "budget": BUDGETS[level]}
+        {
+            "problem_id": pd.Series(problem).map("made/{}".format),
+            "sample": sample,
+            "budget": BUDGETS[level],
+        }
     )
     wrong = pd.Series(rng.integers(0, 12, right.size)).map("wrong {}".format)
     table["score"] = right.ravel().astype(float)
     table["answer_key"] = wrong.where(~right.ravel(), "right")
     table["verdict"] = np.where(right.ravel(), "correct", "wrong")
-    table["thinking_tokens"], table["answer_tokens"], table["prompt_tokens"] = thinking.ravel(), 40, 120
+    table["thinking_tokens"], table["answer_tokens"], table["prompt_tokens"] = (
+        thinking.ravel(),
+        40,
+        120,
+    )
     table["forced"] = (natural > BUDGETS).ravel()
     table["flops"] = 3e9 * (160.0 + thinking.ravel())
     text = "so that is the next step, and now for the one after it. " * (LENGTH // 56)
@@ -58,8 +70,14 @@ def main() -> None:
         run = save(Log("made", "benchmark", [], table, {}), Path(folder))
         wall, processor = time.perf_counter(), time.process_time()
         page = report.write(run)
-        print(f"{len(table):,} scored samples: page {page.stat().st_size / 1e6:.2f} MB, written in", end=" ")
-        print(f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s of processor time)")
+        print(
+            f"{len(table):,} scored samples: page {page.stat().st_size / 1e6:.2f} MB, written in",
+            end=" ",
+        )
+        print(
+            f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s of "
+            f"processor time)"
+        )
 
 
 if __name__ == "__main__":

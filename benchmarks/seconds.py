@@ -1,11 +1,13 @@
-"""Do measured rates give a cell's seconds? Predicted against fresh runs of three cells, on one engine in one process.
+"""Do measured rates give a cell's seconds? Predicted against fresh runs of three cells, on one
+engine in one process.
 
-    python -m benchmarks.seconds [--engine vllm] [--model quickstart] [--problems 100] [--concurrency 64]
-        [--cells 16:4,48:4,96:8]
+    python -m benchmarks.seconds [--engine vllm] [--model quickstart] [--problems 100]
+        [--concurrency 64] [--cells 16:4,48:4,96:8]
 
-A cell's seconds are its computed prompt tokens over the prefill rate plus its sampled tokens over the decode rate. The
-rates are measured on random prompts; the cells are then drawn afresh, each problem with n chains capped at the budget
-and their answers. The transformers engine is timed by this process's CPU time, which a busy machine disturbs less.
+A cell's seconds are its computed prompt tokens over the prefill rate plus its sampled tokens over
+the decode rate. The rates are measured on random prompts; the cells are then drawn afresh, each
+problem with n chains capped at the budget and their answers. The transformers engine is timed by
+this process's CPU time, which a busy machine disturbs less.
 """
 
 from __future__ import annotations
@@ -26,12 +28,16 @@ from testtime.thinking.sampler import draw_pool
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--model", default="quickstart")
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--cells", default="16:4,48:4,96:8", help="budget:n, several separated by commas")
+    parser.add_argument(
+        "--cells", default="16:4,48:4,96:8", help="budget:n, several separated by commas"
+    )
     args = parser.parse_args()
     model = models.resolve(args.model)
     form = delimiters.resolve(model.tokenizer)
@@ -44,16 +50,31 @@ def main() -> None:
 
     async def work() -> None:
         rates = await measure_rates(
-            engine, vocabulary, concurrency=args.concurrency, prompt_tokens=length, new_tokens=48, clock=clock
+            engine,
+            vocabulary,
+            concurrency=args.concurrency,
+            prompt_tokens=length,
+            new_tokens=48,
+            clock=clock,
         )
-        at = f"prefill {rates.prefill:,.0f}, decode {rates.decode:,.0f} tokens/s at contexts around {rates.context}"
+        at = (
+            f"prefill {rates.prefill:,.0f}, decode {rates.decode:,.0f} tokens/s at contexts "
+            f"around {rates.context}"
+        )
         print(f"{note}, {args.concurrency} in flight: {at}")
         for budget, n in (map(int, cell.split(":")) for cell in args.cells.split(",")):
             plan = Plan(form, (budget,), n, 7, Sampling(), Sampling(), 8)
-            todo = [Life(name, ids, s, v) for name, ids in prompts.items() for s in range(n) for v in plan.variants()]
+            todo = [
+                Life(name, ids, s, v)
+                for name, ids in prompts.items()
+                for s in range(n)
+                for v in plan.variants()
+            ]
             rows: list[dict[str, Any]] = []
             start = clock()
-            failed = await draw_pool(engine, plan, todo, lambda _, row, to=rows: to.append(row), str, lambda _: None)
+            failed = await draw_pool(
+                engine, plan, todo, lambda _, row, to=rows: to.append(row), str, lambda _: None
+            )
             seconds = clock() - start
             assert not failed, failed[0]
             asked = [row for row in rows if row["tokens"]]
@@ -61,8 +82,10 @@ def main() -> None:
             sampled = sum(row["tokens"] for row in asked)
             predicted = computed / rates.prefill + sampled / rates.decode
             print(
-                f"budget {budget:3d}, n {n}: {sampled:,} tokens sampled, {computed:,} prompt tokens computed: "
-                f"predicted {predicted:.2f} s, fresh run {seconds:.2f} s, ratio {predicted / seconds:.2f}"
+                f"budget {budget:3d}, n {n}: {sampled:,} tokens sampled, {computed:,} prompt "
+                f"tokens computed: "
+                f"predicted {predicted:.2f} s, fresh run {seconds:.2f} s, ratio "
+                f"{predicted / seconds:.2f}"
             )
         await engine.close()
 

@@ -11,12 +11,16 @@ import pytest
 
 from testtime.places import place
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask a hub: without a network each question takes 20 s of retries
+os.environ["HF_HUB_OFFLINE"] = (
+    "1"  # no test may ask a hub: without a network each question takes 20 s of retries
+)
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of reference data beside the repository; a test that needs it skips where it is absent."""
+    """The folder of reference data beside the repository; a test that needs it skips where it is
+    absent.
+    """
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"reference data is absent: no folder {folder}")

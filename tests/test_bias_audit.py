@@ -1,5 +1,5 @@
-"""The bias audit on an engine whose chains and answers depend on each other: it passes the honest sampler and finds
-both planted errors.
+"""The bias audit on an engine whose chains and answers depend on each other: it passes the honest
+sampler and finds both planted errors.
 
 `benchmarks/bias_audit.py` runs the same audit on a real model.
 """
@@ -20,7 +20,9 @@ PROBLEMS, SAMPLES, ANSWER = 200, 32, 3
 
 
 class Believing(MemorylessEngine):
-    """Thinks a 10 (right) or an 11 at each step; answers 10 with the share of right steps it has seen."""
+    """Thinks a 10 (right) or an 11 at each step; answers 10 with the share of right steps it has
+    seen.
+    """
 
     async def complete(self, request: Request) -> Completion:
         if request.max_tokens != ANSWER:

@@ -22,7 +22,11 @@ resamples: 100
 
 def typed(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "testtime", *words], cwd=cwd, capture_output=True, text=True, timeout=280
+        [sys.executable, "-m", "testtime", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=280,
     )
 
 
@@ -66,7 +70,9 @@ def test_status_grade_and_report_on_a_finished_run(folder: Path) -> None:
         (["report", "nowhere"], "no run here"),
     ],
 )
-def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(tmp_path: Path, words: list[str], said: str) -> None:
+def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
     (tmp_path / "study.yaml").write_text(CONFIG)
     (tmp_path / "empty.jsonl").write_text("")
     before = sorted(tmp_path.rglob("*"))
@@ -80,7 +86,10 @@ def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(tmp_path: Pat
 def test_help_imports_nothing_heavy() -> None:
     heavy = ("torch", "pandas", "matplotlib", "scipy", "transformers")
     code = f"import sys, testtime.cli; print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+        == "[]"
+    )
 
 
 def test_doctor_says_what_can_run(tmp_path: Path) -> None:

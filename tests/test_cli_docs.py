@@ -1,4 +1,6 @@
-"""Every command of the README is run, in the order they stand there, with the files that the README shows."""
+"""Every command of the README is run, in the order they stand there, with the files that the README
+shows.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,12 @@ def call(line: str) -> Result:
     ]
     if words[:2] == ["run", "configs/ladder.yaml"]:
         words += [*LADDER, *SMALL[2:]]
-    elif words[0] == "run":  # the same command on fewer problems; what a line sets itself comes last and wins
-        words = [*words[:2], *SMALL, *words[2:]] if "try.yaml" not in words else [*words, *SMALL[-2:]]
+    elif (
+        words[0] == "run"
+    ):  # the same command on fewer problems; what a line sets itself comes last and wins
+        words = (
+            [*words[:2], *SMALL, *words[2:]] if "try.yaml" not in words else [*words, *SMALL[-2:]]
+        )
     return CliRunner().invoke(app, words)
 
 
@@ -50,14 +56,22 @@ def folder(root: Path) -> None:
     """A folder as a reader of the README would have it."""
     shutil.copytree(ROOT / "configs", root / "configs")
     shown = re.findall(r"```yaml\n# (\S+)\n(.*?)```", README, re.DOTALL)
-    for name, content in shown + re.findall(r"`(\S+\.csv)`:\n\n```csv\n(.*?)```", README, re.DOTALL):
+    for name, content in shown + re.findall(
+        r"`(\S+\.csv)`:\n\n```csv\n(.*?)```", README, re.DOTALL
+    ):
         (root / name).write_text(content)
     test_lm_eval.folder(root / "lm-eval-output", [test_lm_eval.STRICT], test_lm_eval.ROWS)
     log = test_inspect.log([test_inspect.sample("a", 1, "C"), test_inspect.sample("b", 1, "I")])
     log["eval"]["task"] = "quiz"
     (root / "inspect-log.json").write_text(json.dumps(log))
-    made.scores(4, 2).rename(columns={"problem_id": "question_id"}).to_csv(root / "scores.csv", index=False)
-    runs = [f"{n},{d},{1.8 + 480 / n**0.35 + 2000 / d**0.37}" for n in (1e7, 1e8, 1e9) for d in (1e9, 1e10, 1e11)]
+    made.scores(4, 2).rename(columns={"problem_id": "question_id"}).to_csv(
+        root / "scores.csv", index=False
+    )
+    runs = [
+        f"{n},{d},{1.8 + 480 / n**0.35 + 2000 / d**0.37}"
+        for n in (1e7, 1e8, 1e9)
+        for d in (1e9, 1e10, 1e11)
+    ]
     build(root / "reward-model")
     (root / "training-runs.csv").write_text("\n".join(["N,D,loss", *runs]))
 
@@ -79,16 +93,22 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     for line in commands():
         if line.startswith("make "):
-            plan = subprocess.run(["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True)
+            plan = subprocess.run(
+                ["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True
+            )
             assert plan.returncode == 0, plan.stderr
             continue
         result = call(line)
-        assert result.exit_code == 0 and result.output.strip(), f"{line}: {result.output} {result.exception!r}"
+        assert result.exit_code == 0 and result.output.strip(), (
+            f"{line}: {result.output} {result.exception!r}"
+        )
     run = testtime.run
     monkeypatch.setattr(testtime, "run", lambda config: run(config, SMALL[1::2]))
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
         exec(block, {"__name__": "__main__"})
-    assert (tmp_path / "runs" / "quickstart" / "quickstart" / "report" / "index.html").stat().st_size > 100_000
+    assert (
+        tmp_path / "runs" / "quickstart" / "quickstart" / "report" / "index.html"
+    ).stat().st_size > 100_000
     assert (tmp_path / "runs" / "try" / "quickstart" / "tables" / "cells.parquet").is_file()
     assert (tmp_path / "exported" / "README.md").is_file()
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("ladder.png", "compare.png"))
@@ -103,9 +123,9 @@ def test_help_of_every_command_has_an_example() -> None:
         pages += [[group.name, c.name or c.callback.__name__] for c in inner if c.callback]
     for words in pages:
         result = CliRunner().invoke(app, [*words, "--help"])
-        assert result.exit_code == 0 and f"Example: testtime {' '.join(words)}" in " ".join(result.output.split()), (
-            words
-        )
+        assert result.exit_code == 0 and f"Example: testtime {' '.join(words)}" in " ".join(
+            result.output.split()
+        ), words
 
 
 @pytest.mark.parametrize(
@@ -113,7 +133,9 @@ def test_help_of_every_command_has_an_example() -> None:
     [["report", "nowhere"], ["show", "nowhere"], ["laws", "testtime", "nowhere.csv"], ["import", "csv", "nowhere.csv"],
      ["import", "inspect", "nowhere.eval"], ["import", "lm-eval", "nowhere"], ["export", "tidy", "nowhere", "x"]],
 )  # fmt: skip
-def test_what_does_not_exist_is_one_line(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_exist_is_one_line(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, UserError) and "nowhere" in str(result.exception)

@@ -1,4 +1,6 @@
-"""Completing a pool: whatever happens on the way, it ends complete, without doubles, and finished rows never change."""
+"""Completing a pool: whatever happens on the way, it ends complete, without doubles, and finished
+rows never change.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +41,16 @@ class FakeEngine:
             raise EngineError("the request failed for good")
         self.drawn += 1
         noise = random.Random(request.seed)
-        ids = [noise.randrange(4, 20) for _ in range(min(request.max_tokens, noise.randrange(1, 60)))]
+        ids = [
+            noise.randrange(4, 20) for _ in range(min(request.max_tokens, noise.randrange(1, 60)))
+        ]
         stop = len(ids) < request.max_tokens
         if stop:
             ids[-1] = request.stop_token_ids[0] if request.stop_token_ids else ids[-1]
         assert request.prompt is not None
-        return Completion(ids, "", "stop" if stop else "length", [-0.5] * len(ids), len(request.prompt))
+        return Completion(
+            ids, "", "stop" if stop else "length", [-0.5] * len(ids), len(request.prompt)
+        )
 
     async def close(self) -> None: ...
 
@@ -95,7 +101,9 @@ def fingerprint(store: Store) -> str:
     return hashlib.sha256(repr(sorted(pool(store).items())).encode()).hexdigest()
 
 
-def test_a_complete_pool_draws_nothing_and_starts_no_engine(anywhere: Path, engine: FakeEngine) -> None:
+def test_a_complete_pool_draws_nothing_and_starts_no_engine(
+    anywhere: Path, engine: FakeEngine
+) -> None:
     work = job(anywhere)
     assert drawing.draw(work, Progress()) == []
     drawn = engine.drawn
@@ -103,7 +111,9 @@ def test_a_complete_pool_draws_nothing_and_starts_no_engine(anywhere: Path, engi
     assert drawing.draw(job(anywhere), Progress()) == [] and engine.drawn == drawn
 
 
-def test_more_samples_and_larger_budgets_extend_a_pool_without_changing_it(anywhere: Path, engine: FakeEngine) -> None:
+def test_more_samples_and_larger_budgets_extend_a_pool_without_changing_it(
+    anywhere: Path, engine: FakeEngine
+) -> None:
     drawing.draw(job(anywhere), Progress())
     before = pool(job(anywhere).store)
     work = job(anywhere, samples=6, thinking={"budgets": [0, 8, 16, 24, 64]})
@@ -132,10 +142,14 @@ def test_a_block_of_stored_chains_is_bounded(
     whole = list(remainder.known(work.store, todo))
     monkeypatch.setattr(remainder, "BLOCK_TOKENS", 30)
     assert list(remainder.known(work.store, todo)) == whole
-    assert [len(life.known.token_ids) for life in whole if life.known] == [length for _, length in todo]
+    assert [len(life.known.token_ids) for life in whole if life.known] == [
+        length for _, length in todo
+    ]
 
 
-def test_failed_requests_are_missing_and_drawn_by_the_next_run(tmp_path: Path, engine: FakeEngine) -> None:
+def test_failed_requests_are_missing_and_drawn_by_the_next_run(
+    tmp_path: Path, engine: FakeEngine
+) -> None:
     engine.broken = lambda request: request.seed % 5 == 0
     missing = drawing.draw(job(tmp_path), Progress())
     assert missing and all("failed for good" in line for line in missing)
@@ -170,7 +184,12 @@ def test_damage_is_named_set_aside_and_only_its_rows_are_drawn_again(
     work = job(anywhere, samples=8)
     victim = work.store.parts(table)[0]
     victim.write_bytes(victim.read_bytes()[:-40])
-    kept = {part: part.read_bytes() for name in TABLES for part in work.store.parts(name) if part != victim}
+    kept = {
+        part: part.read_bytes()
+        for name in TABLES
+        for part in work.store.parts(name)
+        if part != victim
+    }
     said: list[str] = []
     progress = Progress()
     progress.say = said.append  # type: ignore[method-assign]
@@ -184,7 +203,9 @@ def test_damage_is_named_set_aside_and_only_its_rows_are_drawn_again(
 def test_a_lost_beginning_takes_the_chain_s_continuation_and_answers_with_it(
     anywhere: Path, engine: FakeEngine
 ) -> None:
-    """Otherwise the tail of the old chain would be read as the whole, or old answers as answers to a new chain."""
+    """Otherwise the tail of the old chain would be read as the whole, or old answers as answers to
+    a new chain.
+    """
     drawing.draw(job(anywhere), Progress())
     larger = {"budgets": [0, 8, 24, 64]}
     drawing.draw(job(anywhere, thinking=larger), Progress())
@@ -215,7 +236,9 @@ def test_a_lost_chain_takes_what_extends_it_along(tmp_path: Path, engine: FakeEn
 def test_no_crash_point_loses_or_doubles_anything(
     anywhere: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole job dies at its k-th write or deletion, for every k, is run again, and must end as if undisturbed."""
+    """The whole job dies at its k-th write or deletion, for every k, is run again, and must end as
+    if undisturbed.
+    """
 
     class Died(BaseException): ...
 
@@ -283,9 +306,13 @@ def _run(out: Path, samples: int) -> None:
 
 @pytest.fixture
 def forks() -> Iterator[Any]:
-    """Starts processes that have imported everything already, so that kills hit the run and not its imports."""
+    """Starts processes that have imported everything already, so that kills hit the run and not its
+    imports.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["testtime.pipeline", "testtime.engines.transformers", "matplotlib.pyplot"])
+    context.set_forkserver_preload(
+        ["testtime.pipeline", "testtime.engines.transformers", "matplotlib.pyplot"]
+    )
     yield context
 
 
@@ -315,7 +342,11 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path, f
     work = job(tmp_path, samples=samples, thinking={"budgets": [0, 8, 16, 32]})
     assert acknowledged.items() <= pool(store).items()
     assert not remainder.pending(work)
-    assert len(store.read("chains", [])) == sum(len(part) for part in store.read_parts("chains")) == 3 * samples
+    assert (
+        len(store.read("chains", []))
+        == sum(len(part) for part in store.read_parts("chains"))
+        == 3 * samples
+    )
     table = pipeline.load(store.root).scores
     assert len(table) == 3 * samples * 4 and not table["verdict"].isin(["missing", "error"]).any()
     assert not list(store.root.glob("*/*.corrupt"))

@@ -1,4 +1,6 @@
-"""The lock of an object store: held while it is refreshed, taken over when it is not, and who lost it stops."""
+"""The lock of an object store: held while it is refreshed, taken over when it is not, and who lost
+it stops.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,23 @@ def test_the_lock_names_its_holder_is_refreshed_and_goes_with_it(store: Store) -
     assert not store.has("lock")
 
 
-def test_a_holder_that_is_slow_but_alive_keeps_it_for_longer_than_it_takes_to_go_stale(store: Store) -> None:
+def test_a_holder_that_is_slow_but_alive_keeps_it_for_longer_than_it_takes_to_go_stale(
+    store: Store,
+) -> None:
     with store.lock():
         time.sleep(3 * locks.STALE)
-        with pytest.raises(UserError, match=r"process \d+ on .* is writing here"), Store(store.root).lock():
+        with (
+            pytest.raises(UserError, match=r"process \d+ on .* is writing here"),
+            Store(store.root).lock(),
+        ):
             pass
         store.append("chains", [chain(0)])
     assert rows(store) == [chain(0)]
 
 
-def test_what_a_killed_holder_left_is_taken_over_after_a_while_and_that_is_said(store: Store) -> None:
+def test_what_a_killed_holder_left_is_taken_over_after_a_while_and_that_is_said(
+    store: Store,
+) -> None:
     write(store.root / "lock", b"process 7 on elsewhere\nmark\n0")
     said: list[str] = []
     began = time.monotonic()
@@ -52,7 +61,9 @@ def test_what_a_killed_holder_left_is_taken_over_after_a_while_and_that_is_said(
     assert len(said) == 1 and "process 7 on elsewhere left a lock here" in said[0]
 
 
-def test_a_lock_that_is_released_meanwhile_is_taken_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_released_meanwhile_is_taken_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(locks, "STALE", 60.0)
     write(store.root / "lock", b"process 7 on elsewhere\nmark\n0")
     threading.Timer(0.2, (store.root / "lock").unlink).start()
@@ -65,7 +76,9 @@ def test_who_lost_the_lock_writes_no_more_and_leaves_the_new_holder_s_alone(stor
         store.append("chains", [chain(0)])
         write(store.root / "lock", b"process 7 on elsewhere\nmark\n0")
         time.sleep(0.3)
-        with pytest.raises(UserError, match=r"process 7 on elsewhere took over.*kept, run again to resume"):
+        with pytest.raises(
+            UserError, match=r"process 7 on elsewhere took over.*kept, run again to resume"
+        ):
             store.append("chains", [chain(1)])
     assert rows(store) == [chain(0)]
     assert read(store.root / "lock") == b"process 7 on elsewhere\nmark\n0"

@@ -1,4 +1,6 @@
-"""The main job on the shipped model, through the Python API: draw, resume, extend, regrade, refuse."""
+"""The main job on the shipped model, through the Python API: draw, resume, extend, regrade,
+refuse.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,18 @@ import pyarrow.compute as pc
 import pytest
 
 import testtime
-from testtime import compare, exporters, importers, jobs, pipeline, progress, report, status, transcripts, zoo
+from testtime import (
+    compare,
+    exporters,
+    importers,
+    jobs,
+    pipeline,
+    progress,
+    report,
+    status,
+    transcripts,
+    zoo,
+)
 from testtime.errors import UserError
 from testtime.laws import study
 from testtime.pipeline import summary
@@ -43,16 +56,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> testtime.Run:
 
 def rows(run: testtime.Run, table: str) -> pd.DataFrame:
     frame = Store(run.path).read(table).to_pandas()
-    keys = [c for c in ("problem_id", "sample", "variant", "start", "cut", "spec", "key") if c in frame]
+    keys = [
+        c for c in ("problem_id", "sample", "variant", "start", "cut", "spec", "key") if c in frame
+    ]
     return frame.sort_values(keys).reset_index(drop=True)
 
 
-def test_scores_hold_every_problem_sample_and_budget_with_what_it_cost(finished: testtime.Run) -> None:
+def test_scores_hold_every_problem_sample_and_budget_with_what_it_cost(
+    finished: testtime.Run,
+) -> None:
     scores = finished.scores
     assert len(scores) == 8 * 4 * 3 and set(scores["verdict"]) <= {"correct", "wrong", "unparsed"}
     assert (scores["thinking_tokens"] <= scores["budget"]).all()
     forced = scores["forced"]
-    assert (scores.loc[forced, "forced_tokens"] == 1).all() and (scores.loc[~forced, "forced_tokens"] == 0).all()
+    assert (scores.loc[forced, "forced_tokens"] == 1).all() and (
+        scores.loc[~forced, "forced_tokens"] == 0
+    ).all()
     assert (scores.loc[forced, "thinking_tokens"] == scores.loc[forced, "budget"]).all()
     assert (scores["flops"] > 0).all()
     by_budget = scores.groupby("budget")["score"].mean()
@@ -69,7 +88,9 @@ def test_cells_and_files(finished: testtime.Run) -> None:
     assert finished.path.name == "quickstart" and finished.path.parent.name == "study"
 
 
-def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_pool(tmp_path: Path) -> None:
+def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_pool(
+    tmp_path: Path,
+) -> None:
     (first,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
     (same,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
     pd.testing.assert_frame_equal(rows(first, "chains"), rows(same, "chains"))
@@ -79,14 +100,17 @@ def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_poo
     kept = new.merge(old[["problem_id", "sample", "variant", "start"]])
     assert len(kept) == len(old) and set(new.loc[new["start"] > 0, "start"]) == {8}
     assert not (larger.scores["verdict"] == "missing").any() and len(larger.scores) == 8 * 3 * 4
-    # What was drawn in two steps decodes to whole chains: most answers at the largest budget are right.
+    # What was drawn in two steps decodes to whole chains: most answers at the largest budget are
+    # right.
     assert larger.scores.loc[larger.scores["budget"] == 40, "score"].mean() > 0.8
     testtime.run(config(tmp_path, samples=1, thinking={"budgets": [0, 4]}))
     told = status.status(first.path)
     assert told["chains"] == told["chains_wanted"] == 8 and "extended" not in status.describe(told)
 
 
-def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lost(finished: testtime.Run) -> None:
+def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lost(
+    finished: testtime.Run,
+) -> None:
     out = finished.path.parent.parent
     before = rows(finished, "chains")
     for changes, said in (
@@ -106,8 +130,13 @@ def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lo
 def test_another_selector_or_fewer_samples_only_read_the_pool_again(finished: testtime.Run) -> None:
     out = finished.path.parent.parent
     sessions = len(testtime.load(finished.path).manifest["sessions"])
-    (run,) = testtime.run(config(out, selectors=["best:answer_logprob", "weighted:logprob_mean"], samples=2))
-    assert set(run.cells["selector"]) == {"best:answer_logprob", "weighted:logprob_mean"} and run.cells["n"].max() == 2
+    (run,) = testtime.run(
+        config(out, selectors=["best:answer_logprob", "weighted:logprob_mean"], samples=2)
+    )
+    assert (
+        set(run.cells["selector"]) == {"best:answer_logprob", "weighted:logprob_mean"}
+        and run.cells["n"].max() == 2
+    )
     assert len(run.manifest["sessions"]) == sessions
 
 
@@ -118,11 +147,16 @@ def test_a_run_works_where_a_loop_is_already_running(tmp_path: Path) -> None:
     assert len(asyncio.run(notebook())[0].scores) == 2 * 3
 
 
-def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_change(tmp_path: Path) -> None:
+def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_change(
+    tmp_path: Path,
+) -> None:
     thinking = {"budgets": [0, 8, 60], "extensions": 1}
     (run,) = testtime.run(config(tmp_path, thinking=thinking, model="ladder/1", samples=2))
     scores = run.scores.set_index(["setting", "budget", "problem_id", "sample"]).sort_index()
-    assert set(run.scores["setting"]) == {"", "wait=1"} and not (run.scores["verdict"] == "missing").any()
+    assert (
+        set(run.scores["setting"]) == {"", "wait=1"}
+        and not (run.scores["verdict"] == "missing").any()
+    )
     pd.testing.assert_frame_equal(scores.loc["", 0], scores.loc["wait=1", 0])
     plain, waited = scores.loc["", 60], scores.loc["wait=1", 60]
     told = status.status(run.path)
@@ -133,19 +167,32 @@ def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_c
     assert (waited["thinking_tokens"] > plain["thinking_tokens"])[ended].any()
 
 
-def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(tmp_path: Path) -> None:
-    given = config(tmp_path, thinking={"budgets": [0, 8, 60], "extensions": 2}, model="ladder/1", samples=2)
+def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(
+    tmp_path: Path,
+) -> None:
+    given = config(
+        tmp_path, thinking={"budgets": [0, 8, 60], "extensions": 2}, model="ladder/1", samples=2
+    )
     (run,) = testtime.run(given)
-    for table in ("chains", "answers"):  # as a kill between the passes leaves it, or a request that fails for good
+    for table in (
+        "chains",
+        "answers",
+    ):  # as a kill between the passes leaves it, or a request that fails for good
         Store(run.path).filter(table, lambda rows: pc.equal(rows["variant"], ""))
-    left = pipeline.grade(run.path).scores.set_index(["setting", "budget", "problem_id", "sample"]).sort_index()
+    left = (
+        pipeline.grade(run.path)
+        .scores.set_index(["setting", "budget", "problem_id", "sample"])
+        .sort_index()
+    )
     ended = ~left.loc["", 60]["forced"]
     assert ended.any()
     for setting in ("wait=1", "wait=2"):
         assert left.loc[setting, 60]["verdict"].eq("missing").equals(ended)
         assert left.loc[setting, 60]["score"].isna().equals(ended)
     (again,) = testtime.run(given)
-    pd.testing.assert_frame_equal(again.scores, run.scores, atol=1e-5)  # other batches, other rounding
+    pd.testing.assert_frame_equal(
+        again.scores, run.scores, atol=1e-5
+    )  # other batches, other rounding
 
 
 def test_budgets_beyond_the_model_say_what_failed_and_nothing_else(tmp_path: Path) -> None:
@@ -157,14 +204,18 @@ def test_budgets_beyond_the_model_say_what_failed_and_nothing_else(tmp_path: Pat
 
     with pytest.raises(UserError, match="no answer was drawn; mend what the requests failed for"):
         testtime.run(config(tmp_path, thinking={"budgets": [100_000]}, samples=1), progress=Told())
-    assert any(line.startswith("missing: ") and "exceeds the model's context" in line for line in Told.said)
+    assert any(
+        line.startswith("missing: ") and "exceeds the model's context" in line for line in Told.said
+    )
 
 
 def test_two_models_never_share_a_folder(tmp_path: Path) -> None:
     for parent in ("a", "b"):
         shutil.copytree(zoo.path("quickstart"), tmp_path / parent / "final")
     models = [str(tmp_path / parent / "final") for parent in ("a", "b")]
-    with pytest.raises(UserError, match=r"b/final would share the folder .*give one of them a `setting`"):
+    with pytest.raises(
+        UserError, match=r"b/final would share the folder .*give one of them a `setting`"
+    ):
         testtime.run(config(tmp_path / "runs", model=models))
     assert not (tmp_path / "runs").exists()
 
@@ -189,17 +240,23 @@ def test_a_folder_that_another_process_began_meanwhile_is_checked_again(
 def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_path: Path) -> None:
     pytest.importorskip("upath", reason="universal-pathlib is not installed")
     out = f"memory://{uuid.uuid4().hex}"
-    (run,) = testtime.run({**config(tmp_path, samples=2, task={"name": "chain_sum", "limit": 3}), "out": out})
+    (run,) = testtime.run(
+        {**config(tmp_path, samples=2, task={"name": "chain_sum", "limit": 3}), "out": out}
+    )
     address = f"{out}/study/quickstart"
     assert str(run.path) == address and status.status(address)["tables"]
     pd.testing.assert_frame_equal(pipeline.grade(address).scores, run.scores)
-    assert Store(address).has("report/index.html") and Store(address).has("report/figures/coverage.png")
+    assert Store(address).has("report/index.html") and Store(address).has(
+        "report/figures/coverage.png"
+    )
     assert summary(run).endswith(f"report: {address}/report")
     assert "right answer" in transcripts.show(address, "chain_sum/0/1")
     (table,) = compare.read([address]).values()
     assert len(table) == len(study.read_table(f"{address}/tables/scores.parquet")) == 3 * 2 * 3
     for export in (exporters.export_tidy, exporters.export_hub, exporters.export_inspect):
-        assert all(path.stat().st_size for path in export(testtime.load(address), tmp_path / "exported"))
+        assert all(
+            path.stat().st_size for path in export(testtime.load(address), tmp_path / "exported")
+        )
     imported = importers.import_csv(tmp_path / "exported" / "scores.csv", out)
     assert str(imported.path) == f"{out}/scores/quickstart" and len(imported.scores) == len(table)
     assert str(report.write([run, imported])) == f"{out}/study/report/index.html"
@@ -214,7 +271,9 @@ def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_pat
         ({"thinking": {"budgets": [8], "ending": "+1"}}, "closing delimiter"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+def test_bad_input_is_one_line_and_writes_nothing(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
     with pytest.raises(UserError, match=said) as caught:
         testtime.run(config(tmp_path / "runs", **changes))
     assert "\n" not in str(caught.value) and not (tmp_path / "runs").exists()

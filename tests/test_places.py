@@ -1,4 +1,6 @@
-"""Addresses: what cannot be reached is one clear line without any key, and never taken for absence or damage."""
+"""Addresses: what cannot be reached is one clear line without any key, and never taken for absence
+or damage.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,17 @@ def fail(monkeypatch: pytest.MonkeyPatch, error: Exception, *names: str) -> None
         monkeypatch.setattr(MemoryFileSystem, name, raises)
 
 
-def test_a_bare_oserror_of_the_client_itself_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bare_oserror_of_the_client_itself_is_no_damage(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """gcsfs says so that it is refused; pyarrow says so that a file is damaged."""
     from fsspec.implementations.memory import MemoryFileSystem
 
-    code = compile("def cat_file(self, *args, **kwargs):\n    raise OSError('Forbidden: bucket')", "client", "exec")
+    code = compile(
+        "def cat_file(self, *args, **kwargs):\n    raise OSError('Forbidden: bucket')",
+        "client",
+        "exec",
+    )
     client: dict[str, Any] = {"__name__": "fsspec.implementations.memory"}
     exec(code, client)
     monkeypatch.setattr(MemoryFileSystem, "cat_file", client["cat_file"])
@@ -66,7 +74,10 @@ def test_an_address_is_kept_as_it_was_written_and_grows_like_a_path() -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("nonsense://bucket/run", r"nothing here reads nonsense:// addresses; install universal-pathlib and"),
+        (
+            "nonsense://bucket/run",
+            r"nothing here reads nonsense:// addresses; install universal-pathlib and",
+        ),
         ("s3://", r"names no bucket; write s3://bucket/folder"),
         ("s3:///folder", r"names no bucket"),
         ("s3://id:topsecret@bucket/run", r"s3://\.\.\.: holds a key; leave it out"),
@@ -81,14 +92,26 @@ def test_an_address_that_cannot_be_used_is_one_line(address: str, said: str) -> 
 @pytest.mark.skipif(importlib.util.find_spec("gcsfs") is not None, reason="gcsfs is installed")
 def test_a_package_that_is_missing_is_named() -> None:
     with pytest.raises(
-        UserError, match=r"gs://bucket/run: nothing here reads gs:// addresses; install testtime\[gcs\]"
+        UserError,
+        match=r"gs://bucket/run: nothing here reads gs:// addresses; install testtime\[gcs\]",
     ):
         place("gs://bucket/run")
 
 
-def test_a_store_out_of_reach_is_one_line_without_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_out_of_reach_is_one_line_without_keys(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOME_SECRET_KEY", "abcdefgh1234")
-    fail(monkeypatch, ClientError("denied\nfor abcdefgh1234"), "ls", "info", "cat_file", "pipe_file", "_open", "put")
+    fail(
+        monkeypatch,
+        ClientError("denied\nfor abcdefgh1234"),
+        "ls",
+        "info",
+        "cat_file",
+        "pipe_file",
+        "_open",
+        "put",
+    )
     for work, said in (
         (lambda: store.exists, "cannot be read"),
         (store.manifest, "cannot be read"),
@@ -101,7 +124,9 @@ def test_a_store_out_of_reach_is_one_line_without_keys(store: Store, monkeypatch
             work()
 
 
-@pytest.mark.parametrize("error", [ClientError("reset"), PermissionError("reset"), TimeoutError("reset")])
+@pytest.mark.parametrize(
+    "error", [ClientError("reset"), PermissionError("reset"), TimeoutError("reset")]
+)
 def test_a_store_that_fails_to_read_is_not_taken_for_damage(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -113,7 +138,9 @@ def test_a_store_that_fails_to_read_is_not_taken_for_damage(
     assert rows(store) == [chain(0)] and not store.damaged and not store.set_aside()
 
 
-def test_absent_is_told_from_a_bucket_that_is_not_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_is_told_from_a_bucket_that_is_not_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not store.exists and not Store("memory://nowhere").parts("chains")
     with pytest.raises(UserError, match="no run here"):
         store.manifest()
@@ -121,9 +148,17 @@ def test_absent_is_told_from_a_bucket_that_is_not_there(store: Store, monkeypatc
         fail(patch, FileNotFoundError("bucket/key"), "pipe_file")
         with pytest.raises(UserError, match=r"cannot be written \(there is no such bucket\)"):
             store.write_manifest({})
-    fail(monkeypatch, FileNotFoundError("The specified bucket does not exist"), "info", "cat_file", "ls")
+    fail(
+        monkeypatch,
+        FileNotFoundError("The specified bucket does not exist"),
+        "info",
+        "cat_file",
+        "ls",
+    )
     for work in (lambda: store.exists, store.manifest, lambda: store.parts("chains")):
-        with pytest.raises(UserError, match=r"cannot be read \(The specified bucket does not exist\)"):
+        with pytest.raises(
+            UserError, match=r"cannot be read \(The specified bucket does not exist\)"
+        ):
             work()
 
 
@@ -141,7 +176,11 @@ def test_only_the_columns_asked_for_travel(monkeypatch: pytest.MonkeyPatch) -> N
 
     store = Store("memory://columns")
     store.append(
-        "chains", [chain(sample, 20_000, token_ids=list(range(sample, 20_000 + sample))) for sample in range(8)]
+        "chains",
+        [
+            chain(sample, 20_000, token_ids=list(range(sample, 20_000 + sample)))
+            for sample in range(8)
+        ],
     )
     read = 0
     whole = MemoryFile.read

@@ -1,4 +1,6 @@
-"""A run on a real S3 server, started here: killed, cut off, resumed, read; nothing lost or double."""
+"""A run on a real S3 server, started here: killed, cut off, resumed, read; nothing lost or
+double.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 
 def started(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "testtime", "run", "study.yaml"]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
@@ -111,18 +115,30 @@ def test_a_run_is_killed_and_cut_off_and_ends_complete(server: Any, tmp_path: Pa
     wait_for(lambda: len(pool(store)) > len(acknowledged), second)
     server.stop()
     said = second.communicate(timeout=300)[0]
-    assert second.returncode == 2 and "left a lock here" in said and "Traceback" not in said and KEY not in said
+    assert (
+        second.returncode == 2
+        and "left a lock here" in said
+        and "Traceback" not in said
+        and KEY not in said
+    )
     assert said.strip().splitlines()[-1].startswith("testtime: s3://bucket/runs/study/quickstart/")
     server.start()
     stored = pool(store)
-    assert acknowledged.items() <= stored.items() and sum(key[0] == "chains" for key in stored) < CHAINS
+    assert (
+        acknowledged.items() <= stored.items()
+        and sum(key[0] == "chains" for key in stored) < CHAINS
+    )
 
     done = typed("run", "study.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"report: {RUN}/report" in done.stdout
     whole = pool(store)
     assert stored.items() <= whole.items()
-    keys = [tuple(row.values()) for part in store.read_parts("chains", KEYS["chains"]) for row in part.to_pylist()]
+    keys = [
+        tuple(row.values())
+        for part in store.read_parts("chains", KEYS["chains"])
+        for row in part.to_pylist()
+    ]
     assert len(keys) == len(set(keys)) == CHAINS
     assert not store.has("lock") and not store.set_aside() and len(store.parts("chains")) == 1
 
@@ -140,7 +156,9 @@ def test_a_run_is_killed_and_cut_off_and_ends_complete(server: Any, tmp_path: Pa
     assert "nothing to draw" in done.stderr and pool(store) == whole
     assert json.loads(typed("status", RUN, "--json", cwd=tmp_path).stdout)["tables"]
     page = s3fs.S3FileSystem().cat_file(f"{RUN}/report/index.html")
-    assert len(page) > 100_000 and KEY.encode() not in page and KEY not in json.dumps(store.manifest())
+    assert (
+        len(page) > 100_000 and KEY.encode() not in page and KEY not in json.dumps(store.manifest())
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["exported", "study.yaml"]
 
 
@@ -150,7 +168,10 @@ def test_two_writers_and_addresses_that_lead_nowhere_are_one_line(
     with Store(RUN).lock():
         ends_with_one_line(typed("run", "study.yaml", cwd=tmp_path), f"process {os.getpid()} on")
     ends_with_one_line(typed("status", "s3://bucket/elsewhere", cwd=tmp_path), "no run here")
-    ends_with_one_line(typed("run", "study.yaml", "--set", "out=s3://nowhere", cwd=tmp_path), "bucket does not exist")
+    ends_with_one_line(
+        typed("run", "study.yaml", "--set", "out=s3://nowhere", cwd=tmp_path),
+        "bucket does not exist",
+    )
     for words in (["status"], ["grade"], ["report"], ["show"], ["compare"], ["laws", "testtime"]):
         ends_with_one_line(typed(*words, "s3://nowhere/run", cwd=tmp_path), "bucket does not exist")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

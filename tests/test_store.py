@@ -49,14 +49,24 @@ def flip(part: Path, at: int) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A small file system of its own: disk(options) mounts it and gives its folder; again, it remounts it."""
+    """A small file system of its own: disk(options) mounts it and gives its folder; again, it
+    remounts it.
+    """
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = False
 
     def mount(options: str) -> Path:
         nonlocal mounted
-        command = ["mount", "-t", "tmpfs", "-o", f"remount,{options}" if mounted else options, "tmpfs", str(folder)]
+        command = [
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            f"remount,{options}" if mounted else options,
+            "tmpfs",
+            str(folder),
+        ]
         if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
             pytest.skip("a small file system cannot be mounted here (needs root)")
         mounted = True
@@ -72,12 +82,24 @@ def test_what_was_appended_is_read_and_the_elder_of_two_equal_keys_wins(anywhere
     store.append("chains", [chain(0), chain(1)])
     store.append("chains", [chain(1, finish="length"), chain(2)])
     assert rows(Store(anywhere)) == [chain(0), chain(1), chain(2)]
-    assert store.read("chains", ["tokens"]).column_names == ["problem_id", "sample", "variant", "start", "tokens"]
+    assert store.read("chains", ["tokens"]).column_names == [
+        "problem_id",
+        "sample",
+        "variant",
+        "start",
+        "tokens",
+    ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25
+)
 @given(
-    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=40, unique_by=lambda pair: pair[0]),
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 40)),
+        max_size=40,
+        unique_by=lambda pair: pair[0],
+    ),
     st.integers(1, 120),
 )
 def test_parts_are_bounded_whatever_is_written_and_compaction_keeps_every_row(
@@ -91,7 +113,10 @@ def test_parts_are_bounded_whatever_is_written_and_compaction_keeps_every_row(
         for row in wanted:
             writer.add("chains", row)
         writer.flush()
-        values = [sum(len(ids) for ids in part["token_ids"].to_pylist()) for part in store.read_parts("chains")]
+        values = [
+            sum(len(ids) for ids in part["token_ids"].to_pylist())
+            for part in store.read_parts("chains")
+        ]
         assert all(2 * count < bound + 2 * 40 for count in values)
         assert rows(store) == wanted
     store.compact("chains")
@@ -99,7 +124,9 @@ def test_parts_are_bounded_whatever_is_written_and_compaction_keeps_every_row(
     assert rows(store) == wanted
 
 
-def test_compaction_does_not_grow_parts_past_their_bound(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compaction_does_not_grow_parts_past_their_bound(
+    anywhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(anywhere)
     for sample in range(20):
         store.append("chains", [chain(sample, 30)])
@@ -124,9 +151,13 @@ def test_a_kill_between_the_merger_and_its_sources_leaves_no_doubles(anywhere: P
     assert sum(len(part) for part in store.read_parts("chains")) == 4
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 @given(st.floats(0, 1, exclude_max=True))
-def test_damage_to_any_byte_is_found_and_only_its_part_set_aside(anywhere: Path, where: float) -> None:
+def test_damage_to_any_byte_is_found_and_only_its_part_set_aside(
+    anywhere: Path, where: float
+) -> None:
     store = Store(anywhere, uuid.uuid4().hex)
     store.append("chains", [chain(0)])
     store.append("chains", [chain(1)])
@@ -138,7 +169,9 @@ def test_damage_to_any_byte_is_found_and_only_its_part_set_aside(anywhere: Path,
     assert store.mend() == []
 
 
-def test_a_truncated_part_is_passed_over_named_and_left_to_who_holds_the_lock(anywhere: Path) -> None:
+def test_a_truncated_part_is_passed_over_named_and_left_to_who_holds_the_lock(
+    anywhere: Path,
+) -> None:
     store = Store(anywhere)
     store.append("chains", [chain(0)])
     store.append("chains", [chain(1)])
@@ -150,7 +183,9 @@ def test_a_truncated_part_is_passed_over_named_and_left_to_who_holds_the_lock(an
     assert victim.is_file()
 
 
-def test_a_disk_that_fails_to_read_is_not_taken_for_damage(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_to_read_is_not_taken_for_damage(
+    anywhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(anywhere)
     store.append("chains", [chain(0)])
 
@@ -158,7 +193,9 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_damage(anywhere: Path, monke
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(stores.pq, "read_table", fail)
-    with pytest.raises(UserError, match=r"part-.*cannot be read .*Input/output error.*nothing was changed"):
+    with pytest.raises(
+        UserError, match=r"part-.*cannot be read .*Input/output error.*nothing was changed"
+    ):
         store.read("chains")
     assert len(store.parts("chains")) == 1
 
@@ -168,12 +205,16 @@ def test_rows_are_dropped_only_from_the_parts_that_hold_them(anywhere: Path) -> 
     store.append("chains", [chain(0), chain(1)])
     store.append("chains", [chain(2), chain(3)])
     untouched = store.parts("chains")[1]
-    store.filter("chains", lambda part: pa.array([sample != 1 for sample in part["sample"].to_pylist()]))
+    store.filter(
+        "chains", lambda part: pa.array([sample != 1 for sample in part["sample"].to_pylist()])
+    )
     assert rows(store) == [chain(0), chain(2), chain(3)]
     assert untouched in store.parts("chains")
 
 
-def test_a_second_writer_is_told_who_holds_the_directory(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_writer_is_told_who_holds_the_directory(
+    anywhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(locks, "BEAT", 0.1)
     refused = pytest.raises(UserError, match=rf"process {os.getpid()} on .* is writing here")
     with Store(anywhere).lock(), refused, Store(anywhere).lock():
@@ -195,7 +236,9 @@ def test_the_next_holder_removes_what_a_killed_writer_left(tmp_path: Path) -> No
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(disk: Callable[[str], Path]) -> None:
     store = Store(disk("size=256k") / "run")
     writer, added = Writer(store), 0
-    with pytest.raises(UserError, match=r"No space left on device.*free some space.*run again to resume"):
+    with pytest.raises(
+        UserError, match=r"No space left on device.*free some space.*run again to resume"
+    ):
         while added < 1000:
             writer.add("chains", chain(added, 2000, token_ids=list(os.urandom(2000))))
             added += 1
@@ -208,7 +251,9 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(disk: Callable[[str], P
     assert [row["sample"] for row in rows(store)] == list(range(added))
 
 
-def test_a_read_only_directory_is_one_clear_line_and_can_still_be_read(disk: Callable[[str], Path]) -> None:
+def test_a_read_only_directory_is_one_clear_line_and_can_still_be_read(
+    disk: Callable[[str], Path],
+) -> None:
     store = Store(disk("size=1m") / "run")
     store.append("chains", [chain(0)])
     disk("ro")
@@ -217,7 +262,9 @@ def test_a_read_only_directory_is_one_clear_line_and_can_still_be_read(disk: Cal
         lambda: store.lock().__enter__(),
         lambda: store.write_manifest({}),
     ):
-        with pytest.raises(UserError, match=r"cannot be written \(Read-only file system\); make it writable"):
+        with pytest.raises(
+            UserError, match=r"cannot be written \(Read-only file system\); make it writable"
+        ):
             write()
     assert rows(store) == [chain(0)]
 

@@ -32,7 +32,9 @@ class Told(Progress):
         self.said.append(line)
 
 
-def drawn(path: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> tuple[testtime.Run, Told, int]:
+def drawn(
+    path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> tuple[testtime.Run, Told, int]:
     """A run that looks often, what it told, and how many verdicts it had when the drawing ended."""
     monkeypatch.setattr(drawing, "FLUSH_SECONDS", 0.01)
     monkeypatch.setattr(tally, "SHARE", share)
@@ -49,7 +51,9 @@ def drawn(path: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> tuple[te
     return run, told, held[0]
 
 
-def test_accuracy_so_far_is_told_and_nothing_is_graded_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accuracy_so_far_is_told_and_nothing_is_graded_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, told, held = drawn(tmp_path / "a", monkeypatch, share=1.0)
     assert told.shares and 0.7 < told.shares[-1] <= 1.0 and held > 0
     found = rows(run, "grades")
@@ -58,7 +62,9 @@ def test_accuracy_so_far_is_told_and_nothing_is_graded_twice(tmp_path: Path, mon
     plain, silent, none = drawn(tmp_path / "b", monkeypatch, share=1.0)
     assert not silent.shares and none == 0
     pd.testing.assert_frame_equal(rows(plain, "grades"), found)
-    pd.testing.assert_frame_equal(plain.scores, run.scores, atol=1e-5)  # other batches, other rounding
+    pd.testing.assert_frame_equal(
+        plain.scores, run.scores, atol=1e-5
+    )  # other batches, other rounding
 
 
 def test_it_takes_no_more_than_its_share_and_a_grader_that_fails_stops_it_alone(
@@ -72,7 +78,11 @@ def test_it_takes_no_more_than_its_share_and_a_grader_that_fails_stops_it_alone(
 
     monkeypatch.setattr(tally, "grade", broken)
     run, told, held = drawn(tmp_path / "b", monkeypatch, share=1.0)
-    assert not told.shares and held == 0 and set(run.scores["verdict"]) <= {"correct", "wrong", "unparsed"}
+    assert (
+        not told.shares
+        and held == 0
+        and set(run.scores["verdict"]) <= {"correct", "wrong", "unparsed"}
+    )
 
 
 class Asking(Grader):
@@ -88,15 +98,22 @@ class Asking(Grader):
 def test_a_grader_that_asks_gets_the_question_and_extended_chains_are_not_counted() -> None:
     spec = json.dumps({"name": f"{__name__}:Asking", "options": {}})
     found = tally.Tally([{"problem_id": "p", "question": "what?", "gold": "7", "grader": spec}], 8)
-    for variant, text in ((Variant("", (4, 8)), "what? 7"), (Variant("wait=1", (4, 8), ""), "other")):
-        found.answer({"problem_id": "p", "sample": 0, "variant": variant.name, "cut": 8, "text": text})
+    for variant, text in (
+        (Variant("", (4, 8)), "what? 7"),
+        (Variant("wait=1", (4, 8), ""), "other"),
+    ):
+        found.answer(
+            {"problem_id": "p", "sample": 0, "variant": variant.name, "cut": 8, "text": text}
+        )
         found.finished(Life("p", (1,), 0, variant))
     stored: list[dict[str, object]] = []
     told, writer = Told(), SimpleNamespace(add=lambda table, row: stored.append(row))
     found._began -= 1e6
     asyncio.run(found.step(writer, told))  # type: ignore[arg-type]
     assert told.shares == [1.0] and [row["verdict"] for row in stored] == ["correct"]
-    assert stored[0]["key"] == scores.grade_key(scores.grader_id(spec), json.dumps(["what?", "7"]), "what? 7")
+    assert stored[0]["key"] == scores.grade_key(
+        scores.grader_id(spec), json.dumps(["what?", "7"]), "what? 7"
+    )
 
 
 def test_plain_lines_say_it(capsys: pytest.CaptureFixture[str]) -> None:

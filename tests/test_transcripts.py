@@ -1,4 +1,6 @@
-"""Chains are put back together with their cuts; terminals are shown control characters, not given them."""
+"""Chains are put back together with their cuts; terminals are shown control characters, not given
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ CONFIG = {
 
 
 @given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.integers(0, 70), max_size=6))
-def test_segments_joined_are_the_whole_text_and_end_at_the_cuts(ids: list[int], cuts: list[int]) -> None:
+def test_segments_joined_are_the_whole_text_and_end_at_the_cuts(
+    ids: list[int], cuts: list[int]
+) -> None:
     def decode(part: list[int]) -> str:
         return "".join(map(str, part))
 
@@ -48,11 +52,17 @@ def test_a_drawn_run_tells_each_chain_with_its_answers(tmp_path: Path) -> None:
             levels = [level for answer in chain.answers for level in answer.labels]
             assert sorted(map(int, levels)) == [0, 8, 16, 96]
             for answer in chain.answers:
-                rows = run.scores.query("problem_id == @transcript.problem_id and sample == @chain.sample")
+                rows = run.scores.query(
+                    "problem_id == @transcript.problem_id and sample == @chain.sample"
+                )
                 row = rows[rows["budget"] == int(answer.labels[0])].iloc[0]
                 known = row["verdict"], row["forced"], row["thinking_tokens"]
                 assert (answer.verdict, answer.forced, answer.tokens) == known
-                assert not answer.forced or answer.tokens == 0 or answer.tokens in [end for end, _ in chain.segments]
+                assert (
+                    not answer.forced
+                    or answer.tokens == 0
+                    or answer.tokens in [end for end, _ in chain.segments]
+                )
     shown = transcripts.show(run.path, names[0], [0])
     assert told[0].question in shown and "[cut 8:" in shown and "sample 1" not in shown
 
@@ -67,6 +77,10 @@ def test_show_lists_problems_and_names_the_nearest(tmp_path: Path) -> None:
 
 
 def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
-    table = made.scores(problems=2, samples=1).query("budget == 64").assign(thinking="a\x1b[2Jb", text="c\x07d\n\te")
+    table = (
+        made.scores(problems=2, samples=1)
+        .query("budget == 64")
+        .assign(thinking="a\x1b[2Jb", text="c\x07d\n\te")
+    )
     shown = transcripts.show(made.run(tmp_path, table).path, "made/0")
     assert "\x1b" not in shown and "\x07" not in shown and "a\\x1b[2Jb" in shown

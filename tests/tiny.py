@@ -1,4 +1,6 @@
-"""Stand-ins that several tests share: a tokenizer made in memory, an engine with a known distribution."""
+"""Stand-ins that several tests share: a tokenizer made in memory, an engine with a known
+distribution.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ OPEN, CLOSE, EOS = 1, 2, 3
 FORM = Format((OPEN,), (CLOSE,), (CLOSE,), "")
 
 
-def tokenizer(specials: Sequence[str] = ("<eos>", "<think>", "</think>"), template: str | None = None) -> Any:
-    """A character-level fast tokenizer: one token for each special, printable ASCII character and newline."""
+def tokenizer(
+    specials: Sequence[str] = ("<eos>", "<think>", "</think>"), template: str | None = None
+) -> Any:
+    """A character-level fast tokenizer: one token for each special, printable ASCII character and
+    newline.
+    """
     import transformers
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
@@ -25,13 +31,17 @@ def tokenizer(specials: Sequence[str] = ("<eos>", "<think>", "</think>"), templa
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     inner.decoder = decoders.Fuse()
     inner.add_special_tokens(list(specials))
-    made = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<eos>", unk_token="<unk>")
+    made = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<eos>", unk_token="<unk>"
+    )
     made.chat_template = template
     return made
 
 
 class MemorylessEngine:
-    """Draws each token from one distribution over `weights`, by the request's own seed; stops as an engine does."""
+    """Draws each token from one distribution over `weights`, by the request's own seed; stops as an
+    engine does.
+    """
 
     name = "memoryless"
 

@@ -1,7 +1,7 @@
 """testtime: what does test-time compute buy?
 
-`run(config)` draws, grades and evaluates; `load(path)` reads a run directory as pandas tables. Both are imported on
-first use.
+`run(config)` draws, grades and evaluates; `load(path)` reads a run directory as pandas tables. Both
+are imported on first use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The commands: each a few lines that call one function of the package.
 
-Heavy imports happen inside the commands, so that `testtime --help` answers at once. What a user can mend ends with
-one line and exit code 2.
+Heavy imports happen inside the commands, so that `testtime --help` answers at once. What a user can
+mend ends with one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -20,21 +20,27 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="What does test-time compute buy? Accuracy against thinking budgets, samples and model size, with intervals.",
+    help="What does test-time compute buy? Accuracy against thinking budgets, samples and model "
+    "size, with intervals.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
 Price = Annotated[
-    list[str] | None, typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's.")
+    list[str] | None,
+    typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's."),
 ]
-Rate = Annotated[list[str] | None, typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's.")]
+Rate = Annotated[
+    list[str] | None,
+    typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's."),
+]
 
 
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A run's YAML.")],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +71,10 @@ def grade(run: RunDir, as_json: Json = False) -> None:
 def reward(
     run: RunDir,
     model: Annotated[
-        Path, typer.Argument(help="A folder with a ...ForSequenceClassification or ...TokenClassification.")
+        Path,
+        typer.Argument(
+            help="A folder with a ...ForSequenceClassification or ...TokenClassification."
+        ),
     ],
     name: Annotated[str, typer.Option(help="The column, as in best:NAME.")] = "reward",
     over: Annotated[
@@ -76,7 +85,8 @@ def reward(
 ) -> None:
     """Score a run's answers by a reward model; best:NAME and weighted:NAME join the selectors.
 
-    The next `testtime run` takes its config's selectors again: list them there too. The scores themselves stay.
+    The next `testtime run` takes its config's selectors again: list them there too. The scores
+    themselves stay.
 
     Example: testtime reward runs/quickstart/quickstart path/to/reward-model
     """
@@ -89,8 +99,12 @@ def reward(
 
 @app.command()
 def report(
-    runs: Annotated[list[str], typer.Argument(help="One run directory or several.", metavar="RUN...")],
-    out: Annotated[str | None, typer.Option(help="The folder to write; default: report in the run's folder.")] = None,
+    runs: Annotated[
+        list[str], typer.Argument(help="One run directory or several.", metavar="RUN...")
+    ],
+    out: Annotated[
+        str | None, typer.Option(help="The folder to write; default: report in the run's folder.")
+    ] = None,
     price: Price = None,
     rate: Rate = None,
 ) -> None:
@@ -108,8 +122,12 @@ def report(
 @app.command()
 def show(
     run: RunDir,
-    problem: Annotated[str | None, typer.Argument(help="A problem's id; none: list the problems.")] = None,
-    sample: Annotated[list[int] | None, typer.Option(help="Only this sample; may be repeated.")] = None,
+    problem: Annotated[
+        str | None, typer.Argument(help="A problem's id; none: list the problems.")
+    ] = None,
+    sample: Annotated[
+        list[int] | None, typer.Option(help="Only this sample; may be repeated.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read a problem: its question, the chains with their cuts, the answers and verdicts.
@@ -123,24 +141,39 @@ def show(
 
 @app.command()
 def compare(
-    runs: Annotated[list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")],
+    runs: Annotated[
+        list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")
+    ],
     axis: Annotated[
-        str | None, typer.Option(help="tokens, flops, usd or seconds.", show_default="flops, else tokens")
+        str | None,
+        typer.Option(help="tokens, flops, usd or seconds.", show_default="flops, else tokens"),
     ] = None,
-    selector: Annotated[list[str] | None, typer.Option(help="majority, oracle, weighted:SCORE, best:SCORE.")] = None,
-    bins: Annotated[int, typer.Option(help="Difficulty bins by each model's own pass rate; 0 for none.")] = 3,
-    difficulty: Annotated[str | None, typer.Option(help="A column that states the difficulty instead.")] = None,
+    selector: Annotated[
+        list[str] | None, typer.Option(help="majority, oracle, weighted:SCORE, best:SCORE.")
+    ] = None,
+    bins: Annotated[
+        int, typer.Option(help="Difficulty bins by each model's own pass rate; 0 for none.")
+    ] = 3,
+    difficulty: Annotated[
+        str | None, typer.Option(help="A column that states the difficulty instead.")
+    ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(help="Best setting under tokens=2000, usd=0.01, latency=500.")
+        list[str] | None,
+        typer.Option(help="Best setting under tokens=2000, usd=0.01, latency=500."),
     ] = None,
     price: Price = None,
     rate: Rate = None,
-    tolerance: Annotated[float, typer.Option(help="Points that the cheapest good setting may lose.")] = 1.0,
+    tolerance: Annotated[
+        float, typer.Option(help="Points that the cheapest good setting may lose.")
+    ] = 1.0,
     figure: Figure = None,
-    out: Annotated[Path | None, typer.Option(help="Also write tables (CSV), text and figure into a folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write tables (CSV), text and figure into a folder.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Think longer, sample more, or take another model? Best settings, crossovers and paired differences.
+    """Think longer, sample more, or take another model? Best settings, crossovers and paired
+    differences.
 
     Example: testtime compare runs/ladder/* --limit latency=100 --figure ladder.png
     """
@@ -190,9 +223,12 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="A benchmark or a YAML file; none: list them.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A benchmark or a YAML file; none: list them.")
+    ] = None,
 ) -> None:
-    """List the benchmarks that come with the package, or show one: a rendered prompt, its answer, its grader.
+    """List the benchmarks that come with the package, or show one: a rendered prompt, its answer,
+    its grader.
 
     Example: testtime tasks chain_sum
     """
@@ -212,7 +248,10 @@ def models(as_json: Json = False) -> None:
     typer.echo(json.dumps(zoo.names()) if as_json else "\n".join(zoo.names()))
 
 
-laws = typer.Typer(no_args_is_help=True, help="Fit scaling laws to a table of your own numbers; no model is needed.")
+laws = typer.Typer(
+    no_args_is_help=True,
+    help="Fit scaling laws to a table of your own numbers; no model is needed.",
+)
 app.add_typer(laws, name="laws")
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")
@@ -220,7 +259,9 @@ app.add_typer(exporting, name="export")
 
 @laws.command("testtime")
 def laws_testtime(
-    table: Annotated[str, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")],
+    table: Annotated[
+        str, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")
+    ],
     figure: Figure = None,
 ) -> None:
     """Accuracy against test compute: every law that the table has points for, the best one first.
@@ -239,12 +280,15 @@ def laws_testtime(
 
 @laws.command("pretraining")
 def laws_pretraining(
-    table: Annotated[Path, typer.Argument(help="Training runs: columns N, loss, and D or C (CSV, Parquet).")],
+    table: Annotated[
+        Path, typer.Argument(help="Training runs: columns N, loss, and D or C (CSV, Parquet).")
+    ],
     figure: Figure = None,
     delta: Annotated[float, typer.Option(help="Huber's delta on log residuals.")] = 1e-3,
     skip: Annotated[int, typer.Option(help="Leading rows to leave out.")] = 0,
 ) -> None:
-    """Loss against parameters and tokens: Hoffmann's law with errors, and the compute-optimal model.
+    """Loss against parameters and tokens: Hoffmann's law with errors, and the compute-optimal
+    model.
 
     Example: testtime laws pretraining runs.csv --figure law.png
     """
@@ -261,13 +305,22 @@ def _show(result: object, as_json: bool) -> None:
 
     assert isinstance(result, Run)
     if as_json:
-        typer.echo(json.dumps({"path": str(result.path), "cells": json.loads(result.cells.to_json(orient="records"))}))
+        typer.echo(
+            json.dumps(
+                {
+                    "path": str(result.path),
+                    "cells": json.loads(result.cells.to_json(orient="records")),
+                }
+            )
+        )
     else:
         typer.echo(summary(result))
 
 
 def main() -> None:
-    """The entry point: UserError becomes one line and exit code 2, an interrupt says how to go on."""
+    """The entry point: UserError becomes one line and exit code 2, an interrupt says how to go
+    on.
+    """
     try:
         app()
     except UserError as error:

@@ -1,4 +1,6 @@
-"""The commands `testtime import ...` and `testtime export ...`: other tools' results in, ours out."""
+"""The commands `testtime import ...` and `testtime export ...`: other tools' results in, ours
+out.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-importing = typer.Typer(no_args_is_help=True, help="Make a run directory of another tool's results.")
+importing = typer.Typer(
+    no_args_is_help=True, help="Make a run directory of another tool's results."
+)
 exporting = typer.Typer(no_args_is_help=True, help="Write a run's results for other tools.")
 RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 Out = Annotated[str, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
@@ -19,8 +23,12 @@ def import_lm_eval(
     folder: Annotated[Path, typer.Argument(help="What lm-eval --log_samples wrote.")],
     out: Out = "runs",
     task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
-    metric: Annotated[str | None, typer.Option(help="The score; default: the task's first metric.")] = None,
-    filter_name: Annotated[str | None, typer.Option("--filter", help="Default: the task's first filter.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="The score; default: the task's first metric.")
+    ] = None,
+    filter_name: Annotated[
+        str | None, typer.Option("--filter", help="Default: the task's first filter.")
+    ] = None,
 ) -> None:
     """Logs of lm-evaluation-harness: results_*.json and samples_*.jsonl, one run a task.
 
@@ -28,13 +36,17 @@ def import_lm_eval(
     """
     from testtime import importers
 
-    for found in importers.import_lm_eval(folder, out, task=task, metric=metric, filter_name=filter_name):
+    for found in importers.import_lm_eval(
+        folder, out, task=task, metric=metric, filter_name=filter_name
+    ):
         _imported(found)
 
 
 @importing.command("inspect")
 def import_inspect(
-    logs: Annotated[list[Path], typer.Argument(help=".eval or .json logs of one task.", metavar="LOG...")],
+    logs: Annotated[
+        list[Path], typer.Argument(help=".eval or .json logs of one task.", metavar="LOG...")
+    ],
     out: Out = "runs",
     scorer: Annotated[str | None, typer.Option(help="Default: the log's first scorer.")] = None,
 ) -> None:
@@ -49,14 +61,19 @@ def import_inspect(
 
 @importing.command("csv")
 def import_csv(
-    table: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines with problem_id, sample, score.")],
+    table: Annotated[
+        Path, typer.Argument(help="CSV, Parquet or JSON lines with problem_id, sample, score.")
+    ],
     out: Out = "runs",
     column: Annotated[
-        list[str] | None, typer.Option(help="Our column = the table's name for it.", metavar="OURS=THEIRS")
+        list[str] | None,
+        typer.Option(help="Our column = the table's name for it.", metavar="OURS=THEIRS"),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
     model: Annotated[str | None, typer.Option(help="Where the table names none.")] = None,
-    selector: Annotated[list[str] | None, typer.Option(help="majority, oracle, weighted:COLUMN, best:COLUMN.")] = None,
+    selector: Annotated[
+        list[str] | None, typer.Option(help="majority, oracle, weighted:COLUMN, best:COLUMN.")
+    ] = None,
 ) -> None:
     """Any table of scores; see the README for its columns.
 
@@ -65,7 +82,9 @@ def import_csv(
     from testtime import importers
 
     pairs = dict(entry.partition("=")[::2] for entry in column or ())
-    _imported(importers.import_csv(table, out, columns=pairs, task=task, model=model, selectors=selector))
+    _imported(
+        importers.import_csv(table, out, columns=pairs, task=task, model=model, selectors=selector)
+    )
 
 
 @exporting.command("tidy")
@@ -107,9 +126,13 @@ def _imported(result: object) -> None:
     assert isinstance(result, Run)
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
     if left_out := result.manifest["imported"]["left_out"]:
-        typer.echo(f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}")
+        typer.echo(
+            f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}"
+        )
     for entry in result.manifest["imported"]["printed"]:
-        typer.echo(f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here")
+        typer.echo(
+            f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here"
+        )
 
 
 def wrote(paths: list[Path]) -> None:

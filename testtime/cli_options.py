@@ -1,4 +1,6 @@
-"""Options of the command line that say more than a word or a number: name=number pairs, and runs by a pattern."""
+"""Options of the command line that say more than a word or a number: name=number pairs, and runs by
+a pattern.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +15,40 @@ EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode
 
 
 def without_reports(paths: Sequence[str | Path]) -> list[str | Path]:
-    """The paths without the folder of a report on several runs, which a pattern such as runs/ladder/* takes in.
+    """The paths without the folder of a report on several runs, which a pattern such as
+    runs/ladder/* takes in.
 
     Raises UserError where nothing else is there.
     """
     kept = [path for path in paths if not (Path(path) / "index.html").is_file()]
     if paths and not kept:
-        raise UserError(f"{paths[0]}: the folder of a report, not a run; give the runs that it is about")
+        raise UserError(
+            f"{paths[0]}: the folder of a report, not a run; give the runs that it is about"
+        )
     return kept
 
 
-def costs(price: Sequence[str] | None, rate: Sequence[str] | None) -> tuple[Prices | None, Rates | None]:
-    """The command line's --price and --rate; None for one that is not given. Raises UserError as `read` of each."""
+def costs(
+    price: Sequence[str] | None, rate: Sequence[str] | None
+) -> tuple[Prices | None, Rates | None]:
+    """The command line's --price and --rate; None for one that is not given. Raises UserError as
+    `read` of each.
+    """
     prices, rates = amounts(price or (), "--price"), amounts(rate or (), "--rate")
     return (Prices.read(prices) if prices else None, Rates.read(rates) if rates else None)
 
 
 def amounts(pairs: Sequence[str], option: str) -> dict[str, float]:
-    """`name=number` pairs of a command-line option as a dict. Raises UserError naming the option and the pair."""
+    """`name=number` pairs of a command-line option as a dict. Raises UserError naming the option
+    and the pair.
+    """
     found = {}
     for pair in pairs:
         name, _, number = pair.partition("=")
         try:
             found[name.strip()] = float(number)
         except ValueError:
-            raise UserError(f"{option} {pair}: write name=number, such as {option} {EXAMPLES[option]}") from None
+            raise UserError(
+                f"{option} {pair}: write name=number, such as {option} {EXAMPLES[option]}"
+            ) from None
     return found

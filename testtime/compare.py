@@ -1,7 +1,8 @@
-"""Think longer, sample more, or take another model: every comparison of one or several runs, as tables and in words.
+"""Think longer, sample more, or take another model: every comparison of one or several runs, as
+tables and in words.
 
-One grid of cells and one set of bootstrap draws serve all of it, so that whatever is compared is paired. The report
-states each finding with its interval and says where the data decide nothing.
+One grid of cells and one set of bootstrap draws serve all of it, so that whatever is compared is
+paired. The report states each finding with its interval and says where the data decide nothing.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found. axis: the compute axis; problems: those all runs share; level: of every interval.
+    """What `compare` found. axis: the compute axis; problems: those all runs share; level: of every
+    interval.
 
-    tables: cells, frontier, frontiers (every model's own), recommended, doublings, crossovers, differences,
-    catching_up, and by_difficulty_frontier and by_difficulty_crossovers (leading columns of which name model and bin);
-    only those that the runs support.
-    notes: what was left out, and why.
+    tables: cells, frontier, frontiers (every model's own), recommended, doublings, crossovers,
+    differences, catching_up, and by_difficulty_frontier and by_difficulty_crossovers (leading
+    columns of which name model and bin); only those that the runs support. notes: what was left
+    out, and why.
     """
 
     axis: str
@@ -60,7 +62,8 @@ class Comparison:
         return describe(self)
 
     def figure(self, path: str | Path | None = None) -> Plate:
-        """Every model's frontier, and where longer beats more; also written to a .png, .svg or .pdf file.
+        """Every model's frontier, and where longer beats more; also written to a .png, .svg or .pdf
+        file.
 
         Raises UserError for another suffix, or where it cannot be written.
         """
@@ -75,13 +78,20 @@ class Comparison:
 
     def to_json(self) -> str:
         """Everything as JSON: axis, problems, level, notes, and each table as a list of rows."""
-        rows = {name: json.loads(table.to_json(orient="records")) for name, table in self.tables.items()}
-        facts = {"axis": self.axis, "problems": self.problems, "level": self.level, "notes": self.notes}
+        rows = {
+            name: json.loads(table.to_json(orient="records")) for name, table in self.tables.items()
+        }
+        facts = {
+            "axis": self.axis,
+            "problems": self.problems,
+            "level": self.level,
+            "notes": self.notes,
+        }
         return json.dumps({**facts, "tables": rows})
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write each table as CSV, the report as compare.txt and the figure as compare.png, .svg and .pdf into
-        `folder`; returns the paths.
+        """Write each table as CSV, the report as compare.txt and the figure as compare.png, .svg
+        and .pdf into `folder`; returns the paths.
         """
         from testtime.laws.figures import save
         from testtime.report import style
@@ -99,7 +109,9 @@ class Comparison:
                 for kind in ("png", "svg", "pdf"):
                     save(drawn, target / f"compare.{kind}")
         except OSError as error:
-            raise UserError(f"{target}: cannot be written ({error.strerror}); give another folder") from None
+            raise UserError(
+                f"{target}: cannot be written ({error.strerror}); give another folder"
+            ) from None
         return [*paths, *(target / f"compare.{kind}" for kind in ("txt", "png", "svg", "pdf"))]
 
 
@@ -108,8 +120,9 @@ def read(
 ) -> dict[str, pd.DataFrame]:
     """Runs to compare, by name: run directories, or scores tables as CSV or Parquet.
 
-    A run directory's FLOPs come with the prompt's share, from the config of its model; prices and rates add dollars and
-    seconds. Raises UserError for what is neither a run nor a table, and for one given twice.
+    A run directory's FLOPs come with the prompt's share, from the config of its model; prices and
+    rates add dollars and seconds. Raises UserError for what is neither a run nor a table, and for
+    one given twice.
     """
     found: dict[str, pd.DataFrame] = {}
     refused: list[UserError] = []
@@ -120,8 +133,12 @@ def read(
             run = load(given)
             table, name = run.scores, given.resolve().name
             whole = run.manifest.get("config", {}).get("thinking", {}).get("mode") == "engine"
-            with contextlib.suppress(UserError):  # an imported run, or a model that is not all attention
-                table = with_costs(table, flops=Flops.from_config(run.manifest.get("model_config") or {}))
+            with contextlib.suppress(
+                UserError
+            ):  # an imported run, or a model that is not all attention
+                table = with_costs(
+                    table, flops=Flops.from_config(run.manifest.get("model_config") or {})
+                )
         else:
             table, name, whole = read_table(given), given.stem, False
         if name in found:
@@ -132,7 +149,8 @@ def read(
         if prices or rates:
             try:
                 found[name] = with_costs(table, prices=prices, rates=rates, whole=whole)
-            except UserError as error:  # a table without tokens beside others that have them is compared without costs
+            # a table without tokens beside others that have them is compared without costs
+            except UserError as error:
                 refused.append(error)
     if found and len(refused) == len(found):
         raise refused[0]
@@ -156,12 +174,13 @@ def compare(
 ) -> Comparison:
     """Compare the scores tables of one or several runs (name -> table) on the problems they share.
 
-    axis: tokens, flops, usd, seconds (None: flops where every row has them, else tokens). n: sample counts (None:
-    powers of two). selectors: as in a config (None: majority where answers can vote, and the oracle as ceiling). bins:
-    of difficulty, by each model's own pass rate on other samples than those scored; 0 for none; difficulty: a column
-    that states it instead. tolerance: "cheapest within" this of the best. limits: cost name or "latency" -> the most a
-    problem may cost. Raises UserError for runs without common problems, unknown selectors or axes, and values out of
-    range, and fewer than two problems.
+    axis: tokens, flops, usd, seconds (None: flops where every row has them, else tokens). n: sample
+    counts (None: powers of two). selectors: as in a config (None: majority where answers can vote,
+    and the oracle as ceiling). bins: of difficulty, by each model's own pass rate on other samples
+    than those scored; 0 for none; difficulty: a column that states it instead. tolerance: "cheapest
+    within" this of the best. limits: cost name or "latency" -> the most a problem may cost. Raises
+    UserError for runs without common problems, unknown selectors or axes, and values out of range,
+    and fewer than two problems.
     """
     import pandas as pd
 
@@ -171,14 +190,18 @@ def compare(
     chosen = ["mean", *(s for s in (selectors or _selectors(scores)) if s != "mean")]
     if not 0 <= tolerance < 1 or bins < 0 or not 0 < level < 1:
         raise UserError(
-            "compare: tolerance is a share from 0 to below 1, bins is 0 or more, level lies between 0 and 1"
+            "compare: tolerance is a share from 0 to below 1, bins is 0 or more, level lies "
+            "between 0 and 1"
         )
     every = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
     if scores["score"].isna().any():  # a model without cells must not lose in silence
         counts = [1] if chosen == ["mean"] else n and sorted({1, *n})
         notes += absences(null_bounds(scores, counts, ["oracle"]))
     longest = latency(scores, every.grid)
-    tables = {"cells": summary(every, level, longest), "differences": models.differences(every, axis, level)}
+    tables = {
+        "cells": summary(every, level, longest),
+        "differences": models.differences(every, axis, level),
+    }
     known = _known(every, axis, notes)
     sample, path = every.only(known), None if longest is None else longest[known]
     priced = sample.grid.cells["model"].unique().tolist()
@@ -195,8 +218,12 @@ def compare(
         parts = _bins(rows, sample, n, chosen, bins, difficulty, resamples, seed, prefill, notes)
         parts = {name: part.only(_costed(part, axis)) for name, part in parts.items()}
         parts = {name: part for name, part in parts.items() if len(part.grid.cells)}
-        tables["by_difficulty_frontier"] = _stacked(parts, lambda part: frontier.frontier(part, axis, level=level))
-        tables["by_difficulty_crossovers"] = _stacked(parts, lambda part: doubling.crossovers(part, axis, level))
+        tables["by_difficulty_frontier"] = _stacked(
+            parts, lambda part: frontier.frontier(part, axis, level=level)
+        )
+        tables["by_difficulty_crossovers"] = _stacked(
+            parts, lambda part: doubling.crossovers(part, axis, level)
+        )
     supported = {name: table for name, table in tables.items() if len(table)}
     return Comparison(axis, len(sample.grid.problems), level, supported, notes)
 
@@ -204,15 +231,18 @@ def compare(
 def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
     """The runs' scores as one table, on the problems that every model has.
 
-    Where two runs hold the same model, setting and budget, the run's name is added to the model's. `notes` is told how
-    many problems were left out. Raises UserError for fewer than two problems.
+    Where two runs hold the same model, setting and budget, the run's name is added to the model's.
+    `notes` is told how many problems were left out. Raises UserError for fewer than two problems.
     """
     import pandas as pd
 
     if not runs:
         raise UserError("compare: give at least one run")
     tables = {name: normalise(table) for name, table in runs.items()}
-    pools = [set(map(tuple, t[GROUP].fillna(-1).drop_duplicates().to_numpy().tolist())) for t in tables.values()]
+    pools = [
+        set(map(tuple, t[GROUP].fillna(-1).drop_duplicates().to_numpy().tolist()))
+        for t in tables.values()
+    ]
     if len(set().union(*pools)) < sum(map(len, pools)):
         tables = {name: t.assign(model=t["model"] + f" ({name})") for name, t in tables.items()}
     scores = pd.concat(tables.values(), ignore_index=True)
@@ -220,12 +250,14 @@ def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
     common = set.intersection(*held)
     if not common:
         raise UserError(
-            f"compare: {', '.join(held.index)} have no problem in common, so nothing can be paired; "
+            f"compare: {', '.join(held.index)} have no problem in common, so nothing can be "
+            f"paired; "
             "give runs of the same benchmark"
         )
     if len(common) < 2:
         raise UserError(
-            "compare: only 1 problem; intervals are over problems, and settings are judged on others than those they "
+            "compare: only 1 problem; intervals are over problems, and settings are judged on "
+            "others than those they "
             "were chosen on, so it needs at least 2"
         )
     left_out = scores["problem_id"].nunique() - len(common)
@@ -236,7 +268,9 @@ def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
 
 
 def _known(sample: Replicates, axis: str, notes: list[str]) -> Flags:
-    """Whether each cell's cost is known: (cells,). `notes` is told which models are left out of what needs it."""
+    """Whether each cell's cost is known: (cells,). `notes` is told which models are left out of
+    what needs it.
+    """
     known = _costed(sample, axis)
     lacking = [
         str(model) if not known[mine].any() else f"some settings of {model}"
@@ -245,7 +279,8 @@ def _known(sample: Replicates, axis: str, notes: list[str]) -> Flags:
     ]
     if lacking:
         notes.append(
-            f"{', '.join(lacking)}: {UNITS[axis]} are not known, so only accuracies and paired differences are compared"
+            f"{', '.join(lacking)}: {UNITS[axis]} are not known, so only accuracies and paired "
+            f"differences are compared"
         )
     return known
 
@@ -273,11 +308,15 @@ def _bins(
 ) -> dict[tuple[str, str], Replicates]:
     """(model, bin) -> replicates; a model that cannot be binned is noted and left out."""
     if difficulty:
-        return {("all", b): part for b, part in binned.by_column(sample, scores, difficulty).items()}
+        return {
+            ("all", b): part for b, part in binned.by_column(sample, scores, difficulty).items()
+        }
     parts: dict[tuple[str, str], Replicates] = {}
     for model, table in scores.groupby("model", sort=True):
         try:
-            found = binned.by_pass_rate(table, n, selectors, bins=bins, resamples=resamples, seed=seed, prefill=prefill)
+            found = binned.by_pass_rate(
+                table, n, selectors, bins=bins, resamples=resamples, seed=seed, prefill=prefill
+            )
         except UserError as error:
             notes.append(f"{model} has no difficulty bins: {error}")
             continue
@@ -285,7 +324,9 @@ def _bins(
     return parts
 
 
-def _stacked(parts: Mapping[tuple[str, str], Replicates], table: Callable[[Replicates], pd.DataFrame]) -> pd.DataFrame:
+def _stacked(
+    parts: Mapping[tuple[str, str], Replicates], table: Callable[[Replicates], pd.DataFrame]
+) -> pd.DataFrame:
     import pandas as pd
 
     pieces = []

@@ -1,4 +1,5 @@
-"""A run's config as typed models: what is asked, of which models, at which budgets, how samples become one answer.
+"""A run's config as typed models: what is asked, of which models, at which budgets, how samples
+become one answer.
 
 Each says what its keys mean and refuses what cannot be; `config_file` reads them from a YAML.
 """
@@ -35,7 +36,9 @@ def _listed(value: Any) -> Any:
 
 
 class TaskRef(_Model):
-    """A benchmark by name or YAML path; `overrides` changes its YAML (path, size, settings, ...)."""
+    """A benchmark by name or YAML path; `overrides` changes its YAML (path, size, settings,
+    ...).
+    """
 
     name: str
     limit: int | None = Field(None, ge=1)
@@ -44,7 +47,9 @@ class TaskRef(_Model):
 
 
 class Price(_Model):
-    """Dollars per million tokens of input, of output, and of input served from a cache (default: the input price)."""
+    """Dollars per million tokens of input, of output, and of input served from a cache (default:
+    the input price).
+    """
 
     input: float = Field(ge=0, allow_inf_nan=False)
     output: float = Field(ge=0, allow_inf_nan=False)
@@ -52,7 +57,8 @@ class Price(_Model):
 
 
 class RatesSpec(_Model):
-    """Tokens a second with `concurrency` requests in flight. Without prefill and decode the run measures them itself.
+    """Tokens a second with `concurrency` requests in flight. Without prefill and decode the run
+    measures them itself.
 
     context: the length around which the given rates hold.
     """
@@ -65,18 +71,21 @@ class RatesSpec(_Model):
     @model_validator(mode="after")
     def _both(self) -> RatesSpec:
         if (self.prefill is None) != (self.decode is None):
-            raise ValueError("prefill and decode go together; give both, or leave both out to have them measured")
+            raise ValueError(
+                "prefill and decode go together; give both, or leave both out to have them measured"
+            )
         return self
 
 
 class ModelRef(_Model):
-    """A model: a zoo name, a local folder or a hub id. `template` is passed to the chat template (enable_thinking:
-    true).
+    """A model: a zoo name, a local folder or a hub id. `template` is passed to the chat template
+    (enable_thinking: true).
 
-    setting: names what the model is told (effort=low): the same model under several settings is listed once for each.
-    request: further fields of every request to a chat server (reasoning_effort: low); null leaves one of ours out.
-    training_tokens: what it was trained on, where the laws should place it; zoo models know their own. price, rates:
-    its own, where they differ from the run's.
+    setting: names what the model is told (effort=low): the same model under several settings is
+    listed once for each. request: further fields of every request to a chat server
+    (reasoning_effort: low); null leaves one of ours out. training_tokens: what it was trained on,
+    where the laws should place it; zoo models know their own. price, rates: its own, where they
+    differ from the run's.
     """
 
     name: str
@@ -90,7 +99,9 @@ class ModelRef(_Model):
 
 
 class EngineSpec(_Model):
-    """What generates. `auto` is vLLM where it is installed, else transformers; `args` go to the engine unchanged."""
+    """What generates. `auto` is vLLM where it is installed, else transformers; `args` go to the
+    engine unchanged.
+    """
 
     name: Literal["auto", "transformers", "vllm", "endpoint", "ray"] = "auto"
     max_num_seqs: int | None = Field(None, ge=1)
@@ -110,14 +121,17 @@ def _ascending(budgets: list[int]) -> list[int]:
 
 
 class Thinking(_Model):
-    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain a budget; engine
-    tells the engine the budget, which closes the thinking itself (vLLM's thinking_token_budget), or a chat server its
-    model's level.
+    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain
+    a budget; engine tells the engine the budget, which closes the thinking itself (vLLM's
+    thinking_token_budget), or a chat server its model's level.
 
-    extensions: how often a chain that ends by itself is made to go on, with `marker` in place of its end (nested only).
+    extensions: how often a chain that ends by itself is made to go on, with `marker` in place of
+    its end (nested only).
     """
 
-    budgets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_ascending)]
+    budgets: Annotated[
+        list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_ascending)
+    ]
     mode: Literal["nested", "fresh", "engine"] = "nested"
     family: str | None = None
     delimiters: tuple[str, str] | None = None
@@ -142,28 +156,36 @@ class SamplingSpec(_Model):
 
     @property
     def penalty(self) -> str | None:
-        """The name of a penalty that is on: it looks at the whole text, so nested budgets refuse it."""
+        """The name of a penalty that is on: it looks at the whole text, so nested budgets refuse
+        it.
+        """
         neutral = {"presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
         return next((name for name, value in neutral.items() if getattr(self, name) != value), None)
 
 
 class Answer(_Model):
-    """What follows the thinking: at most `max_tokens`, drawn like the chain unless `sampling` says otherwise."""
+    """What follows the thinking: at most `max_tokens`, drawn like the chain unless `sampling` says
+    otherwise.
+    """
 
     max_tokens: int = Field(1024, ge=1)
     sampling: SamplingSpec | None = None
 
 
 class Config(_Model):
-    """One run. `n` are the numbers of samples a cell may spend (default: powers of two up to `samples`).
+    """One run. `n` are the numbers of samples a cell may spend (default: powers of two up to
+    `samples`).
 
-    price, rates: what dollars and seconds are counted by; changing them re-reads the pool and draws nothing.
+    price, rates: what dollars and seconds are counted by; changing them re-reads the pool and draws
+    nothing.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Annotated[list[TaskRef], BeforeValidator(_named), Field(min_length=1)]
     model: Annotated[list[ModelRef], BeforeValidator(_named), Field(min_length=1)]
-    engine: Annotated[EngineSpec, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = EngineSpec()
+    engine: Annotated[
+        EngineSpec, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
+    ] = EngineSpec()
     thinking: Thinking
     sampling: SamplingSpec = SamplingSpec()
     answer: Answer = Answer()
@@ -181,10 +203,14 @@ class Config(_Model):
     def _known(cls, selectors: list[str]) -> list[str]:
         for selector in selectors:
             head, _, column = selector.partition(":")
-            if head not in ("majority", "oracle", "weighted", "best") or (head in ("weighted", "best")) != bool(column):
+            if head not in ("majority", "oracle", "weighted", "best") or (
+                head in ("weighted", "best")
+            ) != bool(column):
                 raise ValueError(
-                    f"has an unknown selector {selector!r}; write majority, oracle, weighted:SCORE or best:SCORE, "
-                    "with SCORE one of logprob_mean, logprob_min, answer_logprob or a reward's column"
+                    f"has an unknown selector {selector!r}; write majority, oracle, "
+                    f"weighted:SCORE or best:SCORE, "
+                    "with SCORE one of logprob_mean, logprob_min, answer_logprob or a reward's "
+                    "column"
                 )
         return selectors
 
@@ -192,19 +218,29 @@ class Config(_Model):
     @classmethod
     def _distinct(cls, model: list[ModelRef]) -> list[ModelRef]:
         told = [(ref.name, ref.setting) for ref in model]
-        if double := next((name for name, setting in told if told.count((name, setting)) > 1), None):
-            raise ValueError(f"lists {double!r} twice; give each a setting of its own, or list it once")
+        if double := next(
+            (name for name, setting in told if told.count((name, setting)) > 1), None
+        ):
+            raise ValueError(
+                f"lists {double!r} twice; give each a setting of its own, or list it once"
+            )
         return model
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
         if self.n and max(self.n) > self.samples:
-            raise ValueError(f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n")
+            raise ValueError(
+                f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n"
+            )
         if self.thinking.mode != "nested" and self.thinking.extensions:
-            raise ValueError("thinking.extensions: chains are extended in nested mode; write thinking.mode: nested")
+            raise ValueError(
+                "thinking.extensions: chains are extended in nested mode; write thinking.mode: "
+                "nested"
+            )
         if self.thinking.mode == "nested" and self.sampling.penalty:
             raise ValueError(
-                f"sampling.{self.sampling.penalty}: nested budgets cannot have it, since a cut chain would differ from "
+                f"sampling.{self.sampling.penalty}: nested budgets cannot have it, since a cut "
+                f"chain would differ from "
                 "a fresh one; leave it out, or write thinking.mode: fresh"
             )
         return self
@@ -214,7 +250,8 @@ class Config(_Model):
         told, chat = self.thinking.mode == "engine", self.engine.chat
         if told and self.engine.name not in ("auto", "vllm", "endpoint"):
             raise ValueError(
-                f"thinking.mode: engine needs one that closes the thinking itself; engine {self.engine.name} does not, "
+                f"thinking.mode: engine needs one that closes the thinking itself; engine "
+                f"{self.engine.name} does not, "
                 "write engine: vllm, or thinking.mode: nested"
             )
         if chat and not told:
@@ -224,24 +261,41 @@ class Config(_Model):
             )
         if chat and len(self.thinking.budgets) > 1:
             raise ValueError(
-                "thinking.budgets: a chat server cannot be held to a budget; write one, which with answer.max_tokens "
+                "thinking.budgets: a chat server cannot be held to a budget; write one, which "
+                "with answer.max_tokens "
                 "caps all its tokens"
             )
-        if chat and any(rates and not rates.prefill for rates in (self.rates, *(ref.rates for ref in self.model))):
-            raise ValueError("rates: a chat server takes no token ids to measure with; give prefill and decode too")
+        if chat and any(
+            rates and not rates.prefill
+            for rates in (self.rates, *(ref.rates for ref in self.model))
+        ):
+            raise ValueError(
+                "rates: a chat server takes no token ids to measure with; give prefill and decode "
+                "too"
+            )
         if chat and any(ref.template for ref in self.model):
             raise ValueError(
                 "model.template: a chat server fills in its own template; "
                 "write request: {chat_template_kwargs: {enable_thinking: false}}"
             )
-        set_here = [k for k in ("family", "delimiters") if chat and getattr(self.thinking, k) is not None]
+        set_here = [
+            k for k in ("family", "delimiters") if chat and getattr(self.thinking, k) is not None
+        ]
         if told and (set_here or self.thinking.ending is not None):
             key = (*set_here, "ending")[0]
-            raise ValueError(f"thinking.{key}: in mode engine the thinking is closed elsewhere; leave it out")
+            raise ValueError(
+                f"thinking.{key}: in mode engine the thinking is closed elsewhere; leave it out"
+            )
         if told and self.answer.sampling:
-            raise ValueError("answer.sampling: in mode engine one request draws thinking and answer; leave it out")
+            raise ValueError(
+                "answer.sampling: in mode engine one request draws thinking and answer; leave it "
+                "out"
+            )
         if not chat and any(ref.request for ref in self.model):
-            raise ValueError("model.request: fields of a chat server's requests; write engine.args.api: chat with it")
+            raise ValueError(
+                "model.request: fields of a chat server's requests; write engine.args.api: chat "
+                "with it"
+            )
         return self
 
     def sample_counts(self) -> list[int]:

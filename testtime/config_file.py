@@ -1,6 +1,7 @@
 """A run's YAML: every wrong key or value is named with its file, line and the nearest right one.
 
-One file describes one run. `--set key=value` (dotted keys, YAML values) overrides it from the command line.
+One file describes one run. `--set key=value` (dotted keys, YAML values) overrides it from the
+command line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,17 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from testtime.config import Answer, Config, EngineSpec, ModelRef, Price, RatesSpec, SamplingSpec, TaskRef, Thinking
+from testtime.config import (
+    Answer,
+    Config,
+    EngineSpec,
+    ModelRef,
+    Price,
+    RatesSpec,
+    SamplingSpec,
+    TaskRef,
+    Thinking,
+)
 from testtime.errors import UserError, suggest
 
 
@@ -34,7 +45,9 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected keys such as task, model, thinking; see configs/quickstart.yaml")
+        raise UserError(
+            f"{path}: expected keys such as task, model, thinking; see configs/quickstart.yaml"
+        )
     raw.setdefault("name", path.stem)
     for override in overrides:
         _override(raw, override)
@@ -54,17 +67,23 @@ def parse(raw: Mapping[str, Any], where: str = "config", tree: yaml.Node | None 
 def _override(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise UserError(f"--set {override}: write key=value, such as --set samples=32 or --set thinking.budgets=[0,64]")
+        raise UserError(
+            f"--set {override}: write key=value, such as --set samples=32 or --set "
+            f"thinking.budgets=[0,64]"
+        )
     *parents, last = key.split(".")
     node: Any = raw
     for name in parents:
         child = node.get(name)
         # `engine: vllm` and `model: x` are short for mappings.
-        node[name] = {"name": child} if isinstance(child, str) else child if child is not None else {}
+        node[name] = (
+            {"name": child} if isinstance(child, str) else child if child is not None else {}
+        )
         node = node[name]
         if not isinstance(node, dict):
             raise UserError(
-                f"--set {override}: {name} is a {type(node).__name__}, not a group of keys; set it as a whole"
+                f"--set {override}: {name} is a {type(node).__name__}, not a group of keys; set "
+                f"it as a whole"
             )
     try:
         node[last] = yaml.safe_load(value)
@@ -103,7 +122,9 @@ def _fields(loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _line(tree: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:
-    """The line (from 1) of the key or item at `loc`, or of its nearest parent that is written in the file."""
+    """The line (from 1) of the key or item at `loc`, or of its nearest parent that is written in
+    the file.
+    """
     if tree is None:
         return None
     node, line = tree, None
@@ -113,7 +134,9 @@ def _line(tree: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:
             if found is None:
                 break
             line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
             node = node.value[part]
             line = node.start_mark.line + 1
     return line

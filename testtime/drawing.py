@@ -1,4 +1,6 @@
-"""Completing a pool: the engine that draws what is missing, the rows it hands to the store, and what it cost."""
+"""Completing a pool: the engine that draws what is missing, the rows it hands to the store, and
+what it cost.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ FLUSH_SECONDS = 5.0  # at most this much work is lost to a kill
 
 
 def draw(job: Job, progress: Progress) -> list[str]:
-    """Complete the pool; returns a line for each chain that stays incomplete because its requests failed."""
+    """Complete the pool; returns a line for each chain that stays incomplete because its requests
+    failed.
+    """
     mend(job, progress)
     first, *extensions = job.plan.passes()
     todo, concurrency = pending(job, first), costing.unmeasured(job)
@@ -38,7 +42,13 @@ def draw(job: Job, progress: Progress) -> list[str]:
     concurrency = costing.unmeasured(job, engine.name)
     writer, began = Writer(job.store), time.time()
     lengths = {row["problem_id"]: len(row["prompt_ids"]) for row in job.problems}
-    spent = {"seconds": 0.0, "chain_tokens": 0, "answer_tokens": 0, "prompt_tokens": 0, "cached_tokens": 0}
+    spent = {
+        "seconds": 0.0,
+        "chain_tokens": 0,
+        "answer_tokens": 0,
+        "prompt_tokens": 0,
+        "cached_tokens": 0,
+    }
     measured: dict[str, Any] = {}
 
     tally = Tally(job.problems, max(job.plan.budgets))
@@ -47,10 +57,15 @@ def draw(job: Job, progress: Progress) -> list[str]:
         writer.add(table, row)
         if table == "answers":
             tally.answer(row)
-        # What a chain's row holds beyond its prompt was generated; an extended one begins with its base's tokens.
+        # What a chain's row holds beyond its prompt was generated; an extended one begins with its
+        # base's tokens.
         drawn = row["tokens"]
         if table == "chains":
-            drawn += (lengths[row["problem_id"]] or row["prompt_tokens"]) + row["start"] - row["prompt_tokens"]
+            drawn += (
+                (lengths[row["problem_id"]] or row["prompt_tokens"])
+                + row["start"]
+                - row["prompt_tokens"]
+            )
         progress.tokens(drawn)
         spent["chain_tokens" if table == "chains" else "answer_tokens"] += drawn
         if drawn:
@@ -119,12 +134,16 @@ def draw(job: Job, progress: Progress) -> list[str]:
             "machine": platform.platform(),
         }
         manifest = job.store.manifest()
-        job.store.write_manifest({**manifest, **measured, "sessions": [*manifest["sessions"], session]})
+        job.store.write_manifest(
+            {**manifest, **measured, "sessions": [*manifest["sessions"], session]}
+        )
     return missing
 
 
 def _spec(job: Job) -> EngineSpec:
-    """The config's engine, told what it needs to close the thinking itself, or to ask for this model's level."""
+    """The config's engine, told what it needs to close the thinking itself, or to ask for this
+    model's level.
+    """
     spec = job.config.engine
     if spec.chat:
         return spec.model_copy(update={"args": {**spec.args, "request": jobs.requested(job)}})
@@ -132,19 +151,29 @@ def _spec(job: Job) -> EngineSpec:
         return spec
     args = dict[str, Any]()
     if not spec.args.get("reasoning_parser"):
-        ends = (job.model.tokenizer.decode(list(ids)) for ids in (job.plan.form.open, job.plan.form.close))
+        ends = (
+            job.model.tokenizer.decode(list(ids))
+            for ids in (job.plan.form.open, job.plan.form.close)
+        )
         # The bare tags: with a phrase before the closing one, several vLLM versions write it twice.
-        args = {"reasoning_config": dict(zip(("reasoning_start_str", "reasoning_end_str"), ends, strict=True))}
+        args = {
+            "reasoning_config": dict(
+                zip(("reasoning_start_str", "reasoning_end_str"), ends, strict=True)
+            )
+        }
     return spec.model_copy(update={"name": "vllm", "args": args | spec.args})
 
 
 def decoder(tokenizer: Any) -> Callable[[list[int]], str]:
     """Token ids to text, special tokens left out. A server that keeps its tokenizer gives text."""
-    return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    return lambda ids: str(
+        tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    )
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, in a thread of its own where a loop is running already (a notebook).
+    """Run a coroutine to its end, in a thread of its own where a loop is running already (a
+    notebook).
 
     The first exception of a task group is raised as itself.
     """

@@ -1,8 +1,8 @@
 """The one exception that a person should ever see.
 
-Anything a user can cause (a wrong key, a missing folder, an empty file) is raised as `UserError` with one line that
-says what is wrong, where, and what to write instead. The command line prints that line and exits with code 2; any
-other exception is a bug of ours and keeps its traceback.
+Anything a user can cause (a wrong key, a missing folder, an empty file) is raised as `UserError`
+with one line that says what is wrong, where, and what to write instead. The command line prints
+that line and exits with code 2; any other exception is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations

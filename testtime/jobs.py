@@ -1,8 +1,9 @@
-"""One model's share of a run, made ready: every mistake is found here, before the first token is drawn.
+"""One model's share of a run, made ready: every mistake is found here, before the first token is
+drawn.
 
-A job holds the rendered prompts, the sampling plan and the run directory. The directory keeps chains of one identity
-only (model, sampling, mode, seed, delimiters); a changed prompt or identity is refused by name, anything else extends
-or re-reads the pool.
+A job holds the rendered prompts, the sampling plan and the run directory. The directory keeps
+chains of one identity only (model, sampling, mode, seed, delimiters); a changed prompt or identity
+is refused by name, anything else extends or re-reads the pool.
 """
 
 from __future__ import annotations
@@ -41,18 +42,23 @@ def load_problems(config: Config) -> list[tuple[tasks.Task, tasks.Problem]]:
     found = []
     for ref in config.task:
         task = tasks.load(ref.name, limit=ref.limit, seed=ref.seed, overrides=ref.overrides)
-        make(task.grader, task.grader_options)  # a grader that cannot run here shows before the first token
+        make(
+            task.grader, task.grader_options
+        )  # a grader that cannot run here shows before the first token
         found += [(task, problem) for problem in task.problems]
     ids = [problem.id for _, problem in found]
     if len(set(ids)) < len(ids):
         double = next(i for i in ids if ids.count(i) > 1)
         raise UserError(
-            f"task: problem {double!r} is named twice; list a benchmark once, or give its entries different seeds"
+            f"task: problem {double!r} is named twice; list a benchmark once, or give its entries "
+            f"different seeds"
         )
     return found
 
 
-def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, tasks.Problem]]) -> Job:
+def prepare(
+    config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, tasks.Problem]]
+) -> Job:
     """Resolve a model, render every prompt, and check the run directory. Writes nothing."""
     chat = config.engine.chat
     model = models.served(ref.name) if chat else models.resolve(ref.name, ref.revision)
@@ -84,14 +90,21 @@ def prepare(config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, 
 def _format(config: Config, ref: ModelRef, model: models.Model) -> Format:
     thinking = config.thinking
     form = delimiters.resolve(
-        model.tokenizer, family=thinking.family, delimiters=thinking.delimiters, ending=thinking.ending
+        model.tokenizer,
+        family=thinking.family,
+        delimiters=thinking.delimiters,
+        ending=thinking.ending,
     )
     if thinking.mode == "engine" and not form.delimited:
         raise UserError(
             f"model {ref.name}: has no thinking delimiters, so no engine can close its thinking; "
             "write thinking.mode: nested, or name its thinking.delimiters"
         )
-    return replace(form, marker=delimiters.encode(model.tokenizer, thinking.marker)) if thinking.extensions else form
+    return (
+        replace(form, marker=delimiters.encode(model.tokenizer, thinking.marker))
+        if thinking.extensions
+        else form
+    )
 
 
 def _turns(asked: Sequence[dict[str, str]] | str) -> list[dict[str, str]]:
@@ -124,20 +137,23 @@ def apart(ready: Sequence[Job]) -> None:
         other = first.setdefault(str(job.store.root), job)
         if other is not job:
             raise UserError(
-                f"model: {other.ref.name} and {job.ref.name} would share the folder {job.store.root}; "
+                f"model: {other.ref.name} and {job.ref.name} would share the folder "
+                f"{job.store.root}; "
                 "give one of them a `setting`, which is part of its folder's name"
             )
 
 
 def requested(job: Job) -> dict[str, Any]:
-    """Further fields of every request to a server: those of the engine, and the model's own before them.
+    """Further fields of every request to a server: those of the engine, and the model's own before
+    them.
 
     Raises UserError where they are not fields.
     """
     given = job.config.engine.args.get("request") or {}
     if not isinstance(given, dict):
         raise UserError(
-            f"engine.args.request: {given!r} is not a group of fields; write request: {{service_tier: flex}}"
+            f"engine.args.request: {given!r} is not a group of fields; write request: "
+            f"{{service_tier: flex}}"
         )
     return {**given, **job.ref.request}
 
@@ -145,7 +161,9 @@ def requested(job: Job) -> dict[str, Any]:
 def identity(job: Job) -> dict[str, Any]:
     """What makes chains comparable: a folder holds chains of one identity only."""
     c = job.config
-    more: dict[str, Any] = {"thinking.marker": list(job.plan.form.marker)} if job.plan.extensions else {}
+    more: dict[str, Any] = (
+        {"thinking.marker": list(job.plan.form.marker)} if job.plan.extensions else {}
+    )
     if c.engine.name == "endpoint":
         more["model.request"] = requested(job)
     if job.plan.whole:  # the request's cap holds the answer
@@ -173,7 +191,8 @@ def check(job: Job) -> None:
                 f"give the run another `name`, or move the folder away"
             )
     stored = {
-        row["problem_id"]: _asked(row) for row in job.store.read("problems", ["prompt", "prompt_ids"]).to_pylist()
+        row["problem_id"]: _asked(row)
+        for row in job.store.read("problems", ["prompt", "prompt_ids"]).to_pylist()
     }
     for row in job.problems:
         if stored.get(row["problem_id"], _asked(row)) != _asked(row):
@@ -191,7 +210,9 @@ def _asked(row: dict[str, Any]) -> Any:
 def register(job: Job) -> None:
     """Write the manifest and the problems."""
     store = job.store
-    old: dict[str, Any] = store.manifest() if store.exists else {"created": time.time(), "sessions": []}
+    old: dict[str, Any] = (
+        store.manifest() if store.exists else {"created": time.time(), "sessions": []}
+    )
     store.write_manifest(
         {
             **old,

@@ -1,11 +1,13 @@
 """Who may write to a run directory: one process at a time, and the others are told which.
 
-A local folder is held by `flock`, which the system releases whatever happens to the holder. An object store has no such
-thing. There the lock is an object that holds the holder's name, a mark of its own and the time, and is written anew
-every few seconds while it is held. Who finds one watches it: when it changes it is held; when it does not for STALE
-seconds its holder is gone (killed, say), and it is taken over. No clocks are compared, but whoever resumes a killed run
-waits that long. A holder that was not heard of for so long, though it lives, finds another's mark at its next beat and
-stops before its next write; what both may have written meanwhile has the same keys, and is read once.
+A local folder is held by `flock`, which the system releases whatever happens to the holder. An
+object store has no such thing. There the lock is an object that holds the holder's name, a mark of
+its own and the time, and is written anew every few seconds while it is held. Who finds one watches
+it: when it changes it is held; when it does not for STALE seconds its holder is gone (killed, say),
+and it is taken over. No clocks are compared, but whoever resumes a killed run waits that long. A
+holder that was not heard of for so long, though it lives, finds another's mark at its next beat and
+stops before its next write; what both may have written meanwhile has the same keys, and is read
+once.
 """
 
 from __future__ import annotations
@@ -84,7 +86,8 @@ def _leased(root: Path, say: Callable[[str], None]) -> Iterator[Check]:
     def check() -> None:
         if lost:
             raise UserError(
-                f"{root}: {lost[0]} took over, because nothing was heard from here for {STALE:.0f} s; what was "
+                f"{root}: {lost[0]} took over, because nothing was heard from here for "
+                f"{STALE:.0f} s; what was "
                 "written is kept, run again to resume"
             )
 
@@ -106,7 +109,10 @@ def _wait_for(root: Path, path: Path, say: Callable[[str], None]) -> None:
     first = _found(path)
     if not first:
         return
-    say(f"{root}: {_holder(first)} left a lock here; waiting {STALE:.0f} s to see whether it still writes")
+    say(
+        f"{root}: {_holder(first)} left a lock here; waiting {STALE:.0f} s to see whether it "
+        f"still writes"
+    )
     began = time.monotonic()
     while time.monotonic() - began < STALE:
         time.sleep(BEAT / 5)
@@ -140,4 +146,6 @@ def _name() -> str:
 
 
 def _held(root: Path, holder: str) -> UserError:
-    return UserError(f"{root}: {holder or 'another process'} is writing here; wait, or use another name")
+    return UserError(
+        f"{root}: {holder or 'another process'} is writing here; wait, or use another name"
+    )

@@ -1,6 +1,8 @@
-"""From a model's name to what a run needs of it: where it is, its tokenizer, its config, and a fingerprint.
+"""From a model's name to what a run needs of it: where it is, its tokenizer, its config, and a
+fingerprint.
 
-A name is a zoo model (`testtime models` lists them), a local folder in Hugging Face form, or a hub id.
+A name is a zoo model (`testtime models` lists them), a local folder in Hugging Face form, or a hub
+id.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ _EDGE = 1 << 20  # bytes hashed at either end of a weights file
 
 @dataclass(frozen=True)
 class Model:
-    """A resolved model. source: folder or hub id, as engines take it; fingerprint: what its chains are keyed by;
-    tokenizer: None where a server keeps it."""
+    """A resolved model. source: folder or hub id, as engines take it; fingerprint: what its chains
+    are keyed by; tokenizer: None where a server keeps it.
+    """
 
     name: str
     source: str
@@ -32,13 +35,18 @@ class Model:
     @property
     def folder_name(self) -> str:
         """The model's name as a folder of a run."""
-        return Path(self.name).name if Path(self.name).is_absolute() else self.name.strip("./").replace("/", "--")
+        return (
+            Path(self.name).name
+            if Path(self.name).is_absolute()
+            else self.name.strip("./").replace("/", "--")
+        )
 
 
 def resolve(name: str, revision: str | None = None) -> Model:
     """Find a model and load its tokenizer and config (no weights).
 
-    Raises UserError when there is neither such a zoo model, nor such a folder, nor such a hub model within reach.
+    Raises UserError when there is neither such a zoo model, nor such a folder, nor such a hub model
+    within reach.
     """
     import transformers
 
@@ -53,7 +61,8 @@ def resolve(name: str, revision: str | None = None) -> Model:
         or name.split("/")[0] in _zoo_families()
     ):
         raise UserError(
-            f"model {name}: no such zoo model, and no folder with a config.json there{suggest(name, zoo.names())}"
+            f"model {name}: no such zoo model, and no folder with a config.json "
+            f"there{suggest(name, zoo.names())}"
         )
     else:
         source = name  # a hub id
@@ -74,7 +83,9 @@ def resolve(name: str, revision: str | None = None) -> Model:
 
 
 def served(name: str) -> Model:
-    """A model that a server keeps to itself: a name, and nothing to tokenize or count FLOPs with."""
+    """A model that a server keeps to itself: a name, and nothing to tokenize or count FLOPs
+    with.
+    """
     return Model(name, name, None, None, {}, f"served:{name}")
 
 
@@ -83,12 +94,17 @@ def _zoo_families() -> set[str]:
 
 
 def _folder_fingerprint(folder: Path) -> str:
-    """A hash of config, tokenizer, and each weights file's size and edges: retrained weights differ, copies do not."""
+    """A hash of config, tokenizer, and each weights file's size and edges: retrained weights
+    differ, copies do not.
+    """
     digest = hashlib.blake2b(digest_size=12)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     digest.update(json.dumps(config, sort_keys=True).encode())
     for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".bin") or file.name in ("tokenizer.json", "chat_template.jinja"):
+        if file.suffix in (".safetensors", ".bin") or file.name in (
+            "tokenizer.json",
+            "chat_template.jinja",
+        ):
             size = file.stat().st_size
             with file.open("rb") as data:
                 digest.update(f"{file.name}:{size}".encode() + data.read(_EDGE))

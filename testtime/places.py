@@ -1,9 +1,11 @@
-"""Where the files of a run lie: a local folder (NFS too), or a folder of an object store, `s3://bucket/folder`.
+"""Where the files of a run lie: a local folder (NFS too), or a folder of an object store,
+`s3://bucket/folder`.
 
-A local place is a plain `Path`; an address is a path of universal_pathlib, which has the same methods, so that names
-are made in one way everywhere. What differs is here. A local file is written under a temporary name, synced and
-renamed; an object is whole or absent by itself. Each store's client raises errors of its own: they become the OSError
-that a disk would give, and then one clear line. Listings never come from a cache: others write to the same folder.
+A local place is a plain `Path`; an address is a path of universal_pathlib, which has the same
+methods, so that names are made in one way everywhere. What differs is here. A local file is written
+under a temporary name, synced and renamed; an object is whole or absent by itself. Each store's
+client raises errors of its own: they become the OSError that a disk would give, and then one clear
+line. Listings never come from a cache: others write to the same folder.
 """
 
 from __future__ import annotations
@@ -23,7 +25,12 @@ from typing import Any
 from testtime.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-EXTRAS = {"s3": "testtime[s3]", "s3a": "testtime[s3]", "gs": "testtime[gcs]", "gcs": "testtime[gcs]"}
+EXTRAS = {
+    "s3": "testtime[s3]",
+    "s3a": "testtime[s3]",
+    "gs": "testtime[gcs]",
+    "gcs": "testtime[gcs]",
+}
 NO_BUCKET = "bucket does not exist"
 SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD")
 
@@ -39,7 +46,9 @@ def place(address: str | Path) -> Path:
     if not marked or scheme == "file":
         return Path(rest if marked else address)
     if ":" in rest.partition("/")[0].rpartition("@")[0]:
-        raise UserError(f"{scheme}://...: holds a key; leave it out, clients take keys from the environment")
+        raise UserError(
+            f"{scheme}://...: holds a key; leave it out, clients take keys from the environment"
+        )
     if not rest.strip("/") or rest.startswith("/"):
         raise UserError(f"{address}: names no bucket; write {scheme}://bucket/folder")
     try:
@@ -47,11 +56,15 @@ def place(address: str | Path) -> Path:
 
         path: Any = UPath(address)
         client = logging.getLogger(type(path.fs).__module__.partition(".")[0])
-        if not client.handlers:  # its tracebacks are for who asks for its log; here they become one line
+        if (
+            not client.handlers
+        ):  # its tracebacks are for who asks for its log; here they become one line
             client.addHandler(logging.NullHandler())
     except (ImportError, ValueError):  # nobody knows the scheme
         needed = EXTRAS.get(scheme, "universal-pathlib and the fsspec package for them")
-        raise UserError(f"{address}: nothing here reads {scheme}:// addresses; install {needed}") from None
+        raise UserError(
+            f"{address}: nothing here reads {scheme}:// addresses; install {needed}"
+        ) from None
     except Exception as error:  # of a client that looks for its keys when it is made
         raise UserError(f"{address}: cannot be reached ({_reason(error)})") from None
     found: Path = path
@@ -65,14 +78,18 @@ def _object(path: Any) -> tuple[Any, str] | None:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn a disk or a store that fails into one clear line. What is absent or damaged raises as it is."""
+    """Turn a disk or a store that fails into one clear line. What is absent or damaged raises as it
+    is.
+    """
     try:
         with _as_disk(path):
             yield
     except OSError as error:
         if not error.errno or isinstance(error, FileNotFoundError):
             raise
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); nothing was changed") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); nothing was changed"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -84,7 +101,11 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and _object(path):
             error = OSError(errno.ENXIO, "there is no such bucket")
-        mend = "free some space" if error.errno in FULL else "make it writable, or write elsewhere with another `out`"
+        mend = (
+            "free some space"
+            if error.errno in FULL
+            else "make it writable, or write elsewhere with another `out`"
+        )
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); {mend}; "
             "what was written before is kept, run again to resume"
@@ -93,7 +114,9 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_disk(path: Path) -> Iterator[None]:
-    """What a store's client raises, as the OSError that a disk would give; damage is not the store's, and passes."""
+    """What a store's client raises, as the OSError that a disk would give; damage is not the
+    store's, and passes.
+    """
     try:
         yield
     except Exception as error:
@@ -103,7 +126,9 @@ def _as_disk(path: Path) -> Iterator[None]:
 
         number = getattr(error, "errno", None)
         absent = isinstance(error, FileNotFoundError) and NO_BUCKET not in str(error)
-        damage = isinstance(error, (ArrowException, ValueError)) or (type(error) is OSError and not number)
+        damage = isinstance(error, (ArrowException, ValueError)) or (
+            type(error) is OSError and not number
+        )
         damage = damage and not _raised_by_client(error, path)
         if absent or damage:
             raise
@@ -111,7 +136,9 @@ def _as_disk(path: Path) -> Iterator[None]:
 
 
 def _raised_by_client(error: Exception, path: Any) -> bool:
-    """Some clients say that they are refused by a bare OSError, as pyarrow says that a file is damaged."""
+    """Some clients say that they are refused by a bare OSError, as pyarrow says that a file is
+    damaged.
+    """
     at, client = error.__traceback__, type(path.fs).__module__.partition(".")[0]
     while at is not None and at.tb_next is not None:
         at = at.tb_next
@@ -128,7 +155,9 @@ def _reason(error: Exception) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is such a file (or local folder). Raises UserError when that cannot be found out."""
+    """Whether there is such a file (or local folder). Raises UserError when that cannot be found
+    out.
+    """
     try:
         with reading(path):
             if (there := _object(path)) is None:
@@ -155,7 +184,9 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 
 def read(path: Path) -> bytes:
-    """A whole file. Raises FileNotFoundError when it is absent, UserError when it cannot be read."""
+    """A whole file. Raises FileNotFoundError when it is absent, UserError when it cannot be
+    read.
+    """
     with reading(path):
         if (there := _object(path)) is None:
             return path.read_bytes()
@@ -164,7 +195,9 @@ def read(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """What pyarrow and pandas read a file from: its path, or an object of which only the parts asked for travel."""
+    """What pyarrow and pandas read a file from: its path, or an object of which only the parts
+    asked for travel.
+    """
     if (there := _object(path)) is None:
         yield path
     else:
@@ -173,7 +206,9 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a whole file: when this returns it survives a kill; before, it is as it was. Raises UserError."""
+    """Write a whole file: when this returns it survives a kill; before, it is as it was. Raises
+    UserError.
+    """
     with writing(path):
         if (there := _object(path)) is not None:
             there[0].pipe_file(there[1], data)
@@ -217,4 +252,7 @@ def filling(folder: Path) -> Iterator[Path]:
         yield here
         found = [file for file in here.rglob("*") if file.is_file()]
         with writing(folder):
-            there[0].put([str(f) for f in found], [f"{there[1]}/{f.relative_to(here).as_posix()}" for f in found])
+            there[0].put(
+                [str(f) for f in found],
+                [f"{there[1]}/{f.relative_to(here).as_posix()}" for f in found],
+            )

@@ -1,7 +1,7 @@
 """What a run tells about itself while it works.
 
-The base class says nothing, which is what the Python API wants by default; the command line shows a bar on a terminal
-and plain lines elsewhere.
+The base class says nothing, which is what the Python API wants by default; the command line shows a
+bar on a terminal and plain lines elsewhere.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 
 class Progress:
-    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance it, accuracy(share,
-    graded) says how much of what was graded so far is right.
+    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance
+    it, accuracy(share, graded) says how much of what was graded so far is right.
     """
 
     def say(self, line: str) -> None: ...
@@ -78,7 +78,13 @@ class Bar(Progress):
         self._console.print(line, markup=False, highlight=False)
 
     def start(self, what: str, total: int, done: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as RichProgress
 
         columns: list[Any] = [

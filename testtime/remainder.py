@@ -1,8 +1,10 @@
-"""What a stored pool still lacks, and what of it is known: the lives that the engine has to take up.
+"""What a stored pool still lacks, and what of it is known: the lives that the engine has to take
+up.
 
-A chain may be stored in several rows, each continuing it from token `start`; one that was not drawn is a chain of no
-tokens. Rows that lost what they stand on (a damaged part was set aside) are dropped and drawn again: the engine may
-draw the chain otherwise this time, and old answers would not be answers to it.
+A chain may be stored in several rows, each continuing it from token `start`; one that was not drawn
+is a chain of no tokens. Rows that lost what they stand on (a damaged part was set aside) are
+dropped and drawn again: the engine may draw the chain otherwise this time, and old answers would
+not be answers to it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ BLOCK_TOKENS = 4_000_000  # stored tokens in memory at once when a pool is resum
 
 
 def mend(job: Job, progress: Progress) -> None:
-    """Set damaged parts aside, and drop the rows that lost what they stand on, so that all of them are drawn again."""
+    """Set damaged parts aside, and drop the rows that lost what they stand on, so that all of them
+    are drawn again.
+    """
     store, bases = job.store, {variant.name: variant.base for variant in job.plan.variants()}
     for part in store.mend():
         progress.say(f"damaged part set aside as .corrupt, its rows are drawn again: {part}")
@@ -37,14 +41,18 @@ def mend(job: Job, progress: Progress) -> None:
         if both == chains | answers:
             return
         for table in ("chains", "answers"):
-            store.filter(table, lambda rows: pa.array([key in both for key in _keys(rows)], pa.bool_()))
+            store.filter(
+                table, lambda rows: pa.array([key in both for key in _keys(rows)], pa.bool_())
+            )
         return
     if not store.set_aside("chains"):
         return
     ends = chain_ends(store.read("chains", ["tokens", "finish"]))
 
     def whole(key: Key) -> bool:
-        """Whether the chain that this one extends, if any, is there to its natural end, and so on down."""
+        """Whether the chain that this one extends, if any, is there to its natural end, and so on
+        down.
+        """
         base = bases.get(key[2])
         below = (*key[:2], base or "")
         return base is None or (ends.get(below, (0, ""))[1] == "natural" and whole(below))
@@ -52,7 +60,9 @@ def mend(job: Job, progress: Progress) -> None:
     def stands(rows: pa.Table) -> pa.Array:
         upto = rows["cut"] if "cut" in rows.column_names else pc.add(rows["start"], rows["tokens"])
         pairs = zip(_keys(rows), upto.to_pylist(), strict=True)
-        return pa.array([end <= ends.get(key, (0, ""))[0] and whole(key) for key, end in pairs], pa.bool_())
+        return pa.array(
+            [end <= ends.get(key, (0, ""))[0] and whole(key) for key, end in pairs], pa.bool_()
+        )
 
     for table in ("chains", "answers"):
         store.filter(table, stands)
@@ -70,15 +80,18 @@ def chain_ends(rows: pa.Table) -> dict[Key, tuple[int, Any]]:
 
 
 def pending(job: Job, variants: Sequence[Variant] | None = None) -> list[tuple[Life, int]]:
-    """The lives that lack their chain, part of it, or an answer, each with the number of stored tokens it stands on.
+    """The lives that lack their chain, part of it, or an answer, each with the number of stored
+    tokens it stands on.
 
-    variants: those of one pass; all by default. A chain that did not end by itself has nothing to extend.
-    The tokens themselves are read when their turn comes (see `known`).
+    variants: those of one pass; all by default. A chain that did not end by itself has nothing to
+    extend. The tokens themselves are read when their turn comes (see `known`).
     """
     ends = chain_ends(job.store.read("chains", ["tokens", "finish"]))
     answered: defaultdict[Key, set[tuple[int, str]]] = defaultdict(set)
     stored = job.store.read("answers", [])
-    for key, at, spec in zip(_keys(stored), stored["cut"].to_pylist(), stored["spec"].to_pylist(), strict=True):
+    for key, at, spec in zip(
+        _keys(stored), stored["cut"].to_pylist(), stored["spec"].to_pylist(), strict=True
+    ):
         answered[key].add((at, spec))
     plan, todo = job.plan, []
     for row in job.problems:
@@ -94,7 +107,9 @@ def pending(job: Job, variants: Sequence[Variant] | None = None) -> list[tuple[L
                 length, finish = ends.get(key, (0, "length"))
                 weight, shared = length, -1
                 if variant.base is not None:
-                    base_length, base_finish = ends.get((row["problem_id"], sample, variant.base), (0, "length"))
+                    base_length, base_finish = ends.get(
+                        (row["problem_id"], sample, variant.base), (0, "length")
+                    )
                     if base_finish != "natural" or base_length > variant.cap:
                         continue
                     weight, shared = weight + base_length, plan.split(base_length)
@@ -102,7 +117,9 @@ def pending(job: Job, variants: Sequence[Variant] | None = None) -> list[tuple[L
                 wanted = {(c.tokens, plan.spec(c.forced)) for c in cuts}
                 if wanted <= answered[key] and (finish != "length" or length >= variant.cap):
                     continue
-                life = Life(row["problem_id"], prompt, sample, variant, answered=frozenset(answered[key]))
+                life = Life(
+                    row["problem_id"], prompt, sample, variant, answered=frozenset(answered[key])
+                )
                 todo.append((life, weight))
     return todo
 
@@ -152,9 +169,13 @@ def _load(store: Store, lives: list[Life], weight: int) -> Iterator[Life]:
 
     for life in lives:
         chain, logprobs = chain_of(life, life.variant.name)
-        base, base_logprobs = (None, ()) if life.variant.base is None else chain_of(life, life.variant.base)
+        base, base_logprobs = (
+            (None, ()) if life.variant.base is None else chain_of(life, life.variant.base)
+        )
         yield replace(life, known=chain, logprobs=logprobs, base=base, base_logprobs=base_logprobs)
 
 
 def _keys(rows: pa.Table) -> Iterator[Key]:
-    return zip(*(rows[name].to_pylist() for name in ("problem_id", "sample", "variant")), strict=True)
+    return zip(
+        *(rows[name].to_pylist() for name in ("problem_id", "sample", "variant")), strict=True
+    )

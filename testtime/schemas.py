@@ -20,7 +20,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "meta": _TEXT,
         }
     ),
-    # A chain may have several rows: each continues it from token `start`, when a later run asked for a larger budget.
+    # A chain may have several rows: each continues it from token `start`, when a later run asked
+    # for a larger budget.
     "chains": pa.schema(
         {
             "problem_id": _TEXT,
@@ -36,7 +37,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "cached_tokens": _INT,
         }
     ),
-    # The log-probability columns hold what selectors weigh by, so that analysis never opens the chains' token lists.
+    # The log-probability columns hold what selectors weigh by, so that analysis never opens the
+    # chains' token lists.
     "answers": pa.schema(
         {
             "problem_id": _TEXT,
@@ -58,7 +60,14 @@ SCHEMAS: dict[str, pa.Schema] = {
         }
     ),
     "grades": pa.schema(
-        {"key": _TEXT, "verdict": _TEXT, "extracted": _TEXT, "answer_key": _TEXT, "version": _TEXT, "detail": _TEXT}
+        {
+            "key": _TEXT,
+            "verdict": _TEXT,
+            "extracted": _TEXT,
+            "answer_key": _TEXT,
+            "version": _TEXT,
+            "detail": _TEXT,
+        }
     ),
     "rewards": pa.schema(
         {

@@ -28,7 +28,9 @@ def status(path: str | Path) -> dict[str, Any]:
         if row["problem_id"] in problems and row["sample"] < config.samples
     }
     first, *longer = (
-        {variant.name for variant in group if plan.whole or variant.cap > 0}  # budget 0 has no chain
+        {
+            variant.name for variant in group if plan.whole or variant.cap > 0
+        }  # budget 0 has no chain
         for group in plan.passes()
     )
     return {
@@ -71,8 +73,10 @@ def describe(found: dict[str, Any]) -> str:
     """A status for people."""
     if "imported" in found:
         return (
-            f"{found['path']}: {found['model']}, imported from {found['imported']} ({', '.join(found['files'])})\n"
-            f"{found['problems']} problems, up to {found['samples']} samples, {found['rows']:,} rows,"
+            f"{found['path']}: {found['model']}, imported from {found['imported']} "
+            f"({', '.join(found['files'])})\n"
+            f"{found['problems']} problems, up to {found['samples']} samples, {found['rows']:,} "
+            f"rows,"
             f" {found['scored']:,} of them scored; nothing to draw"
         )
     budgets = ", ".join(map(str, found["budgets"]))
@@ -80,7 +84,8 @@ def describe(found: dict[str, Any]) -> str:
     begun += f", {found['chains_extended']:,} extended" if found["chains_extended"] else ""
     tokens = f"{found['chain_tokens']:,} thinking and {found['answer_tokens']:,} answer tokens"
     lines = [
-        f"{found['path']}: {found['model']}, {found['problems']} problems x {found['samples']} samples",
+        f"{found['path']}: {found['model']}, {found['problems']} problems x {found['samples']} "
+        f"samples",
         f"budgets {budgets}",
         f"{begun}, answers {found['answers']:,}, distinct verdicts {found['grades']:,}",
         f"{tokens} in {found['seconds']:,} s of sampling",

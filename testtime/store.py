@@ -1,15 +1,16 @@
 """What is kept: the run directory.
 
-    run.json                    what these rows are (identity), the config, one entry for each session
-    problems/ chains/ answers/ grades/   Parquet parts (zstd)
-    tables/ report/             what analysis wrote
+    run.json                    what these rows are (identity), the config, one entry for each
+    session problems/ chains/ answers/ grades/   Parquet parts (zstd) tables/ report/
+    what analysis wrote
 
-The directory is a local folder or an address such as s3://bucket/folder (see `places`). A part is whole or absent, and
-any number of workers can write side by side. The key of a row is the content that determines it; reading drops doubles
-by key, so a crash between writing a compacted part and deleting its sources costs nothing. A part's name holds the hash
-of its bytes, so that damage is found wherever it lies; a damaged part is passed over when reading, and who holds the
-lock sets it aside as `*.corrupt` (see `mend`). Nothing here holds more than one part in memory, unless whole columns
-are asked for.
+The directory is a local folder or an address such as s3://bucket/folder (see `places`). A part is
+whole or absent, and any number of workers can write side by side. The key of a row is the content
+that determines it; reading drops doubles by key, so a crash between writing a compacted part and
+deleting its sources costs nothing. A part's name holds the hash of its bytes, so that damage is
+found wherever it lies; a damaged part is passed over when reading, and who holds the lock sets it
+aside as `*.corrupt` (see `mend`). Nothing here holds more than one part in memory, unless whole
+columns are asked for.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from testtime.schemas import KEYS, SCHEMAS
 if TYPE_CHECKING:
     import pandas as pd
 
-PART_VALUES = 8_000_000  # values (ids, log-probabilities) a part may hold: 32 MB, so that it always fits in memory
+# values (ids, log-probabilities) a part may hold: 32 MB, so that it always fits in memory
+PART_VALUES = 8_000_000
 PART_ROWS = 100_000
 _PACKED = {"token_ids": np.int32, "logprobs": np.float32}
 _NAME = re.compile(r"part-\d{20}-([0-9a-f]{16})\.parquet")
@@ -64,14 +66,17 @@ class Store:
             data = json.loads(places.read(path))
         except FileNotFoundError:
             raise UserError(
-                f"{self.root}: no run here (no run.json); give a folder that `testtime run` or `import` wrote"
+                f"{self.root}: no run here (no run.json); give a folder that `testtime run` or "
+                f"`import` wrote"
             ) from None
         except ValueError as error:
             raise UserError(
                 f"{path}: cannot be read ({error}); restore it, or start a run under another name"
             ) from None
         if not isinstance(data, dict):
-            raise UserError(f"{path}: not a run's manifest; restore it, or start a run under another name")
+            raise UserError(
+                f"{path}: not a run's manifest; restore it, or start a run under another name"
+            )
         return data
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
@@ -95,14 +100,17 @@ class Store:
             ) from None
 
     def write_file(self, name: str, data: bytes) -> Path:
-        """Write one file of the run, whole or not at all; returns its path. Raises UserError when the disk refuses."""
+        """Write one file of the run, whole or not at all; returns its path. Raises UserError when
+        the disk refuses.
+        """
         self._check()
         places.write(self.root / name, data)
         return self.root / name
 
     @contextlib.contextmanager
     def lock(self, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
-        """Hold the run directory for writing. Raises UserError naming the holder when another process has it.
+        """Hold the run directory for writing. Raises UserError naming the holder when another
+        process has it.
 
         say: is told when that takes a while to find out.
         """
@@ -116,7 +124,11 @@ class Store:
 
     def set_aside(self, *tables: str) -> list[Path]:
         """The damaged parts that `mend` has set aside, of all tables unless some are named."""
-        return [part for table in tables or SCHEMAS for part in places.listed(self.root / table, "*.corrupt")]
+        return [
+            part
+            for table in tables or SCHEMAS
+            for part in places.listed(self.root / table, "*.corrupt")
+        ]
 
     def append(self, table: str, rows: Sequence[Row]) -> None:
         """Write rows as one part. When this returns they survive a kill."""
@@ -137,8 +149,11 @@ class Store:
         self.append(table, rows)
         _remove(old)
 
-    def read_parts(self, table: str, columns: Sequence[str] | None = None, filters: Any = None) -> Iterator[pa.Table]:
-        """A table part by part, for what may not fit in memory. A damaged part is passed over and named in `damaged`.
+    def read_parts(
+        self, table: str, columns: Sequence[str] | None = None, filters: Any = None
+    ) -> Iterator[pa.Table]:
+        """A table part by part, for what may not fit in memory. A damaged part is passed over and
+        named in `damaged`.
 
         Raises UserError when the disk refuses.
         """
@@ -146,11 +161,20 @@ class Store:
             if (data := self._read_part(part, columns, filters)) is not None:
                 yield data
 
-    def _read_part(self, part: Path, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table | None:
+    def _read_part(
+        self, part: Path, columns: Sequence[str] | None = None, filters: Any = None
+    ) -> pa.Table | None:
         try:
-            with reading(part), places.opened(part) as source:  # a failing disk raises: the rows may be whole
+            with (
+                reading(part),
+                places.opened(part) as source,
+            ):  # a failing disk raises: the rows may be whole
                 return pq.read_table(
-                    source, columns=columns, filters=filters, page_checksum_verification=True, partitioning=None
+                    source,
+                    columns=columns,
+                    filters=filters,
+                    page_checksum_verification=True,
+                    partitioning=None,
                 )
         except FileNotFoundError:
             return None  # compacted meanwhile by another worker
@@ -159,12 +183,20 @@ class Store:
                 self.damaged.append(str(part))
             return None
 
-    def read(self, table: str, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
+    def read(
+        self, table: str, columns: Sequence[str] | None = None, filters: Any = None
+    ) -> pa.Table:
         """A whole table (chosen columns), doubles dropped by key."""
         wanted = None if columns is None else list(dict.fromkeys([*KEYS[table], *columns]))
-        schema = SCHEMAS[table] if wanted is None else pa.schema([SCHEMAS[table].field(name) for name in wanted])
+        schema = (
+            SCHEMAS[table]
+            if wanted is None
+            else pa.schema([SCHEMAS[table].field(name) for name in wanted])
+        )
         tables = list(self.read_parts(table, wanted, filters))
-        return _unique(pa.concat_tables([schema.empty_table(), *tables]).combine_chunks(), KEYS[table])
+        return _unique(
+            pa.concat_tables([schema.empty_table(), *tables]).combine_chunks(), KEYS[table]
+        )
 
     # Upkeep, under the lock
 
@@ -175,7 +207,9 @@ class Store:
             named = _NAME.fullmatch(part.name)
             with writing(part):
                 with part.open("rb") as file:
-                    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+                    digest = hashlib.file_digest(
+                        file, lambda: hashlib.blake2b(digest_size=8)
+                    ).hexdigest()
                 if (named and digest != named[1]) or _weight(part) is None:
                     part.rename(part.with_suffix(".corrupt"))
                     found.append(str(part))
@@ -190,7 +224,9 @@ class Store:
                 _remove([part])
 
     def compact(self, table: str) -> None:
-        """Merge small parts into bounded ones. Safe against kills: sources go after their merger is in place."""
+        """Merge small parts into bounded ones. Safe against kills: sources go after their merger is
+        in place.
+        """
         batch: list[pa.Table] = []
         sources: list[Path] = []
         weight = 0
@@ -214,7 +250,9 @@ class Store:
 
 
 class Writer:
-    """Collects rows and appends them as parts when a part is full, or whenever `flush` is called."""
+    """Collects rows and appends them as parts when a part is full, or whenever `flush` is
+    called.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -223,7 +261,9 @@ class Writer:
 
     def add(self, table: str, row: Row) -> None:
         # Arrays take an eighth of what lists of Python numbers do.
-        packed = {name: np.asarray(row[name], kind) for name, kind in _PACKED.items() if name in row}
+        packed = {
+            name: np.asarray(row[name], kind) for name, kind in _PACKED.items() if name in row
+        }
         self._rows[table].append({**row, **packed})
         self._values += sum(map(len, packed.values()))
         if self._values >= PART_VALUES or len(self._rows[table]) >= PART_ROWS:

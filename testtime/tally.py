@@ -1,8 +1,9 @@
-"""Accuracy so far, while a pool is drawn: answers at the largest budget are graded as their chains end.
+"""Accuracy so far, while a pool is drawn: answers at the largest budget are graded as their chains
+end.
 
-The verdicts go to the pool like all others, so nothing is graded twice. Grading may take a hundredth of the time that
-drawing takes; what does not fit waits until the pool is drawn. Chains that end early are short, so the first numbers
-are not yet those of the run.
+The verdicts go to the pool like all others, so nothing is graded twice. Grading may take a
+hundredth of the time that drawing takes; what does not fit waits until the pool is drawn. Chains
+that end early are short, so the first numbers are not yet those of the run.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Tally:
     def finished(self, life: Life) -> None:
         """All answers of a chain are there."""
         held = self._last.pop((life.problem_id, life.sample, life.variant.name), None)
-        first = life.variant.base is None and life.variant.cap == self._largest  # not extended beyond its end
+        first = (
+            life.variant.base is None and life.variant.cap == self._largest
+        )  # not extended beyond its end
         if held and first and not life.answered and life.problem_id in self._asked:
             gold, spec = self._asked[life.problem_id]
             self._waiting.append((spec, gold, held[1]))
@@ -72,7 +75,9 @@ class Tally:
                 continue
             try:
                 found = await asyncio.to_thread(grade, grader["name"], pairs, grader["options"], 1)
-            except Exception:  # grading after the drawing will say it; the drawing must not stop for it
+            except (
+                Exception
+            ):  # grading after the drawing will say it; the drawing must not stop for it
                 self._asked = {}
                 self._waiting.clear()
                 return

@@ -1,7 +1,9 @@
-"""What a model wrote, put back together from a run directory: chains and their cuts, the answers there, verdicts.
+"""What a model wrote, put back together from a run directory: chains and their cuts, the answers
+there, verdicts.
 
-Analysis never needs these texts; people do (`testtime show`, the report's browser, exported logs). Chains are kept as
-token ids, so the model's tokenizer is needed to read them; where it is out of reach, the answers are still there.
+Analysis never needs these texts; people do (`testtime show`, the report's browser, exported logs).
+Chains are kept as token ids, so the model's tokenizer is needed to read them; where it is out of
+reach, the answers are still there.
 """
 
 from __future__ import annotations
@@ -19,14 +21,18 @@ from testtime.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTEXT = 8  # tokens decoded before a segment, so that its first characters come out as in the whole text
+CONTEXT = (
+    8  # tokens decoded before a segment, so that its first characters come out as in the whole text
+)
 BLOCK = 64  # problems whose tokens are in memory at once
 Decode = Callable[[Sequence[int]], str]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What followed a cut. labels: its budgets or setting; key: the grader's; tokens: thinking tokens before it."""
+    """What followed a cut. labels: its budgets or setting; key: the grader's; tokens: thinking
+    tokens before it.
+    """
 
     labels: tuple[str, ...]
     text: str
@@ -38,7 +44,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Chain:
-    """One chain. segments: (thinking tokens at its end, text) between cuts; None where no tokenizer could read them."""
+    """One chain. segments: (thinking tokens at its end, text) between cuts; None where no tokenizer
+    could read them.
+    """
 
     sample: int
     finish: str
@@ -58,17 +66,23 @@ class Transcript:
 
 
 def read(
-    path: str | Path, scores: pd.DataFrame, problems: Sequence[str], samples: Sequence[int] | None = None
+    path: str | Path,
+    scores: pd.DataFrame,
+    problems: Sequence[str],
+    samples: Sequence[int] | None = None,
 ) -> Iterator[Transcript]:
     """The transcripts of some problems of a run (one model's scores), in order.
 
-    samples: which (None: all). Raises UserError naming the nearest problem when one is not in the run.
+    samples: which (None: all). Raises UserError naming the nearest problem when one is not in the
+    run.
     """
     store = Store(path)
     known = set(scores["problem_id"].astype(str))
     for name in problems:
         if name not in known:
-            raise UserError(f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}")
+            raise UserError(
+                f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}"
+            )
     texts = "tables/texts.parquet"
     imported = store.has(texts)
     decode = None if imported else decoder(store.manifest())
@@ -77,7 +91,9 @@ def read(
         rows = scores[scores["problem_id"].isin(block)]
         if samples is not None:
             rows = rows[rows["sample"].isin(samples)]
-        asked = {r["problem_id"]: r for r in _rows(store, "problems", ["question", "gold"], block, None)}
+        asked = {
+            r["problem_id"]: r for r in _rows(store, "problems", ["question", "gold"], block, None)
+        }
         if imported:
             chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows)
         else:
@@ -87,8 +103,14 @@ def read(
             yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))
 
 
-def show(path: str | Path, problem: str | None, samples: Sequence[int] | None = None, as_json: bool = False) -> str:
-    """For the terminal: the problems of a run with their share of right answers, or one of them in full.
+def show(
+    path: str | Path,
+    problem: str | None,
+    samples: Sequence[int] | None = None,
+    as_json: bool = False,
+) -> str:
+    """For the terminal: the problems of a run with their share of right answers, or one of them in
+    full.
 
     Raises UserError for an unknown problem, and for a run without tables.
     """
@@ -99,13 +121,19 @@ def show(path: str | Path, problem: str | None, samples: Sequence[int] | None = 
     if problem is None:
         solved = scores.groupby("problem_id", sort=False)["score"].mean()
         if as_json:
-            return json.dumps({str(k): None if v != v else round(float(v), 6) for k, v in solved.items()})
+            return json.dumps(
+                {str(k): None if v != v else round(float(v), 6) for k, v in solved.items()}
+            )
         return "\n".join(f"{100 * v:6.1f}% right  {k}" for k, v in solved.items())
     models = list(dict.fromkeys(scores["model"]))
     parts = []
     for model in models:
         found = next(iter(read(path, scores[scores["model"] == model], [problem], samples)))
-        parts.append(json.dumps({"model": model, **asdict(found)}) if as_json else _page(found, model, len(models) > 1))
+        parts.append(
+            json.dumps({"model": model, **asdict(found)})
+            if as_json
+            else _page(found, model, len(models) > 1)
+        )
     return "\n".join(parts)
 
 
@@ -122,7 +150,8 @@ def _page(found: Transcript, model: str, several: bool) -> str:
         tokens = (
             ""
             if chain.tokens is None
-            else f": {chain.tokens:,} thinking tokens" + (f", {chain.finish}" if chain.finish else "")
+            else f": {chain.tokens:,} thinking tokens"
+            + (f", {chain.finish}" if chain.finish else "")
         )
         lines += ["", f"--- sample {chain.sample}{tokens}"]
         marks = {a.tokens: a for a in chain.answers if a.forced}
@@ -130,7 +159,9 @@ def _page(found: Transcript, model: str, several: bool) -> str:
         for end, part in chain.segments or []:
             mark = marks.get(end)
             text += part + (
-                f" [cut {', '.join(mark.labels)}: {mark.key or mark.verdict}, {mark.verdict}] " if mark else ""
+                f" [cut {', '.join(mark.labels)}: {mark.key or mark.verdict}, {mark.verdict}] "
+                if mark
+                else ""
             )
         lines += (
             [text]
@@ -141,7 +172,8 @@ def _page(found: Transcript, model: str, several: bool) -> str:
         )
         for answer in chain.answers:
             lines.append(
-                f"{', '.join(answer.labels) or 'answer':>12}  {answer.verdict:<9} {' '.join(answer.text.split())}"
+                f"{', '.join(answer.labels) or 'answer':>12}  {answer.verdict:<9} "
+                f"{' '.join(answer.text.split())}"
             )
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in "\n".join(lines))
 
@@ -160,11 +192,15 @@ def decoder(manifest: dict[str, Any]) -> Decode | None:
         tokenizer = _tokenizer(ref["name"], ref.get("revision"))
     except (UserError, ImportError, OSError):
         return None
-    return lambda ids: str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+    return lambda ids: str(
+        tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    )
 
 
 def segments(ids: Sequence[int], cuts: Sequence[int], decode: Decode) -> list[tuple[int, str]]:
-    """The text between cuts, each with the token count at its end. Joined they are the whole text."""
+    """The text between cuts, each with the token count at its end. Joined they are the whole
+    text.
+    """
     ends = [*sorted({c for c in cuts if 0 < c < len(ids)}), len(ids)]
     found, start = [], 0
     for end in ends:
@@ -176,7 +212,11 @@ def segments(ids: Sequence[int], cuts: Sequence[int], decode: Decode) -> list[tu
 
 
 def _stored(
-    store: Store, scores: pd.DataFrame, block: list[str], samples: Sequence[int] | None, decode: Decode | None
+    store: Store,
+    scores: pd.DataFrame,
+    block: list[str],
+    samples: Sequence[int] | None,
+    decode: Decode | None,
 ) -> dict[str, list[Chain]]:
     """The chains of a sampled run by problem."""
     pools: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
@@ -186,7 +226,8 @@ def _stored(
         return {}
     drawn: dict[tuple[str, int, str], dict[str, Any]] = {}
     for row in sorted(
-        _rows(store, "chains", ["token_ids", "tokens", "finish"], block, samples), key=lambda r: int(r["start"])
+        _rows(store, "chains", ["token_ids", "tokens", "finish"], block, samples),
+        key=lambda r: int(r["start"]),
     ):
         key = (row["problem_id"], row["sample"], row["variant"])
         earlier = drawn.get(key, {"ids": []})
@@ -207,18 +248,42 @@ def _stored(
                 held = [h for h in held if h[0] in (None, _number(variant))]
             if held:  # an answer for a budget that is no longer asked for is left out
                 labels = tuple(told if b is None else f"{b:,}" for b, _, _ in held)
-                answers.append(Answer(labels, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]))
+                answers.append(
+                    Answer(
+                        labels, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]
+                    )
+                )
         cuts = [a.tokens for a in answers if a.tokens is not None]
-        parts = segments(chain["ids"], cuts, decode) if decode and chain["ids"] else None if chain["ids"] else []
-        result.setdefault(name, []).append(Chain(sample, chain["finish"], chain["tokens"], parts, answers))
+        parts = (
+            segments(chain["ids"], cuts, decode)
+            if decode and chain["ids"]
+            else None
+            if chain["ids"]
+            else []
+        )
+        result.setdefault(name, []).append(
+            Chain(sample, chain["finish"], chain["tokens"], parts, answers)
+        )
     return result
 
 
-def _verdicts(scores: pd.DataFrame) -> dict[tuple[str, int, int, bool], list[tuple[int | None, str, str | None]]]:
-    """(problem, sample, cut, forced) -> its (budget, verdict, key)s; no budget where a level was told."""
+def _verdicts(
+    scores: pd.DataFrame,
+) -> dict[tuple[str, int, int, bool], list[tuple[int | None, str, str | None]]]:
+    """(problem, sample, cut, forced) -> its (budget, verdict, key)s; no budget where a level was
+    told.
+    """
     found: dict[tuple[str, int, int, bool], list[tuple[int | None, str, str | None]]] = {}
     known = scores[scores["thinking_tokens"].notna()].sort_values("budget")
-    columns = ["problem_id", "sample", "thinking_tokens", "forced", "budget", "verdict", "answer_key"]
+    columns = [
+        "problem_id",
+        "sample",
+        "thinking_tokens",
+        "forced",
+        "budget",
+        "verdict",
+        "answer_key",
+    ]
     for name, sample, cut, forced, budget, verdict, key in known[columns].itertuples(index=False):
         entry = (
             None if budget != budget else int(budget),
@@ -240,10 +305,14 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
         count = None if tokens is None or tokens != tokens else int(tokens)
         verdict = row.get("verdict") if isinstance(row.get("verdict"), str) else "missing"
         key = row.get("answer_key") if isinstance(row.get("answer_key"), str) else None
-        label = row["setting"] or ("" if row["budget"] != row["budget"] else f"{row['budget']:,.0f}")
+        label = row["setting"] or (
+            "" if row["budget"] != row["budget"] else f"{row['budget']:,.0f}"
+        )
         answer = Answer((label,) if label else (), text, False, str(verdict), key, count)
         parts = [(count or 0, thinking)] if thinking else []
-        result.setdefault(row["problem_id"], []).append(Chain(int(row["sample"]), "", count, parts, [answer]))
+        result.setdefault(row["problem_id"], []).append(
+            Chain(int(row["sample"]), "", count, parts, [answer])
+        )
     return result
 
 

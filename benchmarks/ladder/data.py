@@ -1,9 +1,9 @@
 """From problems to token batches: what part of the traces is shown, and which tokens carry loss.
 
-Four kinds of example, drawn at random: a whole chain; a chain cut at a random place and closed by force, so that
-a cut chain still yields the best guess; a chain that goes on after "Wait" with a second pass; and such a chain
-whose first pass is a real mistake of a weaker checkpoint. Prompts, forced closings and mistaken passes carry no
-loss: nobody should learn those.
+Four kinds of example, drawn at random: a whole chain; a chain cut at a random place and closed by
+force, so that a cut chain still yields the best guess; a chain that goes on after "Wait" with a
+second pass; and such a chain whose first pass is a real mistake of a weaker checkpoint. Prompts,
+forced closings and mistaken passes carry no loss: nobody should learn those.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ POOL = 2048
 class Mixture:
     """What is trained on. Shares are probabilities; `tasks` are relative weights.
 
-    cut: chains closed by force; unthought: the part of those cut at 0; again: chains with a second pass;
-    mistakes: examples whose first pass is a recorded mistake, read from `mistakes_file`.
+    cut: chains closed by force; unthought: the part of those cut at 0; again: chains with a second
+    pass; mistakes: examples whose first pass is a recorded mistake, read from `mistakes_file`.
     """
 
     tasks: dict[str, float]
@@ -52,7 +52,9 @@ def vocabulary() -> dict[str, int]:
 
 
 def ids(text: str) -> list[int]:
-    """Token ids of thinking or answer text without spaces; equal to the saved tokenizer's (tested)."""
+    """Token ids of thinking or answer text without spaces; equal to the saved tokenizer's
+    (tested).
+    """
     table = vocabulary()
     out: list[int] = []
     for n, part in enumerate(text.split(WAIT)):
@@ -62,12 +64,16 @@ def ids(text: str) -> list[int]:
 
 @cache
 def recorded(path: str) -> list[dict[str, Any]]:
-    """The mistakes that a weaker checkpoint really made: {"task", "seed", "chain"}, one JSON a line."""
+    """The mistakes that a weaker checkpoint really made: {"task", "seed", "chain"}, one JSON a
+    line.
+    """
     with gzip.open(Path(__file__).parent / path, "rt") as lines:
         return [json.loads(line) for line in lines]
 
 
-def example(made: Item, mixture: Mixture, rng: random.Random, wrong: str = "") -> tuple[list[int], list[int]]:
+def example(
+    made: Item, mixture: Mixture, rng: random.Random, wrong: str = ""
+) -> tuple[list[int], list[int]]:
     """One example as (token ids, loss mask); `wrong` is a mistaken first pass to correct."""
     table = vocabulary()
     first = ids(wrong or TRACES[made.task](made.meta, False))
@@ -81,10 +87,14 @@ def example(made: Item, mixture: Mixture, rng: random.Random, wrong: str = "") -
         chain, loss, close = chain[:kept], loss[:kept], 0
     prompt = [table[BOS], *ids(made.prompt), table[THINK]]
     answer = [*ids(made.gold), table[EOS]]
-    return prompt + chain + [table[CLOSE]] + answer, [0] * len(prompt) + loss + [close] + [1] * len(answer)
+    return prompt + chain + [table[CLOSE]] + answer, [0] * len(prompt) + loss + [close] + [1] * len(
+        answer
+    )
 
 
-def draw(mixture: Mixture, rng: random.Random, held_out: bool = False) -> tuple[list[int], list[int]]:
+def draw(
+    mixture: Mixture, rng: random.Random, held_out: bool = False
+) -> tuple[list[int], list[int]]:
     """One random example; held-out ones come from seeds and mistakes that training never sees."""
     while True:
         if rng.random() < mixture.mistakes:
@@ -103,7 +113,9 @@ def draw(mixture: Mixture, rng: random.Random, held_out: bool = False) -> tuple[
 
 
 def batch(examples: list[tuple[list[int], list[int]]], pad: int) -> tuple[np.ndarray, np.ndarray]:
-    """Examples as two (rows, width) arrays, ids and loss mask, padded on the right to a multiple of 8."""
+    """Examples as two (rows, width) arrays, ids and loss mask, padded on the right to a multiple of
+    8.
+    """
     width = -(-max(len(tokens) for tokens, _ in examples) // 8) * 8
     inputs = np.full((len(examples), width), pad, dtype=np.int64)
     mask = np.zeros((len(examples), width), dtype=np.float32)
@@ -112,7 +124,9 @@ def batch(examples: list[tuple[list[int], list[int]]], pad: int) -> tuple[np.nda
     return inputs, mask
 
 
-def packed(examples: list[tuple[list[int], list[int]]], tokens: int) -> list[list[tuple[list[int], list[int]]]]:
+def packed(
+    examples: list[tuple[list[int], list[int]]], tokens: int
+) -> list[list[tuple[list[int], list[int]]]]:
     """Examples sorted by length and cut into groups of at most `tokens` padded tokens each."""
     groups: list[list[tuple[list[int], list[int]]]] = [[]]
     for one in sorted(examples, key=lambda pair: len(pair[0])):
@@ -122,7 +136,9 @@ def packed(examples: list[tuple[list[int], list[int]]], tokens: int) -> list[lis
     return groups
 
 
-def batches(mixture: Mixture, seed: int, tokens: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(
+    mixture: Mixture, seed: int, tokens: int, start: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """An endless stream of training batches of about `tokens` tokens, from batch number `start` on.
 
     The stream depends on the seed alone, so a resumed run reads what it would have read.
@@ -139,7 +155,9 @@ def batches(mixture: Mixture, seed: int, tokens: int, start: int = 0) -> Iterato
         pool += 1
 
 
-def held_out(mixture: Mixture, count: int, tokens: int, seed: int = 7) -> list[tuple[np.ndarray, np.ndarray]]:
+def held_out(
+    mixture: Mixture, count: int, tokens: int, seed: int = 7
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """The fixed held-out set of `count` examples, as batches."""
     rng = random.Random(f"held-out {seed}")
     examples = [draw(mixture, rng, held_out=True) for _ in range(count)]

@@ -1,6 +1,8 @@
-"""How good a checkpoint is: held-out loss with its standard error, and accuracy after full thinking.
+"""How good a checkpoint is: held-out loss with its standard error, and accuracy after full
+thinking.
 
-The plain generation loop of transformers is enough here; testtime's own sampler measures the ladder later.
+The plain generation loop of transformers is enough here; testtime's own sampler measures the ladder
+later.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ LONGEST = 240
 
 
 def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, float]:
-    """(nats per token on thinking and answer tokens, standard error); sequences are the independent units."""
+    """(nats per token on thinking and answer tokens, standard error); sequences are the independent
+    units.
+    """
     import torch
     from torch.nn import functional
 
@@ -28,9 +32,9 @@ def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, 
         for inputs, mask in held_out(mixture, count, tokens):
             x, w = torch.from_numpy(inputs), torch.from_numpy(mask)[:, 1:]
             logits = model(input_ids=x[:, :-1], use_cache=False).logits
-            each = functional.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none").view(
-                w.shape
-            )
+            each = functional.cross_entropy(
+                logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none"
+            ).view(w.shape)
             sums.append((each * w).sum(1))
             weights.append(w.sum(1))
     s, n = torch.cat(sums).double().numpy(), torch.cat(weights).double().numpy()
@@ -38,7 +42,9 @@ def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, 
     return mean, float(np.sqrt(((s - mean * n) ** 2).sum()) / n.sum())
 
 
-def generate(model: Any, prompts: list[list[int]], temperature: float, seed: int = 0) -> list[list[int]]:
+def generate(
+    model: Any, prompts: list[list[int]], temperature: float, seed: int = 0
+) -> list[list[int]]:
     """Token ids generated after each prompt, cut after end-of-sequence; temperature 0 is greedy."""
     import torch
 
@@ -63,9 +69,15 @@ def generate(model: Any, prompts: list[list[int]], temperature: float, seed: int
 
 
 def accuracy(
-    model: Any, tasks: list[str], count: int, temperature: float = 0.0, samples: int = 1, close: bool = False
+    model: Any,
+    tasks: list[str],
+    count: int,
+    temperature: float = 0.0,
+    samples: int = 1,
+    close: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Per task, scores of shape (count, samples) on the items that testtime evaluates; under "task/answers" the texts.
+    """Per task, scores of shape (count, samples) on the items that testtime evaluates; under
+    "task/answers" the texts.
 
     close: thinking is closed at once (budget 0).
     """
@@ -81,7 +93,9 @@ def accuracy(
             for row in generate(model, prompts[start : start + 256], temperature, seed=start):
                 row = [table[CLOSE], *row] if close else row
                 at = row.index(table[CLOSE]) if table[CLOSE] in row else len(row)
-                answers.append("".join(names[i] for i in row[at + 1 : -1]) if row[-1] == table[EOS] else "")
+                answers.append(
+                    "".join(names[i] for i in row[at + 1 : -1]) if row[-1] == table[EOS] else ""
+                )
         right = [answer == one.gold for answer, one in zip(answers, items, strict=True)]
         out[task] = np.array(right).reshape(count, samples)
         out[task + "/answers"] = np.array(answers, dtype=object).reshape(count, samples)
@@ -89,7 +103,9 @@ def accuracy(
 
 
 def majority(answers: np.ndarray, right: np.ndarray) -> float:
-    """Accuracy of the most frequent answer of each row; ties share the credit, missing answers do not vote."""
+    """Accuracy of the most frequent answer of each row; ties share the credit, missing answers do
+    not vote.
+    """
     credit = []
     for row, ok in zip(answers, right, strict=True):
         votes: dict[str, int] = {}

@@ -1,9 +1,11 @@
-"""Fits the pretraining law to every rung but the largest, predicts the largest rung's final loss, and checks it later.
+"""Fits the pretraining law to every rung but the largest, predicts the largest rung's final loss,
+and checks it later.
 
-L = E + A/N^alpha + B/D^beta (Hoffmann et al. 2022, eq. 2) with N without embeddings. The interval has two parts: the
-law's own error (whole rungs are resampled, for the checkpoints of one rung share a trunk and a seed) and the scatter
-of single checkpoints about it, so it is one for a loss yet to be seen. `predict` writes before the rung is trained
-to its end; `check` adds what came out, and changes nothing else.
+L = E + A/N^alpha + B/D^beta (Hoffmann et al. 2022, eq. 2) with N without embeddings. The interval
+has two parts: the law's own error (whole rungs are resampled, for the checkpoints of one rung share
+a trunk and a seed) and the scatter of single checkpoints about it, so it is one for a loss yet to
+be seen. `predict` writes before the rung is trained to its end; `check` adds what came out, and
+changes nothing else.
 
     python -m benchmarks.ladder.law predict benchmarks/ladder/ladder.yaml ladder.csv prediction.json
     python -m benchmarks.ladder.law check benchmarks/ladder/ladder.yaml ladder.csv prediction.json
@@ -30,7 +32,9 @@ HUBER = 1e-3
 
 
 def predict(rows: pd.DataFrame, size: float, tokens: float, seed: int = 0) -> dict[str, Any]:
-    """The predicted loss at (size, tokens) with its interval; `rows` needs rung, parameters, tokens and loss."""
+    """The predicted loss at (size, tokens) with its interval; `rows` needs rung, parameters, tokens
+    and loss.
+    """
     rungs = rows["rung"].unique()
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(rungs), np.full(len(rungs), 1 / len(rungs)), size=RESAMPLES)
@@ -41,7 +45,9 @@ def predict(rows: pd.DataFrame, size: float, tokens: float, seed: int = 0) -> di
     where = {"N": np.array([size]), "D": np.array([tokens])}
     curves = np.log(fitted.law(fitted.replicates, **where)[:, 0])
     curves = curves[np.isfinite(curves)]
-    low, high = np.exp(np.quantile(curves + scatter[: len(curves)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    low, high = np.exp(
+        np.quantile(curves + scatter[: len(curves)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    )
     return {
         "parameters": size,
         "tokens": tokens,
@@ -56,10 +62,16 @@ def predict(rows: pd.DataFrame, size: float, tokens: float, seed: int = 0) -> di
 
 
 def check(written: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
-    """The prediction with what came out beside it: the last checkpoint's loss, the relative error, hit or miss."""
+    """The prediction with what came out beside it: the last checkpoint's loss, the relative error,
+    hit or miss.
+    """
     last = rows.sort_values("tokens").iloc[-1]
     loss = float(last["loss"])
-    measured = {"measured": loss, "measured_se": float(last["loss_se"]), "error": written["loss"] / loss - 1}
+    measured = {
+        "measured": loss,
+        "measured_se": float(last["loss_se"]),
+        "error": written["loss"] / loss - 1,
+    }
     return {**written, **measured, "hit": written["low"] <= loss <= written["high"]}
 
 
@@ -76,7 +88,11 @@ def main() -> None:
     if given.what == "predict":
         if given.file.exists():
             raise SystemExit(f"{given.file} exists: a prediction is written once")
-        made = predict(rows[rows["rung"] != largest.name], sizes(build(largest, 0))[0], float(largest.tokens[-1]))
+        made = predict(
+            rows[rows["rung"] != largest.name],
+            sizes(build(largest, 0))[0],
+            float(largest.tokens[-1]),
+        )
     else:
         made = check(json.loads(given.file.read_text()), rows[rows["rung"] == largest.name])
     given.file.write_text(json.dumps(made, indent=2) + "\n")

@@ -1,9 +1,12 @@
-"""Collects the real mistakes of a weaker checkpoint, once, into a file that the ladder's recipe reads.
+"""Collects the real mistakes of a weaker checkpoint, once, into a file that the ladder's recipe
+reads.
 
-The checkpoint solves training problems at temperature 1. A first pass that ends by itself and differs from the
-right one is kept word for word: training continues it with "Wait", the second pass and the right answer.
+The checkpoint solves training problems at temperature 1. A first pass that ends by itself and
+differs from the right one is kept word for word: training continues it with "Wait", the second pass
+and the right answer.
 
-    python -m benchmarks.ladder.mistakes benchmarks/ladder/out/weak/weak/3000000 benchmarks/ladder/mistakes.jsonl.gz
+    python -m benchmarks.ladder.mistakes benchmarks/ladder/out/weak/weak/3000000
+    benchmarks/ladder/mistakes.jsonl.gz
 """
 
 from __future__ import annotations
@@ -32,12 +35,20 @@ def collect(model: Any, task: str, wanted: int, batch: int = 256) -> list[dict[s
     for number in range(8):
         seeds = range(FIRST_SEED + number * batch, FIRST_SEED + (number + 1) * batch)
         items = [(seed, made) for seed in seeds if (made := trainable(task, seed))]
-        prompts = [[table[BOS], *(table[c] for c in made.prompt), table[THINK]] for _, made in items]
-        for (seed, made), row in zip(items, generate(model, prompts, 1.0, seed=number), strict=True):
+        prompts = [
+            [table[BOS], *(table[c] for c in made.prompt), table[THINK]] for _, made in items
+        ]
+        for (seed, made), row in zip(
+            items, generate(model, prompts, 1.0, seed=number), strict=True
+        ):
             tokens = [names[i] for i in row]
             ends = [tokens.index(mark) for mark in (WAIT, CLOSE) if mark in tokens]
             first = tokens[: min(ends)] if ends else []
-            if first and not set(first) & set(SPECIAL) and "".join(first) != TRACES[task](made.meta, False):
+            if (
+                first
+                and not set(first) & set(SPECIAL)
+                and "".join(first) != TRACES[task](made.meta, False)
+            ):
                 found.append({"task": task, "seed": seed, "chain": "".join(first)})
         if len(found) >= wanted:
             break

@@ -14,15 +14,24 @@ from typing import Any
 from benchmarks.ladder.recipe import Recipe, Rung, load
 from testtime import zoo
 
-FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja")
+FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "chat_template.jinja",
+)
 
 
 def card(name: str, recipe: Recipe, rung: Rung, measured: dict[str, Any], command: str) -> str:
-    """The card: what the model is, how it was trained, on how many tokens, with which loss, in how long."""
+    """The card: what the model is, how it was trained, on how many tokens, with which loss, in how
+    long.
+    """
     mixture = recipe.mixture
     by_task = ", ".join(f"{task} {value:.3f}" for task, value in measured["by_task"].items())
     second = (
-        f'{mixture.again:.0%} go on after "Wait" with a second pass; {mixture.mistakes:.0%} begin with a\n'
+        f'{mixture.again:.0%} go on after "Wait" with a second pass; {mixture.mistakes:.0%} begin '
+        f"with a\n"
         "recorded mistake of a weaker checkpoint, which the second pass corrects."
         if mixture.again
         else 'None go on after "Wait".'
@@ -60,7 +69,9 @@ def publish(recipe_path: str, recipe: Recipe, rung: Rung, out: Path, name: str) 
         shutil.copyfile(source / file, target / file)
     settings = json.loads((source / "tokenizer_config.json").read_text())
     settings.pop("backend", None)
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the name that transformers 4 and 5 both know
+    settings["tokenizer_class"] = (
+        "PreTrainedTokenizerFast"  # the name that transformers 4 and 5 both know
+    )
     (target / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     measured = json.loads((source / "measured.json").read_text())
     command = f"python -m benchmarks.ladder.train {recipe_path} --out {out} --rungs {rung.name}"
@@ -69,7 +80,9 @@ def publish(recipe_path: str, recipe: Recipe, rung: Rung, out: Path, name: str) 
 
 
 def main() -> None:
-    """Command line: the recipe, its output folder, and the zoo's name (a folder of rungs where there are several)."""
+    """Command line: the recipe, its output folder, and the zoo's name (a folder of rungs where
+    there are several).
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe")
     parser.add_argument("--out", type=Path, required=True)

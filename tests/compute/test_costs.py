@@ -21,18 +21,41 @@ PRICES, RATES = Prices(2.0, 8.0, 0.5), Rates(1000.0, 50.0, 4, 100)
 
 
 def table(samples: int = 4) -> pd.DataFrame:
-    rows = [(f"p{i}", s, float(s % 2), 100, 30 + i, 3 * (s % 2), 5) for i in range(3) for s in range(samples)]
-    names = ["problem_id", "sample", "score", "prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens"]
+    rows = [
+        (f"p{i}", s, float(s % 2), 100, 30 + i, 3 * (s % 2), 5)
+        for i in range(3)
+        for s in range(samples)
+    ]
+    names = [
+        "problem_id",
+        "sample",
+        "score",
+        "prompt_tokens",
+        "thinking_tokens",
+        "forced_tokens",
+        "answer_tokens",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
 @pytest.mark.parametrize("name", ["flops", "usd", "seconds"])
 def test_a_cell_counts_the_prompt_once_or_each_time(name: str) -> None:
     priced = with_costs(table(), flops=FLOPS, prices=PRICES, rates=RATES)
-    counts = [table()[c] for c in ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")]
-    function = {"flops": FLOPS.sample_flops, "usd": PRICES.sample_usd, "seconds": RATES.sample_seconds}[name]
-    # Of a prompt of 100 tokens that is there already: its pass, or all but the cached price, or its time is saved.
-    saved = {"flops": float(FLOPS.prefill(100)), "usd": 100 * (2.0 - 0.5) / 1e6, "seconds": 100 / 1000}[name]
+    counts = [
+        table()[c] for c in ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")
+    ]
+    function = {
+        "flops": FLOPS.sample_flops,
+        "usd": PRICES.sample_usd,
+        "seconds": RATES.sample_seconds,
+    }[name]
+    # Of a prompt of 100 tokens that is there already: its pass, or all but the cached price, or its
+    # time is saved.
+    saved = {
+        "flops": float(FLOPS.prefill(100)),
+        "usd": 100 * (2.0 - 0.5) / 1e6,
+        "seconds": 100 / 1000,
+    }[name]
     for prefill, shared in (("once", 3), ("each", 0)):
         cell = cells(priced, [4], ["oracle"], prefill=prefill, resamples=100).iloc[0]  # type: ignore[arg-type]
         assert cell[name] == pytest.approx(4 * np.mean(function(*counts)) - shared * saved)

@@ -1,4 +1,6 @@
-"""FLOPs and parameters against the modules themselves, in every family; FLOPs by torch's own counter."""
+"""FLOPs and parameters against the modules themselves, in every family; FLOPs by torch's own
+counter.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def test_every_family_has_a_case() -> None:
     assert set(CASES) == set(FAMILIES)
 
 
-@pytest.mark.parametrize(("family", "changes"), EVERY, ids=[f"{f}-{i}" for i, (f, _) in enumerate(EVERY)])
+@pytest.mark.parametrize(
+    ("family", "changes"), EVERY, ids=[f"{f}-{i}" for i, (f, _) in enumerate(EVERY)]
+)
 def test_parameters_equal_the_modules(family: str, changes: dict[str, Any]) -> None:
     config = _config(family, changes)
     counted = Flops.from_config(config.to_dict()).parameters
@@ -82,9 +86,13 @@ def test_parameters_equal_the_modules(family: str, changes: dict[str, Any]) -> N
     )
 
 
-@pytest.mark.parametrize(("family", "changes"), EVERY, ids=[f"{f}-{i}" for i, (f, _) in enumerate(EVERY)])
+@pytest.mark.parametrize(
+    ("family", "changes"), EVERY, ids=[f"{f}-{i}" for i, (f, _) in enumerate(EVERY)]
+)
 def test_flops_equal_torchs_counter(family: str, changes: dict[str, Any]) -> None:
-    """Eager attention multiplies full squares; a decode step multiplies exactly the keys in the cache."""
+    """Eager attention multiplies full squares; a decode step multiplies exactly the keys in the
+    cache.
+    """
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -94,9 +102,12 @@ def test_flops_equal_torchs_counter(family: str, changes: dict[str, Any]) -> Non
     with torch.no_grad():
         with FlopCounterMode(display=False) as counter:
             cache = model(ids, use_cache=True).past_key_values
-        assert flops.forward(0, n, n, causal=False) == pytest.approx(counter.get_total_flops(), rel=0.01)
+        assert flops.forward(0, n, n, causal=False) == pytest.approx(
+            counter.get_total_flops(), rel=0.01
+        )
         if family == "deepseek_v3":
-            return  # the module expands its whole latent cache again at every step; counted is once a token
+            # the module expands its whole latent cache again at every step; counted is once a token
+            return
         with FlopCounterMode(display=False) as counter:
             model(ids[:, :1], past_key_values=cache)
     assert flops.decode(n, 1) == pytest.approx(counter.get_total_flops(), rel=0.01)
@@ -111,14 +122,19 @@ def test_a_sliding_layer_attends_to_no_more_than_its_window() -> None:
 
 
 def test_passes_add_up() -> None:
-    """Prefill and decode in any division cost the same; a sample is its tokens, each fed once but the last."""
+    """Prefill and decode in any division cost the same; a sample is its tokens, each fed once but
+    the last.
+    """
     flops = Flops.from_config(SMALL | {"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 9,
                                        "max_window_layers": 1})  # fmt: skip
     assert flops.forward(0, 30) == flops.forward(0, 11) + flops.forward(11, 19)
     assert flops.decode(10, 7) == sum(flops.decode(10 + i, 1) for i in range(7))
-    assert flops.prefill(20, cached=8) + flops.prefill(8) == flops.prefill(20) + flops.forward(0, 0, 1)
+    assert flops.prefill(20, cached=8) + flops.prefill(8) == flops.prefill(20) + flops.forward(
+        0, 0, 1
+    )
     assert flops.sample_flops(20, 5, 0, 0) == flops.prefill(20) + flops.decode(20, 4)
-    # thinking cut after 5, an ending of 3, an answer of 2: logits for 7 tokens, 20 + 5 + 3 + 1 tokens fed
+    # thinking cut after 5, an ending of 3, an answer of 2: logits for 7 tokens, 20 + 5 + 3 + 1
+    # tokens fed
     assert flops.sample_flops(20, 5, 3, 2) == flops.forward(0, 29, 7)
     assert flops.sample_flops(20, 0, 3, 2) == flops.forward(0, 24, 2)
     assert flops.sample_flops(20, 0, 0, 0) == flops.prefill(20)
@@ -138,7 +154,9 @@ def test_known_models() -> None:
             "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "num_experts": 128,
             "num_experts_per_tok": 8, "moe_intermediate_size": 768}  # fmt: skip
     count = Flops.from_config(qwen).parameters
-    assert round(count.total / 1e9, 1) == 30.5 and round(count.active / 1e9, 1) == 3.4  # Qwen3-30B-A3B
+    assert (
+        round(count.total / 1e9, 1) == 30.5 and round(count.active / 1e9, 1) == 3.4
+    )  # Qwen3-30B-A3B
     assert round(count.non_embedding / 1e9, 1) == 29.9
 
 
@@ -162,7 +180,9 @@ def test_an_unlisted_family_is_read_as_llama_and_says_so() -> None:
         (SMALL | {"model_type": "mixtral", "num_local_experts": 4}, "num_experts_per_tok"),
     ],
 )
-def test_a_config_that_cannot_be_counted_is_refused_by_name(config: dict[str, Any], word: str) -> None:
+def test_a_config_that_cannot_be_counted_is_refused_by_name(
+    config: dict[str, Any], word: str
+) -> None:
     with pytest.raises(UserError, match=word):
         Flops.from_config(config)
 

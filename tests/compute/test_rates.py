@@ -32,12 +32,20 @@ class Clockwork:
 def test_rates_are_recovered() -> None:
     engine = Clockwork()
     measured = measure_rates(
-        engine, range(100), concurrency=4, prompt_tokens=20, new_tokens=30, rounds=2, clock=lambda: engine.now
+        engine,
+        range(100),
+        concurrency=4,
+        prompt_tokens=20,
+        new_tokens=30,
+        rounds=2,
+        clock=lambda: engine.now,
     )
     found = asyncio.run(measured)
     assert found.prefill == pytest.approx(1000) and found.decode == pytest.approx(50)
     assert (found.concurrency, found.context) == (4, 35)
-    assert len(set(engine.prompts)) == len(engine.prompts)  # or a prefix cache would flatter the prefill
+    assert len(set(engine.prompts)) == len(
+        engine.prompts
+    )  # or a prefix cache would flatter the prefill
 
 
 def test_seconds_of_samples() -> None:

@@ -1,4 +1,6 @@
-"""A small HTTP server for tests: it answers as told, or as another server does, and misbehaves as told."""
+"""A small HTTP server for tests: it answers as told, or as another server does, and misbehaves as
+told.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def draw(body: dict[str, Any]) -> dict[str, Any]:
 class Server:
     """Listens on a loopback port of its own until `stop`; `upstream` makes it a proxy.
 
-    fault(number): what goes wrong with the number-th completion request, or None. requests: bodies and headers seen.
+    fault(number): what goes wrong with the number-th completion request, or None. requests: bodies
+    and headers seen.
     """
 
     def __init__(
@@ -64,7 +67,9 @@ class Server:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self._server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0)
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
@@ -124,7 +129,9 @@ class Server:
         if fault == "cut":
             return None
         if fault in ("429", "500"):
-            return _http((int(fault), {"Retry-After": "0.1"} if fault == "429" else {}, b'{"error": "busy"}'))
+            return _http(
+                (int(fault), {"Retry-After": "0.1"} if fault == "429" else {}, b'{"error": "busy"}')
+            )
         await asyncio.sleep(self.delay)
         if self.upstream:
             reply = await self._forward(path, headers, body)
@@ -138,10 +145,17 @@ class Server:
     async def _forward(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
         import httpx
 
-        kept = {k: v for k, v in headers.items() if k not in ("host", "content-length", "accept-encoding")}
+        kept = {
+            k: v
+            for k, v in headers.items()
+            if k not in ("host", "content-length", "accept-encoding")
+        }
         async with httpx.AsyncClient(timeout=300) as client:
             answer = await client.request(
-                "POST" if body else "GET", f"{self.upstream}{path.removeprefix('/v1')}", content=body, headers=kept
+                "POST" if body else "GET",
+                f"{self.upstream}{path.removeprefix('/v1')}",
+                content=body,
+                headers=kept,
             )
         return answer.status_code, {}, answer.content
 
@@ -152,7 +166,13 @@ def _json(data: Any) -> Reply:
 
 def _http(reply: Reply) -> bytes:
     status, headers, body = reply
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+    lines = [
+        f"HTTP/1.1 {status} X",
+        f"Content-Length: {len(body)}",
+        *(f"{k}: {v}" for k, v in headers.items()),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 

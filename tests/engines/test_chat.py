@@ -22,10 +22,15 @@ THOUGHT = {"low": 10, "high": 50}
 def reply(body: dict[str, Any]) -> dict[str, Any]:
     """Right where the effort is high; the question is two lines of the ladder's sums."""
     level = body["reasoning_effort"]
-    right = eval(body["messages"][-1]["content"]) if level == "high" else "no idea"  # our own test's sums
+    right = (
+        eval(body["messages"][-1]["content"]) if level == "high" else "no idea"
+    )  # our own test's sums
     usage = {"prompt_tokens": 7, "completion_tokens": THOUGHT[level] + 4}
     usage["completion_tokens_details"] = {"reasoning_tokens": THOUGHT[level]}  # type: ignore[assignment]
-    return {"choices": [{"message": {"content": str(right)}, "finish_reason": "stop"}], "usage": usage}
+    return {
+        "choices": [{"message": {"content": str(right)}, "finish_reason": "stop"}],
+        "usage": usage,
+    }
 
 
 @pytest.fixture
@@ -46,7 +51,10 @@ def config(out: Path, server: Server, **changes: Any) -> dict[str, Any]:
     return {
         "name": "levels",
         "task": {"name": "chain_sum", "limit": 6},
-        "model": [{"name": "thinker", "setting": f"effort={e}", "request": {"reasoning_effort": e}} for e in THOUGHT],
+        "model": [
+            {"name": "thinker", "setting": f"effort={e}", "request": {"reasoning_effort": e}}
+            for e in THOUGHT
+        ],
         "engine": {"name": "endpoint", "args": {"urls": server.url, "api": "chat", "timeout": 5.0}},
         "thinking": {"budgets": [1000], "mode": "engine"},
         "answer": {"max_tokens": 20},
@@ -57,18 +65,31 @@ def config(out: Path, server: Server, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_effort_levels_are_drawn_graded_counted_and_compared(tmp_path: Path, serve: Callable[..., Server]) -> None:
+def test_effort_levels_are_drawn_graded_counted_and_compared(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
     server = serve(answer=reply, fault=one_in_five())
     low, high = testtime.run(config(tmp_path, server))
-    assert low.scores["score"].eq(0).all() and high.scores["score"].eq(1).all() and len(low.scores) == 12
+    assert (
+        low.scores["score"].eq(0).all()
+        and high.scores["score"].eq(1).all()
+        and len(low.scores) == 12
+    )
     for run, level in ((low, "low"), (high, "high")):
         scores = run.scores
         assert set(scores["setting"]) == {f"effort={level}"} and scores["budget"].isna().all()
-        assert scores["thinking_tokens"].eq(THOUGHT[level]).all() and scores["answer_tokens"].eq(4).all()
+        assert (
+            scores["thinking_tokens"].eq(THOUGHT[level]).all()
+            and scores["answer_tokens"].eq(4).all()
+        )
         assert scores["prompt_tokens"].eq(7).all() and scores["flops"].isna().all()
         assert run.path.name == f"thinker--effort={level}" and any((run.path / "report").iterdir())
     body, _ = server.requests[0]
-    assert body["max_completion_tokens"] == 1020 and body["model"] == "thinker" and "prompt" not in body
+    assert (
+        body["max_completion_tokens"] == 1020
+        and body["model"] == "thinker"
+        and "prompt" not in body
+    )
     assert not {"top_k", "min_p", "repetition_penalty", "return_token_ids", "logprobs"} & set(body)
     cells = testtime.load(high.path).cells
     assert cells["value"].eq(1).all() and set(cells["n"]) == {1, 2}
@@ -77,7 +98,9 @@ def test_effort_levels_are_drawn_graded_counted_and_compared(tmp_path: Path, ser
     assert len(server.requests) == asked  # complete: nothing is drawn again
 
 
-def test_half_a_life_is_drawn_again_as_a_whole(tmp_path: Path, serve: Callable[..., Server]) -> None:
+def test_half_a_life_is_drawn_again_as_a_whole(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
     """A kill between the two tables' parts leaves a chain without its answer."""
     server = serve(answer=reply)
     (run, _) = testtime.run(config(tmp_path, server))
@@ -86,7 +109,10 @@ def test_half_a_life_is_drawn_again_as_a_whole(tmp_path: Path, serve: Callable[.
     (run, _) = testtime.run(config(tmp_path, server))
     chains = Store(run.path).read("chains", ["tokens"]).to_pandas()
     parts = sum(len(part) for part in Store(run.path).read_parts("chains", ["tokens"]))
-    assert len(chains) == parts == len(run.scores) == 12 and not run.scores["verdict"].eq("missing").any()
+    assert (
+        len(chains) == parts == len(run.scores) == 12
+        and not run.scores["verdict"].eq("missing").any()
+    )
 
 
 def test_a_field_can_be_added_or_left_out_and_a_changed_one_is_refused(
@@ -133,11 +159,19 @@ def test_thinking_of_which_no_ids_are_known_is_counted_where_it_is_shown(
     ],
 )
 def test_what_a_server_leaves_unsaid(
-    tmp_path: Path, serve: Callable[..., Server], message: Any, details: Any, thinking: int, verdict: str
+    tmp_path: Path,
+    serve: Callable[..., Server],
+    message: Any,
+    details: Any,
+    thinking: int,
+    verdict: str,
 ) -> None:
     def answer(body: dict[str, Any]) -> dict[str, Any]:
         usage = {"prompt_tokens": 7, "completion_tokens": 30, "completion_tokens_details": details}
-        return {"choices": [{"message": {"content": message}, "finish_reason": "length"}], "usage": usage}
+        return {
+            "choices": [{"message": {"content": message}, "finish_reason": "length"}],
+            "usage": usage,
+        }
 
     (run,) = testtime.run(config(tmp_path, serve(answer=answer), model="thinker"))
     assert run.scores["thinking_tokens"].eq(thinking).all() and run.scores["truncated"].all()

@@ -1,4 +1,6 @@
-"""The endpoint engine against a small server that misbehaves; `test_endpoint_vllm` has the real one."""
+"""The endpoint engine against a small server that misbehaves; `test_endpoint_vllm` has the real
+one.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,15 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 
 def request(number: int = 0, **changes: Any) -> Request:
-    return Request(**{"prompt": (1, 2, 3), "max_tokens": 30, "seed": number, "affinity": str(number), **changes})
+    return Request(
+        **{
+            "prompt": (1, 2, 3),
+            "max_tokens": 30,
+            "seed": number,
+            "affinity": str(number),
+            **changes,
+        }
+    )
 
 
 def dying(server: Server, after: int) -> Callable[[int], str | None]:
@@ -64,15 +74,24 @@ def complete(engine: EndpointEngine, *requests: Request) -> list[Completion]:
 
 
 def ids(number: int) -> list[int]:
-    body = {"prompt": [1, 2, 3], "seed": number, "temperature": 1.0, "max_tokens": 30, "stop_token_ids": []}
+    body = {
+        "prompt": [1, 2, 3],
+        "seed": number,
+        "temperature": 1.0,
+        "max_tokens": 30,
+        "stop_token_ids": [],
+    }
     return draw(body)["choices"][0]["token_ids"]
 
 
-def test_every_sampling_parameter_is_sent_so_that_the_server_fills_in_none(serve: Callable[..., Server]) -> None:
+def test_every_sampling_parameter_is_sent_so_that_the_server_fills_in_none(
+    serve: Callable[..., Server],
+) -> None:
     server = serve()
     sampling = Sampling(0.7, 0.9, 40, 0.05, 0.1, 0.2, 1.1)
     (done,) = complete(
-        EndpointEngine("x", urls=server.url), request(2**62, sampling=sampling, stop_token_ids=(7,), ignore_eos=True)
+        EndpointEngine("x", urls=server.url),
+        request(2**62, sampling=sampling, stop_token_ids=(7,), ignore_eos=True),
     )
     body, headers = server.requests[0]
     expected = {
@@ -93,10 +112,16 @@ def test_every_sampling_parameter_is_sent_so_that_the_server_fills_in_none(serve
         "return_token_ids": True,
     }
     assert body == expected and "authorization" not in headers
-    assert done.prompt_tokens == 3 and done.cached_tokens == 2 and len(done.logprobs) == len(done.token_ids)
+    assert (
+        done.prompt_tokens == 3
+        and done.cached_tokens == 2
+        and len(done.logprobs) == len(done.token_ids)
+    )
 
 
-def test_answers_go_where_their_chain_went_and_both_servers_work(serve: Callable[..., Server]) -> None:
+def test_answers_go_where_their_chain_went_and_both_servers_work(
+    serve: Callable[..., Server],
+) -> None:
     servers = [serve(delay=0.01), serve(delay=0.01)]
     engine = EndpointEngine("x", urls=[server.url for server in servers], max_num_seqs=8)
 
@@ -115,14 +140,21 @@ def test_answers_go_where_their_chain_went_and_both_servers_work(serve: Callable
             where[body["seed"]].add(index)
     assert all(len(at) == 1 for at in where.values())
     assert min(Counter(next(iter(at)) for at in where.values()).values()) >= 10
-    assert sum(engine.replicas.served.values()) == 120 and all(server.peak <= 4 for server in servers)
+    assert sum(engine.replicas.served.values()) == 120 and all(
+        server.peak <= 4 for server in servers
+    )
 
 
 def test_data_parallel_ranks_are_pinned_by_header(serve: Callable[..., Server]) -> None:
     server = serve()
     engine = EndpointEngine("x", urls=server.url, data_parallel=4)
     complete(engine, *(request(number) for number in range(16)))
-    assert {headers["x-data-parallel-rank"] for _, headers in server.requests} == {"0", "1", "2", "3"}
+    assert {headers["x-data-parallel-rank"] for _, headers in server.requests} == {
+        "0",
+        "1",
+        "2",
+        "3",
+    }
 
 
 def test_with_a_fifth_of_requests_failing_everything_is_drawn_once_with_the_same_tokens(
@@ -135,7 +167,9 @@ def test_with_a_fifth_of_requests_failing_everything_is_drawn_once_with_the_same
     assert len(server.faults) == 5
 
 
-def test_too_many_requests_halve_what_is_in_flight_and_retry_after_is_obeyed(serve: Callable[..., Server]) -> None:
+def test_too_many_requests_halve_what_is_in_flight_and_retry_after_is_obeyed(
+    serve: Callable[..., Server],
+) -> None:
     asked: list[float] = []
 
     def busy(body: dict[str, Any]) -> Any:
@@ -150,7 +184,13 @@ def test_too_many_requests_halve_what_is_in_flight_and_retry_after_is_obeyed(ser
 
 @pytest.mark.parametrize(
     ("header", "least", "most"),
-    [("2", 2, 2), ("-1", 0, 0), ("soon", 0, 0), (None, 0, 0), (email.utils.formatdate(time.time() + 3600), 3000, 3600)],
+    [
+        ("2", 2, 2),
+        ("-1", 0, 0),
+        ("soon", 0, 0),
+        (None, 0, 0),
+        (email.utils.formatdate(time.time() + 3600), 3000, 3600),
+    ],
 )
 def test_retry_after_is_a_number_or_a_date(header: str | None, least: float, most: float) -> None:
     from testtime.engines.endpoint import _retry_after
@@ -162,7 +202,9 @@ def test_a_request_that_keeps_failing_while_others_succeed_is_an_engine_error(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("testtime.engines.replicas.LONGEST_WAIT", 0.05)
-    server = serve(answer=lambda body: (500, {}, b"broken") if body["seed"] == 666 else draw(body), delay=0.01)
+    server = serve(
+        answer=lambda body: (500, {}, b"broken") if body["seed"] == 666 else draw(body), delay=0.01
+    )
     engine = EndpointEngine("x", urls=server.url, attempts=3)
 
     async def work() -> None:
@@ -218,7 +260,8 @@ def test_one_of_two_servers_dies_and_the_other_takes_over(serve: Callable[..., S
     done = complete(engine, *map(request, range(150)))
     assert [completion.token_ids for completion in done] == [ids(number) for number in range(150)]
     assert (
-        all(engine.replicas.served.values()) and engine.replicas.served[second.url] > engine.replicas.served[first.url]
+        all(engine.replicas.served.values())
+        and engine.replicas.served[second.url] > engine.replicas.served[first.url]
     )
 
 
@@ -234,7 +277,11 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
                 "name": "t",
                 "task": [{"name": "chain_sum", "limit": 4}],
                 "model": "quickstart",
-                "engine": {"name": "endpoint", "args": {"urls": url, "patience": 0.5}, "max_num_seqs": 2},
+                "engine": {
+                    "name": "endpoint",
+                    "args": {"urls": url, "patience": 0.5},
+                    "max_num_seqs": 2,
+                },
                 "thinking": {"budgets": [0, 8, 24]},
                 "answer": {"max_tokens": 6},
                 "samples": 8,
@@ -285,7 +332,10 @@ def test_a_server_without_token_ids_is_refused(serve: Callable[..., Server]) -> 
         ({"urls": "localhost:8000"}, "is no base URL; write http"),
         ({"urls": "http://me:pw@host/v1"}, "keys belong into the environment"),
         ({"urls": []}, "names no server"),
-        ({"urls": "http://127.0.0.1:9/v1"}, "no server answers .*start it, or correct engine.args.urls"),
+        (
+            {"urls": "http://127.0.0.1:9/v1"},
+            "no server answers .*start it, or correct engine.args.urls",
+        ),
         ({"url": "http://127.0.0.1:9/v1"}, "no argument 'url'; did you mean 'urls'"),
     ],
 )

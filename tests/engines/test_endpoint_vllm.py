@@ -30,9 +30,13 @@ pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif(util.find_spec("vllm") is None, reason="vLLM is not installed"),
 ]
-ARGS = "--block-size 32 --no-enable-chunked-prefill --max-num-batched-tokens 32768 --enforce-eager --dtype float32"
+ARGS = (
+    "--block-size 32 --no-enable-chunked-prefill --max-num-batched-tokens 32768 "
+    "--enforce-eager --dtype float32"
+)
 ARGS += " --enable-prompt-tokens-details --max-num-seqs 64 --disable-uvicorn-access-log"
-ARGS += " --reasoning-parser deepseek_r1"  # so that it counts thinking tokens and takes thinking budgets
+# so that it counts thinking tokens and takes thinking budgets
+ARGS += " --reasoning-parser deepseek_r1"
 STARTING = 600.0  # seconds
 
 
@@ -52,11 +56,28 @@ class VllmServer:
             "VLLM_NO_USAGE_STATS": "1",
             "CUDA_VISIBLE_DEVICES": "",
         }
-        # As `vllm serve` does; the CPU build's own `vllm` command looks for a package of another name.
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(zoo.path(model))]
-        command += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model, *ARGS.split()]
+        # As `vllm serve` does; the CPU build's own `vllm` command looks for a package of another
+        # name.
+        command = [
+            sys.executable,
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            str(zoo.path(model)),
+        ]
+        command += [
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--served-model-name",
+            model,
+            *ARGS.split(),
+        ]
         with log.open("wb") as out:
-            self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=out, stderr=out, start_new_session=True
+            )
 
     def wait(self) -> VllmServer:
         import httpx
@@ -64,7 +85,10 @@ class VllmServer:
         end = time.monotonic() + STARTING
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                if httpx.get(self.url.removesuffix("/v1") + "/health", timeout=2).status_code == 200:
+                if (
+                    httpx.get(self.url.removesuffix("/v1") + "/health", timeout=2).status_code
+                    == 200
+                ):
                     return self
             except httpx.HTTPError:
                 time.sleep(1)
@@ -74,7 +98,9 @@ class VllmServer:
         import httpx
 
         text = httpx.get(self.url.removesuffix("/v1") + "/metrics", timeout=10).text
-        return sum(float(value) for value in re.findall(rf"^{re.escape(name)}{{.*}} (\S+)$", text, re.M))
+        return sum(
+            float(value) for value in re.findall(rf"^{re.escape(name)}{{.*}} (\S+)$", text, re.M)
+        )
 
     def kill(self) -> None:
         if self.process.poll() is None:
@@ -100,7 +126,9 @@ def second(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield from started(tmp_path_factory.mktemp("second"))
 
 
-def config(out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1) -> Config:
+def config(
+    out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1
+) -> Config:
     return config_file.parse(
         {
             "name": "t",
@@ -130,9 +158,13 @@ def draw(parsed: Config) -> Store:
 
 
 def tokens(store: Store) -> dict[tuple[Any, ...], list[int]]:
-    chains = {(r["problem_id"], r["sample"], r["start"]): r["token_ids"] for r in store.read("chains").to_pylist()}
+    chains = {
+        (r["problem_id"], r["sample"], r["start"]): r["token_ids"]
+        for r in store.read("chains").to_pylist()
+    }
     answers = {
-        (r["problem_id"], r["sample"], r["cut"], r["forced"]): r["token_ids"] for r in store.read("answers").to_pylist()
+        (r["problem_id"], r["sample"], r["cut"], r["forced"]): r["token_ids"]
+        for r in store.read("answers").to_pylist()
     }
     assert sum(len(part) for part in store.read_parts("chains")) == len(chains)
     assert sum(len(part) for part in store.read_parts("answers")) == len(answers)
@@ -144,7 +176,9 @@ def greedy(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Any, ...], li
     return tokens(draw(config(tmp_path_factory.mktemp("greedy"), "transformers")))
 
 
-def agreement(one: dict[tuple[Any, ...], list[int]], other: dict[tuple[Any, ...], list[int]]) -> float:
+def agreement(
+    one: dict[tuple[Any, ...], list[int]], other: dict[tuple[Any, ...], list[int]]
+) -> float:
     """The share of chains and answers with the same tokens."""
     return sum(other.get(key) == ids for key, ids in one.items()) / len(one)
 
@@ -170,7 +204,10 @@ def test_a_server_that_closes_the_thinking_itself_agrees_with_cut_chains(
     cut = pipeline.run(config(tmp_path / "cut", "transformers"))[0].scores
     asked = config(tmp_path / "told", "transformers").model_dump()
     budgets = [96] if api == "chat" else asked["thinking"]["budgets"]
-    asked |= {"engine": endpoint(server.url, api=api), "thinking": {"budgets": budgets, "mode": "engine"}}
+    asked |= {
+        "engine": endpoint(server.url, api=api),
+        "thinking": {"budgets": budgets, "mode": "engine"},
+    }
     if api == "chat":  # vLLM finds the thinking in the text, from which it drops special tokens
         asked["model"] = {"name": "quickstart", "request": {"skip_special_tokens": False}}
     told = pipeline.run(asked)[0].scores
@@ -190,10 +227,15 @@ def test_sampled_accuracies_are_within_the_paired_interval(
     server: VllmServer, second: VllmServer, tmp_path: Path
 ) -> None:
     tables = []
-    for name, engine in (("in process", "transformers"), ("served", endpoint(server.url, second.url))):
+    for name, engine in (
+        ("in process", "transformers"),
+        ("served", endpoint(server.url, second.url)),
+    ):
         run = pipeline.run(config(tmp_path / name, engine, temperature=1.0, limit=60, samples=8))[0]
         tables.append(
-            run.scores[run.scores["budget"] == 96].pivot(index="problem_id", columns="sample", values="score")
+            run.scores[run.scores["budget"] == 96].pivot(
+                index="problem_id", columns="sample", values="score"
+            )
         )
     difference = (tables[0] - tables[1]).mean(axis=1)
     # The mean difference within 3.3 standard errors of nothing (99.9 %), over problems.

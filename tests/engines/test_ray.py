@@ -59,7 +59,9 @@ def tokens(store: Store) -> dict[tuple[Any, ...], list[int]]:
     found = {}
     for table, at in (("chains", "start"), ("answers", "cut")):
         rows = [row for part in store.read_parts(table) for row in part.to_pylist()]
-        keyed = {(table, r["problem_id"], r["sample"], r[at], r["finish"]): r["token_ids"] for r in rows}
+        keyed = {
+            (table, r["problem_id"], r["sample"], r[at], r["finish"]): r["token_ids"] for r in rows
+        }
         assert len(keyed) == len(rows)
         found |= keyed
     return found
@@ -78,12 +80,18 @@ def test_one_of_two_nodes_is_removed_and_the_pool_is_complete_without_doubles(
         return made[-1], "watched"
 
     def remove() -> None:
-        while not made or len(made[0].replicas.all) < 2 or min(made[0].replicas.served.values()) < 60:
+        while (
+            not made or len(made[0].replicas.all) < 2 or min(made[0].replicas.served.values()) < 60
+        ):
             time.sleep(0.02)
         cluster.remove_node(nodes[1], allow_graceful=False)
 
     monkeypatch.setattr(engines, "make", watched)
-    engine = {"name": "ray", "max_num_seqs": 16, "args": {"engine": "transformers", "address": cluster.address}}
+    engine = {
+        "name": "ray",
+        "max_num_seqs": 16,
+        "args": {"engine": "transformers", "address": cluster.address},
+    }
     job = work(tmp_path / "ray", engine)
     remover = threading.Thread(target=remove, daemon=True)
     remover.start()
@@ -105,7 +113,9 @@ def test_vllm_in_two_actors_draws_the_same_tokens(tmp_path: Path) -> None:
     for job in (there, alone):
         assert drawing.draw(job, Progress()) == []
     one, other = tokens(alone.store), tokens(there.store)
-    assert len(one) == len(other) and sum(other.get(key) == ids for key, ids in one.items()) >= 0.99 * len(one)
+    assert len(one) == len(other) and sum(
+        other.get(key) == ids for key, ids in one.items()
+    ) >= 0.99 * len(one)
 
 
 def test_without_a_cluster_ray_starts_here_and_errors_keep_their_meaning(tmp_path: Path) -> None:
@@ -156,5 +166,7 @@ def test_what_a_user_can_mend_is_one_line(args: dict[str, Any], says: str) -> No
 
 def test_a_model_that_cannot_be_loaded_is_one_line() -> None:
     with pytest.raises(UserError, match=r"an actor could not start its engine: .*cannot load it"):
-        engines.make(EngineSpec(name="ray", args={"engine": "transformers", "actors": 1}), "/nowhere")
+        engines.make(
+            EngineSpec(name="ray", args={"engine": "transformers", "actors": 1}), "/nowhere"
+        )
     assert not ray.is_initialized()

@@ -1,4 +1,6 @@
-"""The embedded engine against the library's own generation, and its draws against their distribution."""
+"""The embedded engine against the library's own generation, and its draws against their
+distribution.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ GREEDY = Sampling(temperature=0)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random two-layer Llama with grouped heads, wide enough to disagree with itself after a wrong position."""
+    """A random two-layer Llama with grouped heads, wide enough to disagree with itself after a
+    wrong position.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
@@ -31,7 +35,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "num_key_value_heads": 1,
     }
     config = LlamaConfig(
-        vocab_size=50, max_position_embeddings=256, eos_token_id=3, bos_token_id=1, initializer_range=0.4, **sizes
+        vocab_size=50,
+        max_position_embeddings=256,
+        eos_token_id=3,
+        bos_token_id=1,
+        initializer_range=0.4,
+        **sizes,
     )
     path = tmp_path_factory.mktemp("model")
     LlamaForCausalLM(config).save_pretrained(path)
@@ -59,7 +68,11 @@ def test_rows_that_join_and_leave_decode_as_each_would_alone(engine: Transformer
     for prompt, length, completion in zip(prompts, lengths, found, strict=True):
         ids = torch.tensor([prompt])
         alone = engine.model.generate(
-            ids, attention_mask=torch.ones_like(ids), max_new_tokens=length, do_sample=False, pad_token_id=0
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=length,
+            do_sample=False,
+            pad_token_id=0,
         )
         assert completion.token_ids == alone[0, len(prompt) :].tolist()
         with torch.inference_mode():
@@ -77,15 +90,21 @@ def test_a_seed_gives_the_same_sample_whoever_is_in_the_batch(engine: Transforme
     assert len({tuple(c.token_ids) for c in ask(engine, others)}) > 1
 
 
-def test_it_stops_after_a_stop_id_and_at_the_end_token_unless_told_to_go_on(engine: TransformersEngine) -> None:
+def test_it_stops_after_a_stop_id_and_at_the_end_token_unless_told_to_go_on(
+    engine: TransformersEngine,
+) -> None:
     free = ask(engine, [Request((5, 6), 60, 1, ignore_eos=True)])[0]
     assert free.finish == "length" and len(free.token_ids) == 60
     stop = free.token_ids[10]
     cut = ask(engine, [Request((5, 6), 60, 1, stop_token_ids=(stop,), ignore_eos=True)])[0]
-    assert cut.finish == "stop" and cut.token_ids == free.token_ids[: free.token_ids.index(stop) + 1]
+    assert (
+        cut.finish == "stop" and cut.token_ids == free.token_ids[: free.token_ids.index(stop) + 1]
+    )
     assert 3 in free.token_ids
     ended = ask(engine, [Request((5, 6), 60, 1)])[0]
-    assert ended.finish == "stop" and ended.token_ids == free.token_ids[: free.token_ids.index(3) + 1]
+    assert (
+        ended.finish == "stop" and ended.token_ids == free.token_ids[: free.token_ids.index(3) + 1]
+    )
 
 
 def test_what_it_cannot_serve_is_said(engine: TransformersEngine) -> None:
@@ -106,10 +125,15 @@ def test_a_failure_in_the_loop_reaches_every_waiting_request(folder: Path) -> No
     engine.model.forward = broken
 
     async def gathered() -> list[object]:
-        return await asyncio.gather(*(engine.complete(Request((5,), 4, s)) for s in range(5)), return_exceptions=True)
+        return await asyncio.gather(
+            *(engine.complete(Request((5,), 4, s)) for s in range(5)), return_exceptions=True
+        )
 
     for _ in ("while it fails", "after it has failed"):
-        assert all(isinstance(e, EngineError) and "out of memory" in str(e) for e in asyncio.run(gathered()))
+        assert all(
+            isinstance(e, EngineError) and "out of memory" in str(e)
+            for e in asyncio.run(gathered())
+        )
     asyncio.run(engine.close())
 
 

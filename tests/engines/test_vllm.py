@@ -1,4 +1,6 @@
-"""Real vLLM (the CPU build will do) against the embedded engine, on the shipped model; no child outlives it."""
+"""Real vLLM (the CPU build will do) against the embedded engine, on the shipped model; no child
+outlives it.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,17 @@ STUDY = {
 def start(folder: Path, engine: Any, **changes: Any) -> subprocess.Popen[str]:
     """A run in a process of its own, marked by its folder, as a person would start it."""
     study = {**STUDY, "engine": engine, "out": str(folder), **changes}
-    code = f"import json, testtime\nif __name__ == '__main__':\n    testtime.run(json.loads({json.dumps(study)!r}))"
+    code = (
+        f"import json, testtime\nif __name__ == '__main__':\n    "
+        f"testtime.run(json.loads({json.dumps(study)!r}))"
+    )
     environment = {**os.environ, "TESTTIME_TEST": str(folder)}
     return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -55,7 +64,10 @@ def alive(folder: Path) -> list[str]:
     found = []
     for process in Path("/proc").iterdir():
         try:
-            if process.name.isdigit() and f"TESTTIME_TEST={folder}".encode() in (process / "environ").read_bytes():
+            if (
+                process.name.isdigit()
+                and f"TESTTIME_TEST={folder}".encode() in (process / "environ").read_bytes()
+            ):
                 found.append((process / "cmdline").read_text().replace("\0", " ")[:80])
         except OSError:
             continue
@@ -67,7 +79,8 @@ def test_greedy_chains_are_equal_and_accuracies_agree(tmp_path: Path) -> None:
 
     def chains(run: testtime.Run) -> dict[str, list[int]]:
         return {
-            row["problem_id"]: row["token_ids"] for row in Store(run.path).read("chains", ["token_ids"]).to_pylist()
+            row["problem_id"]: row["token_ids"]
+            for row in Store(run.path).read("chains", ["token_ids"]).to_pylist()
         }
 
     left, right = chains(ours), chains(theirs)
@@ -81,22 +94,36 @@ def test_greedy_chains_are_equal_and_accuracies_agree(tmp_path: Path) -> None:
 
 
 def test_two_ranks_draw_the_pool_of_one_and_every_answer_finds_its_chain(tmp_path: Path) -> None:
-    sampled = {"sampling": {"temperature": 1.0}, "samples": 2, "task": {"name": "chain_sum", "limit": 60}}
+    sampled = {
+        "sampling": {"temperature": 1.0},
+        "samples": 2,
+        "task": {"name": "chain_sum", "limit": 60},
+    }
     two = {"name": "vllm", "args": {"data_parallel_size": 2}}
-    ours, one = (finished(tmp_path / str(i), engine, **sampled) for i, engine in enumerate((two, "vllm")))
+    ours, one = (
+        finished(tmp_path / str(i), engine, **sampled) for i, engine in enumerate((two, "vllm"))
+    )
     answers = Store(ours.path).read("answers", ["prompt_tokens", "cached_tokens"]).to_pandas()
     long = answers[answers["prompt_tokens"] > 40]  # blocks are of 32 tokens
     assert len(long) > 60 and (long["cached_tokens"] >= 32).all()
     columns = ["problem_id", "sample", "budget", "score", "thinking_tokens"]
-    left, right = (run.scores[columns].sort_values(columns[:3]).reset_index(drop=True) for run in (ours, one))
+    left, right = (
+        run.scores[columns].sort_values(columns[:3]).reset_index(drop=True) for run in (ours, one)
+    )
     assert len(left) == 60 * 2 * 3 and (left == right).all(axis=1).mean() >= 0.99
 
 
 def test_vllms_own_thinking_budget_is_kept_and_agrees_with_cut_chains(tmp_path: Path) -> None:
-    sampled = {"sampling": {"temperature": 1.0}, "samples": 8, "task": {"name": "chain_sum", "limit": 100}}
+    sampled = {
+        "sampling": {"temperature": 1.0},
+        "samples": 8,
+        "task": {"name": "chain_sum", "limit": 100},
+    }
     budgets = [0, 16, 32, 96]
     told, cut = (
-        finished(tmp_path / mode, "vllm", thinking={"budgets": budgets, "mode": mode}, **sampled).scores
+        finished(
+            tmp_path / mode, "vllm", thinking={"budgets": budgets, "mode": mode}, **sampled
+        ).scores
         for mode in ("engine", "nested")
     )
     for scores in (told, cut):
@@ -105,7 +132,9 @@ def test_vllms_own_thinking_budget_is_kept_and_agrees_with_cut_chains(tmp_path: 
         assert scores["forced_tokens"].eq(scores["forced"]).all() and scores["forced"].any()
     by = ["budget", "problem_id"]
     for column in ("score", "thinking_tokens", "forced"):
-        difference = (told.groupby(by)[column].mean() - cut.groupby(by)[column].mean()).groupby("budget")
+        difference = (told.groupby(by)[column].mean() - cut.groupby(by)[column].mean()).groupby(
+            "budget"
+        )
         assert (difference.mean().abs() <= 4 * difference.std() / 100**0.5 + 1e-9).all(), column
 
 
@@ -125,7 +154,10 @@ def test_a_killed_run_leaves_no_child_and_resumes_to_the_end(tmp_path: Path) -> 
             time.sleep(1)
         assert not alive(tmp_path)
     run = finished(tmp_path, "vllm", **sampled)
-    assert len(run.scores) == 200 * 4 * 3 and not run.scores.duplicated(["problem_id", "sample", "budget"]).any()
+    assert (
+        len(run.scores) == 200 * 4 * 3
+        and not run.scores.duplicated(["problem_id", "sample", "budget"]).any()
+    )
     assert not (run.scores["verdict"] == "missing").any()
 
 

@@ -30,7 +30,9 @@ def test_equal_problems_have_equal_bins() -> None:
 
 
 def test_bins_order_by_difficulty_and_keep_n_to_half_the_samples() -> None:
-    parts = by_pass_rate(table(np.linspace(0.05, 0.95, 100)), None, ["mean", "oracle"], bins=3, resamples=200)
+    parts = by_pass_rate(
+        table(np.linspace(0.05, 0.95, 100)), None, ["mean", "oracle"], bins=3, resamples=200
+    )
     values = [summary(part)["value"].iloc[0] for part in parts.values()]
     assert values[0] > values[1] > values[2]
     assert max(next(iter(parts.values())).grid.cells["n"]) == 4

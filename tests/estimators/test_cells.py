@@ -29,7 +29,9 @@ def table(score, key=None, **columns):
 
 def pool(problems=40, samples=8, seed=0):
     rng = np.random.default_rng(seed)
-    key = np.stack([rng.choice(4, size=samples, p=rng.dirichlet([2, 1, 1, 1])) for _ in range(problems)])
+    key = np.stack(
+        [rng.choice(4, size=samples, p=rng.dirichlet([2, 1, 1, 1])) for _ in range(problems)]
+    )
     return (key == 0).astype(float), key
 
 
@@ -63,7 +65,10 @@ def test_costs_are_those_of_deploying_the_cell():
     once = cells(scores, [4], ["majority", "best:reward"]).set_index("selector")
     each = cells(scores, [4], ["majority", "best:reward"], prefill="each").set_index("selector")
     assert once.loc["majority", "tokens"] == 460 and once.loc["majority", "thinking_tokens"] == 400
-    assert (once.loc["majority", "prompt_tokens"], each.loc["majority", "prompt_tokens"]) == (50, 200)
+    assert (once.loc["majority", "prompt_tokens"], each.loc["majority", "prompt_tokens"]) == (
+        50,
+        200,
+    )
     assert once.loc["majority", "flops"] == pytest.approx(4e9 - 3 * 2e8)
     assert each.loc["majority", "flops"] == pytest.approx(4e9)
     assert each.loc["best:reward", "flops"] == pytest.approx(4e9 + 4e7)
@@ -75,7 +80,9 @@ def test_a_null_removes_the_cell_not_the_problem():
     score[3, 0] = np.nan
     got = cells(table(score, key), [1, 4, 8], ["mean", "majority"])
     assert got["n"].max() == 4 and set(got["problems"]) == {40}
-    bounds = null_bounds(table(score, key), [1, 8], ["mean", "majority", "oracle"]).set_index(["selector", "n"])
+    bounds = null_bounds(table(score, key), [1, 8], ["mean", "majority", "oracle"]).set_index(
+        ["selector", "n"]
+    )
     assert set(bounds["nulls"]) == {1}
     gap = bounds["upper"] - bounds["lower"]
     assert gap[("mean", 1)] == pytest.approx(1 / 320)
@@ -86,7 +93,9 @@ def test_unparsed_answers_do_not_vote():
     key = np.array([[0, -1, -1, -1], [-1, -1, -1, -1]])
     score = (key == 0).astype(float)
     got = cells(table(score, key), [4], ["majority"])
-    assert got["value"].item() == 0.5  # the one vote wins on the first problem; no vote at all scores 0
+    assert (
+        got["value"].item() == 0.5
+    )  # the one vote wins on the first problem; no vote at all scores 0
 
 
 def test_groups_budgets_and_models_stay_apart():
@@ -105,7 +114,9 @@ def test_replicates_pair_cells_and_costs_on_problems():
     both = pd.concat([table(score, key, budget=b, thinking_tokens=tokens) for b in (1, 2)])
     drawn = replicates(both, [1, 4], ["mean", "majority"], resamples=300, seed=7)
     assert drawn.value.shape == (300, 6) and drawn.cost("tokens").shape == (300, 6)
-    assert np.array_equal(drawn.value[:, :3], drawn.value[:, 3:])  # the same problems, so equal pools move together
+    assert np.array_equal(
+        drawn.value[:, :3], drawn.value[:, 3:]
+    )  # the same problems, so equal pools move together
     assert np.allclose(drawn.value[:, 0], drawn.weights @ score.mean(axis=1) / 40)
     again = replicates(both, [1, 4], ["mean", "majority"], resamples=300, seed=7)
     assert np.array_equal(drawn.value, again.value)
@@ -117,10 +128,19 @@ def test_replicates_pair_cells_and_costs_on_problems():
     [
         (lambda t: t.drop(columns="score"), "needs a column 'score'"),
         (lambda t: t.assign(score="C"), "'C', which is not a number"),
-        (lambda t: t.assign(score=100 * t["score"]), "'score' holds 100.0, .* divide percentages by 100"),
-        (lambda t: t.assign(score=-t["score"]), "'score' holds -1.0, and a score lies between 0 and 1"),
+        (
+            lambda t: t.assign(score=100 * t["score"]),
+            "'score' holds 100.0, .* divide percentages by 100",
+        ),
+        (
+            lambda t: t.assign(score=-t["score"]),
+            "'score' holds -1.0, and a score lies between 0 and 1",
+        ),
         (lambda t: t.assign(score=np.inf), "'score' holds inf"),
-        (lambda t: t.assign(problem_id=t["problem_id"].where(t.index > 2)), "'problem_id' has blanks"),
+        (
+            lambda t: t.assign(problem_id=t["problem_id"].where(t.index > 2)),
+            "'problem_id' has blanks",
+        ),
         (lambda t: t.assign(budget="low"), "'budget' holds 'low', .* a column 'setting'"),
         (lambda t: t.assign(budget=str(10**20)), "'budget' holds '1000.*', which is more tokens"),
         (lambda t: t.assign(budget=np.inf), "'budget' holds inf, which is more tokens"),
@@ -138,7 +158,11 @@ def test_tables_that_would_mislead_are_refused(change, words):
 @pytest.mark.parametrize(
     ("column", "held", "words"),
     [
-        ("value", [30.0, 34.3], "'value' holds 30.0, and a value lies between 0 and 1; divide percentages by 100"),
+        (
+            "value",
+            [30.0, 34.3],
+            "'value' holds 30.0, and a value lies between 0 and 1; divide percentages by 100",
+        ),
         ("value", ["30.0%", "34.3%"], "'value' holds '30.0%', which is not a number"),
         ("budget", ["low", "high"], "'budget' holds 'low', .* a column 'setting'"),
         ("tokens", ["1,000", "2,000"], "'tokens' holds '1,000', which is not a number"),
@@ -169,8 +193,12 @@ def test_log_probabilities_weigh_as_probabilities_and_raw_scores_as_log_odds():
     score, key = pool()
     logprob = np.log(np.random.default_rng(0).random(score.shape))
     raw = np.random.default_rng(1).normal(size=score.shape) * 4
-    same = table(score, key, logprob_mean=logprob, w=np.exp(logprob), raw=raw, odds=1 / (1 + np.exp(-raw)))
-    value = cells(same, [4], [f"weighted:{c}" for c in ("logprob_mean", "w", "raw", "odds")])["value"].to_numpy()
+    same = table(
+        score, key, logprob_mean=logprob, w=np.exp(logprob), raw=raw, odds=1 / (1 + np.exp(-raw))
+    )
+    value = cells(same, [4], [f"weighted:{c}" for c in ("logprob_mean", "w", "raw", "odds")])[
+        "value"
+    ].to_numpy()
     assert value[0] == pytest.approx(value[1]) and value[2] == pytest.approx(value[3])
     with pytest.raises(UserError, match="use 'best:r'"):
         cells(table(score, key, r=-1.0), [4], ["weighted:r"])
@@ -181,13 +209,17 @@ def test_the_smallest_log_probabilities_still_vote():
     score, key = pool()
     logprob = rng.uniform(-400, 0, score.shape)
     far = table(score, key, near_logprob=logprob, far_logprob=logprob - 2000, mean=score)
-    got = cells(far, [1, 2, 4], ["majority", "weighted:near_logprob", "weighted:far_logprob"]).pivot(
-        index="n", columns="selector", values="value"
+    got = cells(
+        far, [1, 2, 4], ["majority", "weighted:near_logprob", "weighted:far_logprob"]
+    ).pivot(index="n", columns="selector", values="value")
+    assert got["weighted:far_logprob"].tolist() == pytest.approx(
+        got["weighted:near_logprob"].tolist()
     )
-    assert got["weighted:far_logprob"].tolist() == pytest.approx(got["weighted:near_logprob"].tolist())
     assert got.loc[1, "weighted:far_logprob"] == pytest.approx(got.loc[1, "majority"])
     best = cells(far, [2, 4], ["best:far_logprob"])["value"].tolist()
-    assert got["weighted:far_logprob"].tolist()[1] == pytest.approx(best[0]), "of two votes the larger wins"
+    assert got["weighted:far_logprob"].tolist()[1] == pytest.approx(best[0]), (
+        "of two votes the larger wins"
+    )
 
 
 def test_a_pool_without_the_selectors_values_has_no_such_cell():
@@ -204,7 +236,10 @@ def test_right_answers_without_any_key_have_no_vote_rather_than_a_lost_one():
     score, key = pool()
     one, other = table(score, key, budget=1.0), table(score, key, budget=2.0)
     got = cells(pd.concat([one, other.assign(answer_key=None)]), [4], ["majority", "oracle"])
-    assert got.groupby("budget")["selector"].apply(list).tolist() == [["majority", "oracle"], ["oracle"]]
+    assert got.groupby("budget")["selector"].apply(list).tolist() == [
+        ["majority", "oracle"],
+        ["oracle"],
+    ]
     unparsed = cells(other.assign(answer_key=None, score=0.0), [4], ["majority"])
     assert unparsed["value"].tolist() == [0.0]
 
@@ -215,7 +250,9 @@ def test_difficulty_is_decided_on_other_samples():
     got = cells_by_difficulty(table(noise), [1], ["mean"], bins=5)
     assert got["value"].between(0.42, 0.58).all()  # no bin looks hard or easy by its own luck
     spread = (rng.random((400, 8)) < np.linspace(0, 1, 400)[:, None]).astype(float)
-    assert cells_by_difficulty(table(spread), [1], ["mean"], bins=5)["value"].is_monotonic_decreasing
+    assert cells_by_difficulty(table(spread), [1], ["mean"], bins=5)[
+        "value"
+    ].is_monotonic_decreasing
     with pytest.raises(UserError, match="two samples"):
         cells_by_difficulty(table(noise[:, :1]), [1], ["mean"])
 

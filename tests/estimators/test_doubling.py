@@ -11,15 +11,39 @@ from testtime.estimators.doubling import crossovers, doublings
 from testtime.estimators.grid import Replicates
 
 
-def pool(budget: float | None, right: float, tokens: float, setting: str = "", problems: int = 60, samples: int = 4):
+def pool(
+    budget: float | None,
+    right: float,
+    tokens: float,
+    setting: str = "",
+    problems: int = 60,
+    samples: int = 4,
+):
     """Every problem has the same share of right answers; wrong ones all differ."""
     rows = [
-        (f"p{i}", setting, budget, s, float(s < right * samples), "r" if s < right * samples else f"w{s}", tokens)
+        (
+            f"p{i}",
+            setting,
+            budget,
+            s,
+            float(s < right * samples),
+            "r" if s < right * samples else f"w{s}",
+            tokens,
+        )
         for i in range(problems)
         for s in range(samples)
     ]
     return pd.DataFrame(
-        rows, columns=["problem_id", "setting", "budget", "sample", "score", "answer_key", "thinking_tokens"]
+        rows,
+        columns=[
+            "problem_id",
+            "setting",
+            "budget",
+            "sample",
+            "score",
+            "answer_key",
+            "thinking_tokens",
+        ],
     )
 
 
@@ -38,9 +62,13 @@ def test_gains_and_costs_of_the_two_steps() -> None:
     second = table[(table["budget"] == 16) & (table["n"] == 1)].iloc[0]
     assert second["to_budget"] == 64  # 32 is not there
     assert second["longer"] == pytest.approx(0.5) and second["more"] == pytest.approx(5 / 6 - 0.5)
-    rest = 1 - 0.025 ** (1 / 60)  # all problems are alike, others need not be: Clopper-Pearson for none of 60
+    rest = 1 - 0.025 ** (
+        1 / 60
+    )  # all problems are alike, others need not be: Clopper-Pearson for none of 60
     assert second["better"] == "longer"
-    assert second["difference_lo"] == pytest.approx(second["difference"] - rest * (1 + second["difference"]))
+    assert second["difference_lo"] == pytest.approx(
+        second["difference"] - rest * (1 + second["difference"])
+    )
     assert 64 not in table["budget"].to_numpy()  # nothing longer is in the grid
 
 
@@ -58,14 +86,19 @@ def test_nothing_doubles_a_start_that_costs_nothing() -> None:
 
 
 def test_effort_levels_are_ordered_by_what_they_really_think() -> None:
-    levels = [pool(None, r, t, s) for s, r, t in (("high", 1.0, 400), ("low", 0.25, 100), ("medium", 0.5, 200))]
+    levels = [
+        pool(None, r, t, s)
+        for s, r, t in (("high", 1.0, 400), ("low", 0.25, 100), ("medium", 0.5, 200))
+    ]
     table = doublings(drawn(*levels))
     steps = table[table["n"] == 1][["setting", "to_setting"]].to_numpy().tolist()
     assert sorted(steps) == [["low", "medium"], ["medium", "high"]]
     assert table["to_budget"].isna().all()
 
 
-def noisy(budgets: list[int], rate, seed: int = 0, problems: int = 120, samples: int = 16) -> list[pd.DataFrame]:
+def noisy(
+    budgets: list[int], rate, seed: int = 0, problems: int = 120, samples: int = 16
+) -> list[pd.DataFrame]:
     rng = np.random.default_rng(seed)
     return [pool(b, 0, b, problems=problems, samples=samples).assign(
         score=(x := (rng.random(problems * samples) < rate(b)).astype(float)),
@@ -74,7 +107,9 @@ def noisy(budgets: list[int], rate, seed: int = 0, problems: int = 120, samples:
 
 
 def test_the_crossover_is_where_the_better_step_changes() -> None:
-    """One sample is right with 0.1, 0.2, 0.4, 0.7, then hardly more: from there on votes gain more."""
+    """One sample is right with 0.1, 0.2, 0.4, 0.7, then hardly more: from there on votes gain
+    more.
+    """
     rates = {8: 0.1, 16: 0.2, 32: 0.4, 64: 0.7, 128: 0.72, 256: 0.72}
     table = crossovers(drawn(*noisy(list(rates), rates.__getitem__), selectors=("majority",)))
     row = table[table["n"] == 2].iloc[0]
@@ -83,7 +118,9 @@ def test_the_crossover_is_where_the_better_step_changes() -> None:
 
 
 def test_between_two_starts_the_zero_is_interpolated_in_log_cost() -> None:
-    """+25 points for longer at cost 8, -25 at cost 16: the change lies at their geometric mean, and all are alike."""
+    """+25 points for longer at cost 8, -25 at cost 16: the change lies at their geometric mean, and
+    all are alike.
+    """
     table = crossovers(drawn(pool(8, 0.25, 8), pool(16, 0.75, 16), pool(32, 0.75, 32)))
     row = table[table["n"] == 1].iloc[0]
     found = [row["longer_to"], row["longer_to_lo"], row["longer_to_hi"]]
@@ -92,7 +129,9 @@ def test_between_two_starts_the_zero_is_interpolated_in_log_cost() -> None:
 
 
 def test_a_stretch_in_the_middle_has_two_ends() -> None:
-    """Few tokens help nobody, then thinking pays, then the chains have ended: more, longer, more."""
+    """Few tokens help nobody, then thinking pays, then the chains have ended: more, longer,
+    more.
+    """
     rates = {4: 0.25, 8: 0.25, 16: 0.75, 32: 0.75, 64: 0.75}
     row = crossovers(drawn(*(pool(b, r, b) for b, r in rates.items()))).query("n == 1").iloc[0]
     for end, place in (("longer_from", np.sqrt(4 * 8)), ("longer_to", np.sqrt(8 * 16))):
@@ -110,14 +149,20 @@ def test_where_one_step_always_wins_no_crossover_is_claimed() -> None:
 
 
 def test_words_agree_with_the_verdicts_on_the_starts() -> None:
-    """Where every budget solves the same problems nothing is better, though no difference is above 0."""
+    """Where every budget solves the same problems nothing is better, though no difference is above
+    0.
+    """
     alike = drawn(*(pool(b, 1.0, b) for b in (8, 16, 32, 64)))
     assert set(doublings(alike)["better"]) == {"undecided"}
     assert set(crossovers(alike)["note"]) == {"no crossover in range: undecided throughout"}
     rates = {8: 0.1, 16: 0.2, 32: 0.4, 64: 0.6}
-    mixed = crossovers(drawn(*noisy(list(rates), rates.__getitem__, problems=20), selectors=("majority",)))
+    mixed = crossovers(
+        drawn(*noisy(list(rates), rates.__getitem__, problems=20), selectors=("majority",))
+    )
     assert mixed["note"].iloc[2] == "no crossover in range: longer from 2, undecided from 1 starts"
-    faint = crossovers(drawn(*noisy([8, 16, 32, 64], lambda b: 0.3, problems=20), selectors=("majority",)))
+    faint = crossovers(
+        drawn(*noisy([8, 16, 32, 64], lambda b: 0.3, problems=20), selectors=("majority",))
+    )
     ends = faint[faint["longer_to"] > 0]
     assert len(ends) and set(ends["note"]) == {"undecided throughout"}
 
@@ -125,7 +170,9 @@ def test_words_agree_with_the_verdicts_on_the_starts() -> None:
 def test_a_crossover_at_the_edge_has_an_open_interval() -> None:
     """The last step is as good either way: some resamples put the change beyond the range."""
     rates = {8: 0.2, 16: 0.4, 32: 0.6, 64: 0.8}
-    table = crossovers(drawn(*noisy(list(rates), rates.__getitem__, problems=40), selectors=("majority",)))
+    table = crossovers(
+        drawn(*noisy(list(rates), rates.__getitem__, problems=40), selectors=("majority",))
+    )
     row = table[table["n"] == 2].iloc[0]
     assert row["longer_to_hi"] == np.inf and row["longer_to_lo"] <= row["longer_to"] <= row["to"]
 

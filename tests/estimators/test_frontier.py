@@ -14,14 +14,18 @@ from testtime.estimators.latency import latency
 
 
 def table(budgets: dict[int, np.ndarray], tokens: dict[int, float] | None = None) -> pd.DataFrame:
-    """budget -> scores (problems, samples); a sample costs its budget in thinking tokens unless `tokens` says
-    otherwise.
+    """budget -> scores (problems, samples); a sample costs its budget in thinking tokens unless
+    `tokens` says otherwise.
     """
     pieces = []
     for budget, score in budgets.items():
         problem, sample = np.indices(score.shape)
         cost = budget if tokens is None else tokens[budget]
-        columns = {"problem_id": problem.ravel().astype(str), "sample": sample.ravel(), "score": score.ravel()}
+        columns = {
+            "problem_id": problem.ravel().astype(str),
+            "sample": sample.ravel(),
+            "score": score.ravel(),
+        }
         pieces.append(pd.DataFrame({**columns, "budget": budget, "thinking_tokens": float(cost)}))
     return pd.concat(pieces)
 
@@ -31,11 +35,15 @@ def drawn(budgets: dict[int, np.ndarray], n: list[int] | None = None, **more: ob
 
 
 def test_noise_is_not_taken_for_skill() -> None:
-    """Twenty settings of equal worth: the winner looks better than it is, and out of bag it does not."""
+    """Twenty settings of equal worth: the winner looks better than it is, and out of bag it does
+    not.
+    """
     seen, judged, covered = [], [], 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        best = recommend(drawn({b: rng.integers(0, 2, (60, 1)).astype(float) for b in range(1, 21)})).iloc[0]
+        best = recommend(
+            drawn({b: rng.integers(0, 2, (60, 1)).astype(float) for b in range(1, 21)})
+        ).iloc[0]
         seen.append(best["value"])
         judged.append(best["out_of_bag"])
         covered += best["lo"] <= 0.5 <= best["hi"]
@@ -76,7 +84,8 @@ def test_levels_are_as_asked_and_below_the_cheapest_there_is_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("axis", "word"), [("flpos", "did you mean 'flops'"), ("usd", "does not hold it; it has thinking")]
+    ("axis", "word"),
+    [("flpos", "did you mean 'flops'"), ("usd", "does not hold it; it has thinking")],
 )
 def test_an_axis_the_table_lacks_is_named(axis: str, word: str) -> None:
     with pytest.raises(UserError, match=word):

@@ -98,7 +98,9 @@ def test_one_problem_has_no_interval(value):
 
 
 def test_intervals_of_differences_cover_where_few_problems_differ():
-    """True shares 0.98 and 0.95, one sample of 20 problems: without the ends beyond, about 63 of 100 cover."""
+    """True shares 0.98 and 0.95, one sample of 20 problems: without the ends beyond, about 63 of
+    100 cover.
+    """
     rng = np.random.default_rng(0)
     held = 0
     for seed in range(300):

@@ -12,7 +12,9 @@ from testtime.estimators import best_at_k, majority_at_k, pass_at_k
 
 
 def by_enumeration(score, key, k, weight):
-    """The vote of k from its definition: every k-subset, ties shared equally, an answer scoring its samples' mean."""
+    """The vote of k from its definition: every k-subset, ties shared equally, an answer scoring its
+    samples' mean.
+    """
     worth = {a: score[key == a].mean() for a in set(key.tolist()) if a >= 0}
     subsets = list(combinations(range(len(score)), k))
     total = 0.0
@@ -29,7 +31,12 @@ def by_enumeration(score, key, k, weight):
 
 def pool(problems, samples, answers=5, silent=0.1, seed=0):
     rng = np.random.default_rng(seed)
-    key = np.stack([rng.choice(answers, size=samples, p=rng.dirichlet(np.ones(answers))) for _ in range(problems)])
+    key = np.stack(
+        [
+            rng.choice(answers, size=samples, p=rng.dirichlet(np.ones(answers)))
+            for _ in range(problems)
+        ]
+    )
     key[rng.random(key.shape) < silent] = -1
     return (key == 0).astype(float), key
 
@@ -55,7 +62,9 @@ def test_weighted_vote_is_the_mean_over_subsets(samples):
     score = (key == 0).astype(float)
     ks = list(range(1, len(key) + 1))
     expected = [by_enumeration(score, key, k, weight) for k in ks]
-    assert majority_at_k(score[None], key[None], ks, weight[None]).value[0] == pytest.approx(expected, abs=1e-12)
+    assert majority_at_k(score[None], key[None], ks, weight[None]).value[0] == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_exact_vote_of_large_pools_agrees_with_counting():
@@ -64,8 +73,12 @@ def test_exact_vote_of_large_pools_agrees_with_counting():
     exact = majority_at_k(score, key, ks, method="exact")
     counted = majority_at_k(score, key, ks, method="montecarlo", draws=2000)
     spread = np.sqrt((counted.mc_error**2).sum(axis=0)) / len(score)
-    assert np.all(np.abs(exact.value.mean(axis=0) - counted.value.mean(axis=0)) <= 5 * spread + 1e-12)
-    assert not counted.exact and np.all(counted.mc_error[:, -1] == 0)  # the whole pool is one subset
+    assert np.all(
+        np.abs(exact.value.mean(axis=0) - counted.value.mean(axis=0)) <= 5 * spread + 1e-12
+    )
+    assert not counted.exact and np.all(
+        counted.mc_error[:, -1] == 0
+    )  # the whole pool is one subset
 
 
 def test_unweighted_vote_equals_equal_weights():
@@ -94,13 +107,21 @@ def test_monte_carlo_is_deterministic_by_seed():
 
 
 def test_qwen_math_selection(shared_data):
-    rows = [json.loads(line) for line in (shared_data / "selection" / "qwen_math_cot_100.jsonl").open()]
+    rows = [
+        json.loads(line) for line in (shared_data / "selection" / "qwen_math_cot_100.jsonl").open()
+    ]
     score = np.array([r["score"] for r in rows], dtype=float)
     answers = np.array([[str(p) for p in r["pred"]] for r in rows])
-    key = np.where(answers == "", -1, np.unique(answers, return_inverse=True)[1].reshape(answers.shape))
+    key = np.where(
+        answers == "", -1, np.unique(answers, return_inverse=True)[1].reshape(answers.shape)
+    )
     reward = np.array([np.ravel(r["pred_score"]) for r in rows])
     ks = [2, 4, 8]
     oracle = pass_at_k(score.sum(axis=1)[:, None], 8, np.array([1, *ks])).mean(axis=0)
     assert oracle == pytest.approx([0.91, 0.932857, 0.951, 0.96], abs=1e-6)
-    assert majority_at_k(score, key, ks).value.mean(axis=0) == pytest.approx([0.91, 0.920107, 0.925], abs=1e-6)
-    assert best_at_k(score, reward, ks).mean(axis=0) == pytest.approx([0.927857, 0.936143, 0.94], abs=1e-6)
+    assert majority_at_k(score, key, ks).value.mean(axis=0) == pytest.approx(
+        [0.91, 0.920107, 0.925], abs=1e-6
+    )
+    assert best_at_k(score, reward, ks).mean(axis=0) == pytest.approx(
+        [0.927857, 0.936143, 0.94], abs=1e-6
+    )

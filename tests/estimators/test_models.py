@@ -25,12 +25,16 @@ def drawn(*pools: pd.DataFrame, n: list[int] | None = None):
 
 
 def test_differences_are_paired() -> None:
-    """Problems differ much, the two models by five or fifteen points on every one: pairing makes it tight."""
+    """Problems differ much, the two models by five or fifteen points on every one: pairing makes it
+    tight.
+    """
     rng = np.random.default_rng(0)
     hard = np.repeat(rng.random((50, 1)) * 0.85, 2, axis=1)
     row = differences(drawn(pool("a", hard + [[0.05], [0.15]] * 25), pool("b", hard))).iloc[0]
     assert (row["a_model"], row["b_model"], row["problems"]) == ("a", "b", 50)
-    assert [row["difference"], row["lo"], row["hi"]] == pytest.approx([0.1, 0.0857, 0.1143], abs=0.005)
+    assert [row["difference"], row["lo"], row["hi"]] == pytest.approx(
+        [0.1, 0.0857, 0.1143], abs=0.005
+    )
     assert row["a_value"] - row["b_value"] == pytest.approx(0.1)
 
 
@@ -51,9 +55,15 @@ def test_problems_that_one_lacks_do_not_count() -> None:
 def test_settings_of_a_model_are_paired_and_other_budgets_are_not() -> None:
     ones = np.ones((5, 1))
     table = differences(
-        drawn(pool("m", ones, 8, "wait=0"), pool("m", 0 * ones, 8, "wait=1"), pool("m", ones, 16, "wait=0"))
+        drawn(
+            pool("m", ones, 8, "wait=0"),
+            pool("m", 0 * ones, 8, "wait=1"),
+            pool("m", ones, 16, "wait=0"),
+        )
     )
-    assert table[["a_setting", "b_setting", "a_budget", "b_budget"]].to_numpy().tolist() == [["wait=0", "wait=1", 8, 8]]
+    assert table[["a_setting", "b_setting", "a_budget", "b_budget"]].to_numpy().tolist() == [
+        ["wait=0", "wait=1", 8, 8]
+    ]
     assert table["difference"].tolist() == [1.0]
 
 
@@ -67,7 +77,9 @@ def test_effort_levels_meet_a_model_without_them() -> None:
 
 def test_models_that_share_budgets_meet_only_there() -> None:
     ones = np.ones((5, 1))
-    table = differences(drawn(pool("a", ones, 8), pool("a", ones, 16), pool("b", ones, 16), pool("b", ones, 32)))
+    table = differences(
+        drawn(pool("a", ones, 8), pool("a", ones, 16), pool("b", ones, 16), pool("b", ones, 32))
+    )
     assert table[["a_budget", "b_budget"]].to_numpy().tolist() == [[16, 16]]
 
 
@@ -77,7 +89,9 @@ def test_the_compute_at_which_the_small_model_catches_up() -> None:
     def drawn_at(p: float) -> np.ndarray:
         return (rng.random((200, 8)) < p).astype(float)
 
-    small = [pool("small", drawn_at(p), b, tokens=b + 1) for b, p in ((0, 0.1), (16, 0.3), (64, 0.8))]
+    small = [
+        pool("small", drawn_at(p), b, tokens=b + 1) for b, p in ((0, 0.1), (16, 0.3), (64, 0.8))
+    ]
     large = [pool("large", drawn_at(p), b, tokens=10 * (b + 1)) for b, p in ((0, 0.5), (16, 0.9))]
     row = catching_up(drawn(*small, *large)).iloc[0]
     assert (row["model"], row["reference"], row["reference_cost"]) == ("small", "large", 10)

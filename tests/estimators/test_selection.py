@@ -29,7 +29,9 @@ def test_pass_at_k_is_exact_for_all_small_and_for_millions_of_samples():
     for n in range(1, 30):
         for c in range(n + 1):
             for k in range(1, n + 1):
-                assert float(pass_at_k(c, n, k)) == pytest.approx(1 - comb(n - c, k) / comb(n, k), abs=1e-13)
+                assert float(pass_at_k(c, n, k)) == pytest.approx(
+                    1 - comb(n - c, k) / comb(n, k), abs=1e-13
+                )
     for c in (3, 1000):
         product = 1 - np.prod(1 - 1000 / (3_000_000 - np.arange(c)))
         assert float(pass_at_k(c, 3_000_000, 1000)) == pytest.approx(product, abs=1e-12)
@@ -44,7 +46,8 @@ def test_pass_at_k_is_absent_where_samples_are_too_few():
 @given(
     st.integers(2, 8).flatmap(
         lambda n: st.tuples(
-            st.lists(st.integers(0, 1), min_size=n, max_size=n), st.lists(st.integers(0, 3), min_size=n, max_size=n)
+            st.lists(st.integers(0, 1), min_size=n, max_size=n),
+            st.lists(st.integers(0, 3), min_size=n, max_size=n),
         )
     )
 )
@@ -59,7 +62,9 @@ def test_oracle_is_pass_at_k_for_right_and_wrong():
     rng = np.random.default_rng(0)
     score = (rng.random((20, 16)) < 0.3).astype(float)
     ks = [1, 2, 4, 8, 16]
-    assert oracle_at_k(score, ks) == pytest.approx(pass_at_k(score.sum(axis=1)[:, None], 16, np.array(ks)))
+    assert oracle_at_k(score, ks) == pytest.approx(
+        pass_at_k(score.sum(axis=1)[:, None], 16, np.array(ks))
+    )
 
 
 def test_nulls_leave_the_pool_and_unranked_samples_rank_last():
@@ -74,7 +79,11 @@ def test_nulls_leave_the_pool_and_unranked_samples_rank_last():
 def test_pass_at_k_of_the_pythia_files(shared_data):
     folder = shared_data / "laws" / "schaeffer_monkeys"
     original = pd.read_parquet(folder / "large_language_monkeys_original_pass_at_k.parquet")
-    got = pass_at_k(original["Num. Samples Correct"], original["Num. Samples Total"], original["Scaling Parameter"])
+    got = pass_at_k(
+        original["Num. Samples Correct"],
+        original["Num. Samples Total"],
+        original["Scaling Parameter"],
+    )
     assert np.abs(got - original["Score"]).max() < 1e-9
     for name in ("math", "gsm8k"):
         file = pd.read_parquet(folder / f"{name}_pass_at_k.parquet")

@@ -1,4 +1,6 @@
-"""Every selector, from scores table to cells, against its definition: the mean over all n-subsets of the pool."""
+"""Every selector, from scores table to cells, against its definition: the mean over all n-subsets
+of the pool.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def enumerated(table: pd.DataFrame, selector: str, n: int) -> float:
         values.append(
             np.mean(
                 [
-                    by_definition(selector, *([column[i] for i in s] for column in (score, answer, weight)))
+                    by_definition(
+                        selector, *([column[i] for i in s] for column in (score, answer, weight))
+                    )
                     for s in subsets
                 ]
             )
@@ -57,36 +61,52 @@ def enumerated(table: pd.DataFrame, selector: str, n: int) -> float:
 
 
 samples = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "c", None]), st.integers(0, 3), st.booleans()), min_size=1, max_size=6
+    st.tuples(st.sampled_from(["a", "b", "c", None]), st.integers(0, 3), st.booleans()),
+    min_size=1,
+    max_size=6,
 )
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(samples, min_size=1, max_size=3))
-def test_random_pools_with_ties_silent_answers_and_nulls(pools: list[list[tuple[str | None, int, bool]]]) -> None:
+def test_random_pools_with_ties_silent_answers_and_nulls(
+    pools: list[list[tuple[str | None, int, bool]]],
+) -> None:
     rows = [
         (f"p{i}", s, float(key == "a"), key, weight / 3)
         for i, pool in enumerate(pools)
         for s, (key, weight, _) in enumerate(pool)
     ]
-    rows += [(f"p{i}", 99, np.nan, None, 1.0) for i in range(len(pools))]  # an unscored sample in every pool
+    rows += [
+        (f"p{i}", 99, np.nan, None, 1.0) for i in range(len(pools))
+    ]  # an unscored sample in every pool
     table = pd.DataFrame(rows, columns=["problem_id", "sample", "score", "answer_key", "weight"])
-    selectors = [s for s in SELECTORS if table["answer_key"].notna().any() or s in ("oracle", "best:weight")]
+    selectors = [
+        s for s in SELECTORS if table["answer_key"].notna().any() or s in ("oracle", "best:weight")
+    ]
     least = min(map(len, pools))
     found = cells(table, range(1, least + 1), selectors, resamples=100)
-    assert len(found) == least * len(selectors)  # no cell beyond the scored samples, none missing below
+    assert len(found) == least * len(
+        selectors
+    )  # no cell beyond the scored samples, none missing below
     for row in found.itertuples():
         assert row.value == pytest.approx(enumerated(table, row.selector, row.n), abs=1e-9)
         assert row.mc_error == 0
 
 
 def test_real_chains_with_a_reward_model(shared_data: Path) -> None:
-    """100 MATH problems x 8 chains of Qwen2.5-Math: curves of every selector for n = 1..8 from one table."""
+    """100 MATH problems x 8 chains of Qwen2.5-Math: curves of every selector for n = 1..8 from one
+    table.
+    """
     rows = []
     for line in (shared_data / "selection" / "qwen_math_cot_100.jsonl").read_text().splitlines():
         item = json.loads(line)
-        for s, (pred, score, reward) in enumerate(zip(item["pred"], item["score"], item["pred_score"], strict=True)):
-            rows.append((str(item["idx"]), s, float(score), str(pred) or None, 1 / (1 + np.exp(-reward[0]))))
+        for s, (pred, score, reward) in enumerate(
+            zip(item["pred"], item["score"], item["pred_score"], strict=True)
+        ):
+            rows.append(
+                (str(item["idx"]), s, float(score), str(pred) or None, 1 / (1 + np.exp(-reward[0])))
+            )
     table = pd.DataFrame(rows, columns=["problem_id", "sample", "score", "answer_key", "weight"])
     found = cells(table, range(1, 9), SELECTORS, resamples=100)
     assert len(found) == 8 * len(SELECTORS) and (found["mc_error"] == 0).all()

@@ -1,4 +1,6 @@
-"""What is exported can be read back: tidy tables, a data set folder with its card, Inspect's logs."""
+"""What is exported can be read back: tidy tables, a data set folder with its card, Inspect's
+logs.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,19 @@ from testtime.pipeline import Run
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     table = made.scores(problems=6, samples=3)
-    table["thinking"], table["text"] = "thoughts on " + table["problem_id"], "answer " + table["answer_key"].fillna("")
+    table["thinking"], table["text"] = (
+        "thoughts on " + table["problem_id"],
+        "answer " + table["answer_key"].fillna(""),
+    )
     problems = {name: (f"what is {name}?", "right") for name in table["problem_id"].unique()}
     return made.run(tmp_path / "runs", table, problems)
 
 
 def test_tidy_tables_come_back_as_they_were(run: Run, tmp_path: Path) -> None:
     export_tidy(run, tmp_path / "tidy")
-    again = import_csv(tmp_path / "tidy" / "scores.csv", tmp_path / "again", selectors=["majority", "oracle"])
+    again = import_csv(
+        tmp_path / "tidy" / "scores.csv", tmp_path / "again", selectors=["majority", "oracle"]
+    )
     pd.testing.assert_frame_equal(again.cells, run.cells, check_dtype=False)
 
 
@@ -34,8 +41,13 @@ def test_the_hub_folder_has_a_card_that_names_its_files(run: Run, tmp_path: Path
     export_hub(run, tmp_path / "hub")
     card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
     front = yaml.safe_load(card.split("---")[1])
-    tables = {c["config_name"]: pd.read_parquet(tmp_path / "hub" / c["data_files"]) for c in front["configs"]}
-    assert sorted(tables) == ["cells", "problems", "scores"] and len(tables["scores"]) == len(run.scores)
+    tables = {
+        c["config_name"]: pd.read_parquet(tmp_path / "hub" / c["data_files"])
+        for c in front["configs"]
+    }
+    assert sorted(tables) == ["cells", "problems", "scores"] and len(tables["scores"]) == len(
+        run.scores
+    )
     assert tables["problems"]["question"].tolist()[0].startswith("what is made/")
     for table in tables.values():
         assert all(f"| {column} |" in card for column in table.columns)
@@ -48,13 +60,19 @@ def test_inspect_logs_come_back_with_the_same_scores_and_texts(run: Run, tmp_pat
         log = json.loads(path.read_text(encoding="utf-8"))
         scores = run.scores[run.scores["budget"] == budget]
         means = scores.groupby("problem_id")["score"].mean()
-        assert log["results"]["scores"][0]["metrics"]["accuracy"]["value"] == pytest.approx(means.mean())
-        assert log["samples"][0]["output"]["choices"][0]["message"]["content"][0]["reasoning"].startswith("thoughts on")
+        assert log["results"]["scores"][0]["metrics"]["accuracy"]["value"] == pytest.approx(
+            means.mean()
+        )
+        assert log["samples"][0]["output"]["choices"][0]["message"]["content"][0][
+            "reasoning"
+        ].startswith("thoughts on")
         again = import_inspect([path], tmp_path / "again" / str(budget))
         keys = ["problem_id", "sample"]
         both = scores.merge(again.scores, on=keys, suffixes=("", "_again"))
         assert len(both) == len(scores)
-        assert both["score"].equals(both["score_again"]) and both["verdict"].equals(both["verdict_again"])
+        assert both["score"].equals(both["score_again"]) and both["verdict"].equals(
+            both["verdict_again"]
+        )
         assert both["thinking_tokens"].tolist() == both["thinking_tokens_again"].tolist()
 
 

@@ -1,4 +1,6 @@
-"""The code grader and its sandbox: right and wrong programs, and attacks that end with a verdict and leave nothing."""
+"""The code grader and its sandbox: right and wrong programs, and attacks that end with a verdict
+and leave nothing.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ def code(gold: str, answer: str, **more: Any) -> Any:
         (HUMAN, "return math.floor(x) / 2", "correct"),
         (HUMAN, "```python\ndef half(x):\n    return math.fsum([x]) / 2\n```", "correct"),
         (HUMAN, "```\ndef half(x):\n    return x\n```", "wrong"),
-        (HUMAN, "Use it:\n```python\nprint(1)\n```\nand\n```python\ndef half(x): return x / 2\n```", "correct"),
+        (HUMAN, "Use it:\n```python\nprint(1)\n```\nand\n```python\ndef half(x): return x / "
+                "2\n```", "correct"),
         (json.dumps({"inputs": ["3\n4\n", "1\n1\n"], "outputs": ["7", "2\n"]}), READ, "correct"),
         (json.dumps({"inputs": ["3\n4\n"], "outputs": ["8"]}), READ, "wrong"),
     ],
@@ -74,7 +77,9 @@ def test_it_must_be_allowed_and_refuses_without_a_sandbox(monkeypatch: pytest.Mo
     with pytest.raises(UserError, match="allow_code: true"):
         grade("code", [(ADD, "x")])
     monkeypatch.setattr(sandbox, "available", lambda: "bubblewrap is not installed")
-    with pytest.raises(UserError, match="bubblewrap is not installed; or set allow_unsandboxed: true"):
+    with pytest.raises(
+        UserError, match="bubblewrap is not installed; or set allow_unsandboxed: true"
+    ):
         code(ADD, "x")
     assert code(ADD, "def add(a, b): return a + b", allow_unsandboxed=True).verdict == "correct"
 
@@ -88,7 +93,8 @@ def test_the_program_in_an_answer() -> None:
 
 ATTACKS = {
     "fork bomb": "import os\nwhile True: os.fork()",
-    "thread bomb": "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(99,)).start()",
+    "thread bomb": "import threading, time\nwhile True: threading.Thread(target=time.sleep, "
+                   "args=(99,)).start()",
     "process bomb": "import subprocess\nwhile True: subprocess.Popen(['sleep', '99'])",
     "endless output": "while True: print('x' * 10**6)",
     "endless errors": "import sys\nwhile True: sys.stderr.write('x' * 10**6)",
@@ -96,8 +102,10 @@ ATTACKS = {
     "memory by steps": "x = []\nwhile True: x.append(bytearray(10**7))",
     "huge integer": "print(len(str(9 ** 9 ** 9)))",
     "deep recursion": "def f(): return f()\nimport sys; sys.setrecursionlimit(10**9); f()",
-    "fill the folder": "i = 0\nwhile True:\n    i += 1; open(f'/tmp/{i}', 'wb').write(b'x' * 10**7)",
-    "fill shared memory": "i = 0\nwhile True:\n    i += 1; open(f'/dev/shm/{i}', 'wb').write(b'x' * 10**7)",
+    "fill the "
+    "folder": "i = 0\nwhile True:\n    i += 1; open(f'/tmp/{i}', 'wb').write(b'x' * 10**7)",
+    "fill shared "
+    "memory": "i = 0\nwhile True:\n    i += 1; open(f'/dev/shm/{i}', 'wb').write(b'x' * 10**7)",
     "write in the root": "open('/pwned', 'w')",
     "write in the system": "open('/usr/pwned', 'w')",
     "write in home": "import os; open(os.path.expanduser('~root/pwned'), 'w')",
@@ -111,7 +119,8 @@ ATTACKS = {
     "internet": "import socket; socket.create_connection(('1.1.1.1', 53), 5)",
     "local server": "import socket; socket.create_connection(('127.0.0.1', PORT), 5)",
     "name lookup": "import socket; socket.getaddrinfo('example.org', 80)",
-    "abstract socket": "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\\0testtime-PORT')",
+    "abstract "
+    "socket": "import socket; s = socket.socket(socket.AF_UNIX); s.connect('\\0testtime-PORT')",
     "kill the parent": "import os; os.kill(PARENT, 9)",
     "kill everything": "import os; os.kill(-1, 9)",
     "signal the group": "import os; os.killpg(0, 9)",
@@ -119,11 +128,13 @@ ATTACKS = {
     "hard link out": "import os; os.link('/usr/bin/env', '/tmp/l')",
     "mount": "import ctypes; assert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, None) == 0",
     "become root": "import os; os.setuid(0); open('/etc/shadow').read()",
-    "outlive the run": "import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(60)\nos._exit(1)",
+    "outlive the "
+    "run": "import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(60)\nos._exit(1)",
     "trace the parent": "import ctypes; assert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0",
     "device": "open('/dev/sda', 'rb').read(1)",
     "exit early": "import os; os._exit(0)",
-    "ignore signals": "import signal\nfor s in (1, 2, 15, 24): signal.signal(s, signal.SIG_IGN)\nwhile True: pass",
+    "ignore signals": "import signal\nfor s in (1, 2, 15, 24): signal.signal(s, "
+                      "signal.SIG_IGN)\nwhile True: pass",
 }  # fmt: skip
 
 
@@ -138,7 +149,12 @@ def test_attacks_end_and_leave_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     port = server.getsockname()[1]
     hidden.bind(f"\0testtime-{port}")
     hidden.listen()
-    marks = {"PORT": str(port), "PARENT": str(os.getpid()), "HERE": __file__, "HOME": str(Path.home())}
+    marks = {
+        "PORT": str(port),
+        "PARENT": str(os.getpid()),
+        "HERE": __file__,
+        "HOME": str(Path.home()),
+    }
     program = ATTACKS[name]
     for mark, value in marks.items():
         program = program.replace(mark, value)
@@ -153,7 +169,9 @@ def test_attacks_end_and_leave_nothing(name: str, monkeypatch: pytest.MonkeyPatc
         time.sleep(0.1)
     assert not left
     assert not [
-        path for path in map(Path, ("/pwned", "/usr/pwned", "/root/pwned", "/tmp/l", "/tmp/1")) if path.exists()
+        path
+        for path in map(Path, ("/pwned", "/usr/pwned", "/root/pwned", "/tmp/l", "/tmp/1"))
+        if path.exists()
     ]
 
 
@@ -162,7 +180,9 @@ def _processes() -> set[str]:
     found = set()
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and (b"bwrap" in (line := (entry / "cmdline").read_bytes()) or b"sleep" in line):
+            if entry.name.isdigit() and (
+                b"bwrap" in (line := (entry / "cmdline").read_bytes()) or b"sleep" in line
+            ):
                 found.add(entry.name)
         except OSError:
             continue
@@ -173,20 +193,37 @@ def _processes() -> set[str]:
 def test_one_attack_in_the_fast_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESTTIME_SECRET", "secret")
     outcome = sandbox.run("import os; print(dict(os.environ)); open('/etc/passwd')", BOUNDS)
-    assert outcome.status == "failed" and "secret" not in outcome.output and "FileNotFoundError" in outcome.output
+    assert (
+        outcome.status == "failed"
+        and "secret" not in outcome.output
+        and "FileNotFoundError" in outcome.output
+    )
 
 
 @sandboxed
 @pytest.mark.slow
 def test_humaneval_and_mbpp_accept_their_own_solutions(shared_data: Path) -> None:
-    lines = gzip.decompress((shared_data / "benchmarks" / "humaneval.jsonl.gz").read_bytes()).decode().splitlines()
+    lines = (
+        gzip.decompress((shared_data / "benchmarks" / "humaneval.jsonl.gz").read_bytes())
+        .decode()
+        .splitlines()
+    )
     human = [json.loads(line) for line in lines]
     pairs = [
-        (json.dumps({key: row[key] for key in ("prompt", "test", "entry_point")}), row["canonical_solution"])
+        (
+            json.dumps({key: row[key] for key in ("prompt", "test", "entry_point")}),
+            row["canonical_solution"],
+        )
         for row in human
     ]
-    mbpp = [json.loads(line) for line in (shared_data / "benchmarks" / "mbpp.jsonl").read_text().splitlines()][10:60]
-    pairs += [(json.dumps({"tests": row["test_list"], "setup": row["test_setup_code"]}), row["code"]) for row in mbpp]
+    mbpp = [
+        json.loads(line)
+        for line in (shared_data / "benchmarks" / "mbpp.jsonl").read_text().splitlines()
+    ][10:60]
+    pairs += [
+        (json.dumps({"tests": row["test_list"], "setup": row["test_setup_code"]}), row["code"])
+        for row in mbpp
+    ]
     found = grade("code", pairs, {"allow_code": True}, workers=2)
     assert [number for number, g in enumerate(found) if g.verdict != "correct"] == []
 
@@ -205,7 +242,10 @@ def test_contest_problems_by_standard_input_and_by_function() -> None:
     assert code(add, "```python\nprint(int(input()) + int(input()))\n```").verdict == "correct"
     assert code(add, "```python\nprint(3)\n```").verdict == "wrong"
     swap = contest("functional", [("[1, 2]\n3", "[3, 1, 2]"), ("[]\n0", "[0]")], "push")
-    right = "```python\nclass Solution:\n    def push(self, xs: List[int], x: int):\n        return [x] + xs\n```"
+    right = (
+        "```python\nclass Solution:\n    def push(self, xs: List[int], x: int):\n        "
+        "return [x] + xs\n```"
+    )
     assert code(swap, right).verdict == "correct"
     assert code(swap, right.replace("[x] + xs", "xs + [x]")).verdict == "wrong"
 
@@ -224,5 +264,10 @@ def test_reasoning_gym_by_its_own_scorer_and_without() -> None:
     answers = [f"<answer>{text}</answer>" for text in ("2*3*5", "5*(2*3)", "2+3")]
     plain = [g.verdict for g in grade("gym", [(gold, answer) for answer in [*answers, ""]])]
     assert plain == ["correct", "wrong", "wrong", "unparsed"]
-    scored = [g.verdict for g in grade("gym", [(gold, answer) for answer in answers], {"own_scorer": True}, workers=2)]
+    scored = [
+        g.verdict
+        for g in grade(
+            "gym", [(gold, answer) for answer in answers], {"own_scorer": True}, workers=2
+        )
+    ]
     assert scored == ["correct", "correct", "wrong"]

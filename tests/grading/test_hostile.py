@@ -12,7 +12,8 @@ from testtime.grading import Grade, grade
 
 BAD = [
     r"\boxed{9^{9^{9^{9}}}}", r"\boxed{" + "(" * 4000 + "1" + ")" * 3999 + "}", r"\boxed{" * 20_000, "$" * 50_000,
-    r"\boxed{" + "9" * 100_000 + "}", r"\boxed{__import__('os').system('touch PWNED')}", r"\boxed{\frac{1}{0}}",
+    r"\boxed{" + "9" * 100_000 + "}", r"\boxed{__import__('os').system('touch "
+                                      r"PWNED')}", r"\boxed{\frac{1}{0}}",
     "\x00\ud800", r"\boxed{" + r"\frac{1}{1+" * 400 + "1" + "}" * 401, "\\" * 20_000, "x=" * 10_000,
 ]  # fmt: skip
 
@@ -20,7 +21,11 @@ BAD = [
 def test_hostile_answers_lose_no_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     good = [("x+1", rf"\boxed{{1+x+{number}-{number}}}") for number in range(2, 2 + len(BAD))]
-    pairs = [pair for bad, neighbour in zip(BAD, good, strict=True) for pair in ((r"\sqrt{2}", bad), neighbour)]
+    pairs = [
+        pair
+        for bad, neighbour in zip(BAD, good, strict=True)
+        for pair in ((r"\sqrt{2}", bad), neighbour)
+    ]
     found = grade("math", pairs, workers=2)
     assert [g.verdict for g in found[1::2]] == ["correct"] * len(good)
     assert not [g for g in found[::2] if g.verdict == "correct"]
@@ -30,8 +35,13 @@ def test_hostile_answers_lose_no_neighbour(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_170_hostile_pairs_twice(shared_data: Path) -> None:
-    rows = [json.loads(line) for line in (shared_data / "grading" / "nasty_inputs.jsonl").read_text().splitlines()]
-    runs: list[list[Grade]] = [grade("math", [(row["gold"], row["pred"]) for row in rows], workers=2) for _ in range(2)]
+    rows = [
+        json.loads(line)
+        for line in (shared_data / "grading" / "nasty_inputs.jsonl").read_text().splitlines()
+    ]
+    runs: list[list[Grade]] = [
+        grade("math", [(row["gold"], row["pred"]) for row in rows], workers=2) for _ in range(2)
+    ]
     # CPU limits are met with room to spare on both sides (the dearest verdict takes half of them).
     assert [g.verdict for g in runs[0]] == [g.verdict for g in runs[1]]
     assert [g.answer_key for g in runs[0]] == [g.answer_key for g in runs[1]]
@@ -42,6 +52,9 @@ def test_the_170_hostile_pairs_twice(shared_data: Path) -> None:
 
 
 def test_a_power_too_long_to_write_out_is_a_timeout_without_being_evaluated() -> None:
-    found = grade("math", [("1", r"\boxed{9^{9^{9}}}"), (r"2^{10}", r"\boxed{1024}"), ("x", r"\boxed{x^{99999999}}")])
+    found = grade(
+        "math",
+        [("1", r"\boxed{9^{9^{9}}}"), (r"2^{10}", r"\boxed{1024}"), ("x", r"\boxed{x^{99999999}}")],
+    )
     assert [g.verdict for g in found] == ["timeout", "correct", "wrong"]
     assert "not evaluated" in found[0].detail

@@ -48,7 +48,13 @@ class Scripted:
         asked = request.messages[0]["content"] if request.messages else str(request.prompt)
         if "fail" in asked:
             raise EngineError("gone")
-        word = "no idea" if "unsure" in asked else "<think>WRONG</think> So: CORRECT." if "Paris" in asked else "WRONG"
+        word = (
+            "no idea"
+            if "unsure" in asked
+            else "<think>WRONG</think> So: CORRECT."
+            if "Paris" in asked
+            else "WRONG"
+        )
         return Completion([1], word, "stop", [], 3)
 
     async def close(self) -> None: ...
@@ -57,12 +63,22 @@ class Scripted:
 def test_verdicts_versions_and_one_request_for_equal_triples() -> None:
     engine = Scripted()
     question = "Capital of France?"
-    triples = [(question, "P", answer) for answer in ("Paris", "Rome", "unsure", "fail", "", "Paris")]
+    triples = [
+        (question, "P", answer) for answer in ("Paris", "Rome", "unsure", "fail", "", "Paris")
+    ]
     found = asyncio.run(Judge(engine).grade(triples))
-    assert [g.verdict for g in found] == ["correct", "wrong", "error", "error", "unparsed", "correct"]
+    assert [g.verdict for g in found] == [
+        "correct",
+        "wrong",
+        "error",
+        "error",
+        "unparsed",
+        "correct",
+    ]
     assert len(engine.asked) == 4
     assert all(
-        r.sampling.temperature == 0 and r.messages and question in r.messages[0]["content"] for r in engine.asked
+        r.sampling.temperature == 0 and r.messages and question in r.messages[0]["content"]
+        for r in engine.asked
     )
     assert found[0].version.startswith("judge-2/scripted/")
     assert Judge(engine, prompt="{question}{gold}{answer}?").version != found[0].version
@@ -77,15 +93,22 @@ def test_verdicts_versions_and_one_request_for_equal_triples() -> None:
         ([0], "stop", "error"),
     ],
 )
-def test_engines_in_process_take_and_give_token_ids(said: list[int], finish: Any, verdict: str) -> None:
+def test_engines_in_process_take_and_give_token_ids(
+    said: list[int], finish: Any, verdict: str
+) -> None:
     class Ids(Scripted):
         async def complete(self, request: Request) -> Completion:
             self.asked.append(request)
             return Completion(said, "", finish, [], 3)
 
     engine = Ids()
-    (found,) = asyncio.run(Judge(engine, Letters(), prompt="{question}{gold}{answer}").grade([("q", "g", "a")]))
-    assert engine.asked[0].prompt == (ord("q"), ord("g"), ord("a")) and engine.asked[0].messages is None
+    (found,) = asyncio.run(
+        Judge(engine, Letters(), prompt="{question}{gold}{answer}").grade([("q", "g", "a")])
+    )
+    assert (
+        engine.asked[0].prompt == (ord("q"), ord("g"), ord("a"))
+        and engine.asked[0].messages is None
+    )
     assert found.verdict == verdict
 
 
@@ -97,7 +120,9 @@ def test_a_judge_behind_a_chat_server_is_asked_by_messages(monkeypatch: pytest.M
     server = {"name": "endpoint", "args": {"urls": "http://nowhere/v1", "api": "chat"}}
     pair = ('["Capital of France?", "P"]', "Paris")
     (found,) = grade("judge", [pair], {"model": "hosted", "engine": server})
-    assert found.verdict == "correct" and engine.asked[0].messages and engine.asked[0].prompt is None
+    assert (
+        found.verdict == "correct" and engine.asked[0].messages and engine.asked[0].prompt is None
+    )
 
 
 def test_a_prompt_with_another_field_is_named() -> None:
@@ -127,9 +152,14 @@ class Marker:
 def test_a_benchmark_is_judged_by_another_model_and_what_it_did_not_answer_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The judge is named in the YAML; out of reach it leaves verdicts unknown, never wrong, and stores none."""
+    """The judge is named in the YAML; out of reach it leaves verdicts unknown, never wrong, and
+    stores none.
+    """
     asked = config(tmp_path, samples=2, thinking={"budgets": [0, 40]})
-    grader = {"name": "judge", "options": {"model": "judge/tiny", "prompt": "{question} {gold} {answer}"}}
+    grader = {
+        "name": "judge",
+        "options": {"model": "judge/tiny", "prompt": "{question} {gold} {answer}"},
+    }
     asked["task"]["overrides"]["grader"] = grader
     make, resolve, tokenizer = engines.make, models.resolve, Letters()
     out_of_reach, made = [EngineError("gone"), UserError("no server answers"), None], []
@@ -142,7 +172,11 @@ def test_a_benchmark_is_judged_by_another_model_and_what_it_did_not_answer_is_as
         return made[-1], "marker"
 
     monkeypatch.setattr(engines, "make", either)
-    monkeypatch.setattr(models, "resolve", lambda name, *rest: found if name == "judge/tiny" else resolve(name, *rest))
+    monkeypatch.setattr(
+        models,
+        "resolve",
+        lambda name, *rest: found if name == "judge/tiny" else resolve(name, *rest),
+    )
     path = tmp_path / "study" / "quickstart"
     for _ in range(2):
         with pytest.raises(UserError, match="no answer has a score"):
@@ -158,7 +192,10 @@ def test_a_benchmark_is_judged_by_another_model_and_what_it_did_not_answer_is_as
     before = len(made)
     changed = {**asked["task"]["overrides"]["grader"]["options"], "engine": "transformers"}
     asked["task"]["overrides"]["grader"] = {"name": "judge", "options": changed}
-    assert set(testtime.run(asked)[0].scores["verdict"]) == {"correct", "wrong"} and len(made) == before
+    assert (
+        set(testtime.run(asked)[0].scores["verdict"]) == {"correct", "wrong"}
+        and len(made) == before
+    )
 
 
 def test_a_model_that_cannot_judge_gives_errors_never_wrong() -> None:

@@ -1,4 +1,6 @@
-"""The math grader: what math-verify gets wrong, the conventions, votes; one pool for all pairs of a test."""
+"""The math grader: what math-verify gets wrong, the conventions, votes; one pool for all pairs of a
+test.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ SAME = [
     ("12502500", r"\boxed{" + "+".join(map(str, range(1, 5001))) + "}"), ("1", "(" * 3000 + "1" + ")" * 3000),
     ("x^2+2x+1", r"\boxed{(x+1)^2}"), (r"\frac{\sqrt{2}}{2}", r"\boxed{\frac{1}{\sqrt2}}"), ("x<1", r"\boxed{-x>-1}"),
     ("-1<x<1", r"\boxed{|x|<1}"), ("x>3", r"\boxed{(3,\infty)}"), (r"(3,\infty)", r"\boxed{x>3}"),
-    ("1,2", r"\boxed{1} and \boxed{2}"), (r"\{1,2,3\}", r"\boxed{3,2,1}"), (r"[0,1)", r"\boxed{\left[0,1\right)}"),
+    ("1,2", r"\boxed{1} and "
+            r"\boxed{2}"), (r"\{1,2,3\}", r"\boxed{3,2,1}"), (r"[0,1)", r"\boxed{\left[0,1\right)}"),
     ("42", r"\boxed{x = 40+2 = 42}"), ("abe", r"\boxed{eab}"), (r"\frac{1}{e}", r"\boxed{e^{-1}}"),
     ("2**(1/4)", r"\boxed{\sqrt{\sqrt{2}}}"), (r"\sqrt{3}-1", "-1 + sqrt(3)"), (r"5\text{ cm}", r"\boxed{5}"),
-    ("12", "12 cm^2"), ("60", "60 miles per hour"), (r"5\text{ cm}", r"\boxed{5\text{ centimeters}}"),
+    ("12", "12 cm^2"), ("60", "60 miles per "
+                              "hour"), (r"5\text{ cm}", r"\boxed{5\text{ centimeters}}"),
     (r"25\%", r"\boxed{25}"), ("0.25", r"\boxed{25\%}"), ("25", "25 percent"), (r"\text{Evelyn}", "Evelyn"),
     (r"\text{yes}", r"\boxed{\text{Yes}}"), ("C", r"\boxed{\text{(C)}}"), ("1010_2", r"\boxed{1010_2}"),
     ("f'(x)", r"\boxed{f^{\prime}(x)}"), ("1/3", "0.333333"), ("1000.99", "1,000.99"), (r"\boxed{24}", "24"),
@@ -30,21 +34,31 @@ OTHER = [
     ("(1,2)", r"\boxed{\{1,2\}}"), ("(1,2)", r"\boxed{(2,1)}"), ("1010_2", r"\boxed{1010_3}"),
     (r"5\text{ cm}", r"\boxed{5\text{ km}}"), ("f'(x)", r"\boxed{f'''(x)}"),
     ("a+b+c+d+e", r"\boxed{a+b+c+d+2.718281828459045}"), (r"\text{navy}", r"\boxed{vany}"),
-    (r"\text{east}", r"\boxed{seat}"), ("[0,1)", r"\boxed{(0,1)}"), ("42", r"\boxed{42} wait, \boxed{41}"),
+    (r"\text{east}", r"\boxed{seat}"), ("[0,1)", r"\boxed{(0,1)}"), ("42", r"\boxed{42} wait, "
+                                                                           r"\boxed{41}"),
     ("1/3", "0.333"), ("0.28", r"\boxed{28}"), ("-2", r"\boxed{2}"),
     ("42", r"<think>\boxed{42}</think> The answer is 41"), ("1", r"\boxed{nan}"), ("1e-7", "2e-7"),
     ("1", r"\boxed{\frac{1}{0}}"), (r"\infty", r"\boxed{-\infty}"), ("", "42"), ("16386.17", "16386.16"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pairs", "verdict"), [(SAME, "correct"), (OTHER, "wrong")], ids=["same", "other"])
+@pytest.mark.parametrize(
+    ("pairs", "verdict"), [(SAME, "correct"), (OTHER, "wrong")], ids=["same", "other"]
+)
 def test_mends(pairs: list[tuple[str, str]], verdict: str) -> None:
     found = grade("math", pairs, workers=1)
-    assert [(pair, g.verdict) for pair, g in zip(pairs, found, strict=True) if g.verdict != verdict] == []
+    assert [
+        (pair, g.verdict) for pair, g in zip(pairs, found, strict=True) if g.verdict != verdict
+    ] == []
 
 
 def test_percent_strict() -> None:
-    pairs = [("25", r"\boxed{25\%}"), ("0.25", r"\boxed{25\%}"), (r"25\%", r"\boxed{25}"), (r"25\%", r"\boxed{25\%}")]
+    pairs = [
+        ("25", r"\boxed{25\%}"),
+        ("0.25", r"\boxed{25\%}"),
+        (r"25\%", r"\boxed{25}"),
+        (r"25\%", r"\boxed{25\%}"),
+    ]
     loose = [g.verdict for g in grade("math", pairs)]
     strict = [g.verdict for g in grade("math", pairs, {"percent": "strict"})]
     assert loose == ["correct"] * 4
@@ -55,18 +69,29 @@ def test_no_answer_is_unparsed() -> None:
     texts = ["", "I do not know", r"\boxed{}", r"<think>\boxed{42}", r"\boxed{ }"]
     assert {g.verdict for g in grade("math", [("42", text) for text in texts])} == {"unparsed"}
     long = grade("math", [("42", r"\boxed{" + "x+" * 5000 + "1}")])[0]
-    assert long.verdict == "unparsed" and long.answer_key is None and "10001 characters" in long.detail
+    assert (
+        long.verdict == "unparsed" and long.answer_key is None and "10001 characters" in long.detail
+    )
 
 
 def test_votes_group_equal_answers_and_ignore_the_gold() -> None:
-    answers = [r"\boxed{\frac{\sqrt{2}}{2}}", r"\boxed{\frac{1}{\sqrt{2}}}", r"\boxed{\sqrt{2}/2}", r"\boxed{\sqrt{3}}"]
-    by_gold = [[g.answer_key for g in grade("math", [(gold, a) for a in answers])] for gold in (r"\sqrt{2}/2", "7")]
+    answers = [
+        r"\boxed{\frac{\sqrt{2}}{2}}",
+        r"\boxed{\frac{1}{\sqrt{2}}}",
+        r"\boxed{\sqrt{2}/2}",
+        r"\boxed{\sqrt{3}}",
+    ]
+    by_gold = [
+        [g.answer_key for g in grade("math", [(gold, a) for a in answers])]
+        for gold in (r"\sqrt{2}/2", "7")
+    ]
     assert by_gold[0] == by_gold[1]
     assert len(set(by_gold[0][:3])) == 1 and by_gold[0][3] != by_gold[0][0]
     letters = [r"\boxed{C}", r"\boxed{\text{(C)}}", r"\boxed{\text{C}}"]
     assert len({g.answer_key for g in grade("math", [("7", letter) for letter in letters])}) == 1
     strict = [
-        [g.answer_key for g in grade("math", [(gold, r"\boxed{25\%}")], {"percent": "strict"})] for gold in ("x", "1")
+        [g.answer_key for g in grade("math", [(gold, r"\boxed{25\%}")], {"percent": "strict"})]
+        for gold in ("x", "1")
     ]
     assert strict == [["1/4"], ["1/4"]]
     numbers = ["42", r"\boxed{42.0}", r"\boxed{\frac{84}{2}}", "so it is 42."]

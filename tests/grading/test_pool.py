@@ -1,4 +1,6 @@
-"""The worker pool: killed, crashed and overgrown workers cost one verdict each, never their neighbours'."""
+"""The worker pool: killed, crashed and overgrown workers cost one verdict each, never their
+neighbours'.
+"""
 
 from __future__ import annotations
 
@@ -64,18 +66,24 @@ def rogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def test_bad_answers_cost_only_their_own_verdicts(rogue: dict[str, str], tmp_path: Path) -> None:
     bad = ["spin", "deaf", "swallow", "die", "eat", "raise", "print"]
-    answers = [word for number, word in enumerate(bad) for word in (f"good {number}", word)] + ["good end"]
+    answers = [word for number, word in enumerate(bad) for word in (f"good {number}", word)] + [
+        "good end"
+    ]
     found = grade(ROGUE, [(answer, answer) for answer in answers], rogue, workers=2, limits=LIMITS)
     verdicts = {answer: g.verdict for answer, g in zip(answers, found, strict=True)}
     assert verdicts.pop("spin") == verdicts.pop("deaf") == verdicts.pop("swallow") == "timeout"
     assert verdicts.pop("die") == verdicts.pop("eat") == verdicts.pop("raise") == "error"
     assert set(verdicts.values()) == {"correct"}
     judged = (tmp_path / "judged").read_text().split("\n")
-    assert all(judged.count(answer) == 1 for answer in answers)  # a neighbour's finished work is not done again
+    assert all(
+        judged.count(answer) == 1 for answer in answers
+    )  # a neighbour's finished work is not done again
 
 
 def test_the_wall_clock_stops_what_uses_no_cpu(rogue: dict[str, str]) -> None:
-    found = grade(ROGUE, [("a", "sleep"), ("a", "a")], rogue, workers=1, limits=Limits(cpu_s=1, wall_s=1.5))
+    found = grade(
+        ROGUE, [("a", "sleep"), ("a", "a")], rogue, workers=1, limits=Limits(cpu_s=1, wall_s=1.5)
+    )
     assert [g.verdict for g in found] == ["timeout", "correct"]
     assert found[0].extracted == "sleep"
 
@@ -94,7 +102,9 @@ def test_equal_pairs_are_judged_once(rogue: dict[str, str], tmp_path: Path) -> N
 
 def test_from_a_thread_and_from_an_event_loop(rogue: dict[str, str]) -> None:
     results: list[str] = []
-    thread = threading.Thread(target=lambda: results.append(grade(ROGUE, [("a", "a")], rogue)[0].verdict))
+    thread = threading.Thread(
+        target=lambda: results.append(grade(ROGUE, [("a", "a")], rogue)[0].verdict)
+    )
     thread.start()
     thread.join()
 
@@ -106,20 +116,39 @@ def test_from_a_thread_and_from_an_event_loop(rogue: dict[str, str]) -> None:
 
 def test_no_worker_where_none_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
-    pairs = [("42", r"\boxed{42}"), ("1/2", r"\boxed{0.5}"), (r"\text{yes}", "Yes"), ("7", "8"), ("x+1", "$x + 1$")]
-    assert [g.verdict for g in grade("math", pairs)] == ["correct", "correct", "correct", "wrong", "correct"]
+    pairs = [
+        ("42", r"\boxed{42}"),
+        ("1/2", r"\boxed{0.5}"),
+        (r"\text{yes}", "Yes"),
+        ("7", "8"),
+        ("x+1", "$x + 1$"),
+    ]
+    assert [g.verdict for g in grade("math", pairs)] == [
+        "correct",
+        "correct",
+        "correct",
+        "wrong",
+        "correct",
+    ]
     assert grade("math", []) == []
 
 
-def test_a_worker_that_cannot_start_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match="grading workers do not start"):
         grade("math", [("x+1", "1+x")])
 
 
 def test_workers_import_no_heavy_library() -> None:
-    code = "import sys, testtime.grading.worker, testtime.grading.maths, math_verify; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    code = (
+        "import sys, testtime.grading.worker, testtime.grading.maths, math_verify; "
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"torch", "pandas", "numpy", "scipy", "transformers"} & set(loaded)
 
 
@@ -130,7 +159,10 @@ def test_no_orphan_is_left_when_the_parent_is_killed(rogue: dict[str, str], tmp_
         f"grade({ROGUE!r}, [('a', 'deaf'), ('a', 'sleep')] + [('a', str(i)) for i in range(50)],"
         f" {rogue!r}, workers=2, limits=Limits(cpu_s=60, wall_s=60))"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]),
+    }
     parent = subprocess.Popen([sys.executable, "-c", script], env=environment)
     while not (tmp_path / "judged").exists() or len((tmp_path / "judged").read_text().split()) < 2:
         time.sleep(0.1)
@@ -149,5 +181,7 @@ def test_no_orphan_is_left_when_the_parent_is_killed(rogue: dict[str, str], tmp_
 
 def _children(pid: int) -> list[int]:
     return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
     ]

@@ -17,7 +17,12 @@ def verdict(grader: str, gold: str, answer: str, **options: Any) -> str:
 
 @pytest.mark.parametrize(
     ("gold", "answer", "expected"),
-    [("42", " 42\n", "correct"), ("42", "42.", "wrong"), ("42", "", "unparsed"), ("42", "<think>42", "unparsed")],
+    [
+        ("42", " 42\n", "correct"),
+        ("42", "42.", "wrong"),
+        ("42", "", "unparsed"),
+        ("42", "<think>42", "unparsed"),
+    ],
 )
 def test_exact(gold: str, answer: str, expected: str) -> None:
     assert verdict("exact", gold, answer) == expected
@@ -26,9 +31,12 @@ def test_exact(gold: str, answer: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("gold", "answer", "expected"),
     [
-        ("42", "42", "correct"), ("42", "so it is 42.0", "correct"), ("1234", "A: 1,234", "correct"),
-        ("0.5", r"\boxed{\frac{1}{2}}", "correct"), ("42", "43", "wrong"), ("-3", "the answer is 3", "wrong"),
-        ("42", "nothing", "unparsed"), ("42", "<think>42</think> 41", "wrong"), ("x", "42", "error"),
+        ("42", "42", "correct"), ("42", "so it is "
+                                        "42.0", "correct"), ("1234", "A: 1,234", "correct"),
+        ("0.5", r"\boxed{\frac{1}{2}}", "correct"), ("42", "43", "wrong"), ("-3", "the answer is "
+                                                                                  "3", "wrong"),
+        ("42", "nothing", "unparsed"), ("42", "<think>42</think> "
+                                              "41", "wrong"), ("x", "42", "error"),
     ],
 )  # fmt: skip
 def test_numeric(gold: str, answer: str, expected: str) -> None:
@@ -53,8 +61,11 @@ def test_equal_values_vote_together_and_the_gold_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("gold", "answer", "expected"),
     [
-        ("paris", "<think>x</think>Paris.", "correct"), ("new york city", "<answer>New York City!</answer>", "correct"),
-        ("answer is 42", "The answer is 42", "correct"), ("simple test", "A simple test.", "correct"),
+        ("paris", "<think>x</think>Paris.", "correct"), ("new york "
+                                                         "city", "<answer>New York "
+                                                                 "City!</answer>", "correct"),
+        ("answer is "
+         "42", "The answer is 42", "correct"), ("simple test", "A simple test.", "correct"),
         ("3.5", "35", "wrong"), ("-5", "5", "wrong"), ("1000", "1,000", "correct"), ("yes", r"\boxed{Yes}", "correct"),
         ("42", "", "unparsed"), ("Paris", "London", "wrong"), ("True", r"So \boxed{\text{True}}.", "correct"),
     ],
@@ -63,16 +74,25 @@ def test_text(gold: str, answer: str, expected: str) -> None:
     assert verdict("text", gold, answer) == expected
 
 
-GOLD = json.dumps({"answer": "B", "choices": ["a single strand", "the primary transcript", "Rome", "none of these"]})
+GOLD = json.dumps(
+    {
+        "answer": "B",
+        "choices": ["a single strand", "the primary transcript", "Rome", "none of these"],
+    }
+)
 
 
 @pytest.mark.parametrize(
     ("answer", "chosen"),
     [
-        (r"\boxed{B}", "B"), (r"\boxed{\text{(C)}}", "C"), ("The answer is (B).", "B"), ("Answer: b", "B"),
-        ("**Answer:** C", "C"), ("B. it cannot be A or C", "B"), ("It's not A, therefore I think it's D", "D"),
-        ("The answer is the primary transcript.", "B"), (r"\boxed{Rome}", "C"), ("So Rome.", "C"), ("option C", "C"),
-        ("The answer is A single strand", "A"), ("The correct option is C because B is wrong", "C"), ("(D)", "D"),
+        (r"\boxed{B}", "B"), (r"\boxed{\text{(C)}}", "C"), ("The answer is "
+                                                            "(B).", "B"), ("Answer: b", "B"),
+        ("**Answer:** "
+         "C", "C"), ("B. it cannot be A or C", "B"), ("It's not A, therefore I think it's D", "D"),
+        ("The answer is the primary "
+         "transcript.", "B"), (r"\boxed{Rome}", "C"), ("So Rome.", "C"), ("option C", "C"),
+        ("The answer is A single "
+         "strand", "A"), ("The correct option is C because B is wrong", "C"), ("(D)", "D"),
         ("The answer is E", None), ("I cannot tell", None), ("", None), ("A train leaves", None),
         ("<think>B</think>the answer is C", "C"), ("The answer is B) the primary transcript", "B"),
     ],
@@ -80,7 +100,9 @@ GOLD = json.dumps({"answer": "B", "choices": ["a single strand", "the primary tr
 def test_choice(answer: str, chosen: str | None) -> None:
     found = grade("choice", [(GOLD, answer)])[0]
     assert found.answer_key == chosen
-    assert found.verdict == ("unparsed" if chosen is None else "correct" if chosen == "B" else "wrong")
+    assert found.verdict == (
+        "unparsed" if chosen is None else "correct" if chosen == "B" else "wrong"
+    )
 
 
 def test_choice_with_a_bare_letter_as_gold() -> None:
@@ -98,7 +120,11 @@ def test_choice_with_a_bare_letter_as_gold() -> None:
         ("nowhere:Grader", {}, "cannot be imported"),
         ("json:JSONDecoder", {}, "no subclass"),
         ("judge", {}, "option 'model': Field required"),
-        ("judge", {"model": "m", "prompt": "{reference}"}, "'reference' is no field; use {question}, {gold}"),
+        (
+            "judge",
+            {"model": "m", "prompt": "{reference}"},
+            "'reference' is no field; use {question}, {gold}",
+        ),
         ("judge", {"model": "m", "engine": "vlm"}, "option 'engine.name'"),
         ("code", {}, "allow_code: true"),
     ],

@@ -1,4 +1,6 @@
-"""Inspect's logs: both forms, zstd members, verdicts, tokens, attachments; damaged ones are one line."""
+"""Inspect's logs: both forms, zstd members, verdicts, tokens, attachments; damaged ones are one
+line.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,37 @@ from testtime.errors import UserError
 from testtime.importers import import_inspect
 
 
-def log(samples: list[dict[str, Any]], effort: str | None = None, accuracy: float | None = None) -> dict[str, Any]:
+def log(
+    samples: list[dict[str, Any]], effort: str | None = None, accuracy: float | None = None
+) -> dict[str, Any]:
     metrics = {"accuracy": {"name": "accuracy", "value": accuracy}}
     scores = (
-        [{"name": "match", "scorer": "match", "reducer": "mean", "metrics": metrics}] if accuracy is not None else []
+        [{"name": "match", "scorer": "match", "reducer": "mean", "metrics": metrics}]
+        if accuracy is not None
+        else []
     )
     generate = {"reasoning_effort": effort} if effort else {}
     evaluation = {"task": "sums", "model": "lab/model", "model_generate_config": generate}
-    return {"version": 2, "status": "success", "eval": evaluation, "results": {"scores": scores}, "samples": samples}
+    return {
+        "version": 2,
+        "status": "success",
+        "eval": evaluation,
+        "results": {"scores": scores},
+        "samples": samples,
+    }
 
 
 def sample(name: str, epoch: int, value: Any, answer: str = "4", **more: Any) -> dict[str, Any]:
-    content = [{"type": "reasoning", "reasoning": f"thinking of {name}"}, {"type": "text", "text": f"It is {answer}"}]
-    usage = {"input_tokens": 10, "output_tokens": 30, "reasoning_tokens": 20, "input_tokens_cache_read": 5}
+    content = [
+        {"type": "reasoning", "reasoning": f"thinking of {name}"},
+        {"type": "text", "text": f"It is {answer}"},
+    ]
+    usage = {
+        "input_tokens": 10,
+        "output_tokens": 30,
+        "reasoning_tokens": 20,
+        "input_tokens_cache_read": 5,
+    }
     return {
         "id": name,
         "epoch": epoch,
@@ -48,17 +68,33 @@ def write(path: Path, data: dict[str, Any]) -> Path:
 
 
 def test_scores_tokens_and_texts_are_read(tmp_path: Path) -> None:
-    samples = [sample("a", 1, "C"), sample("a", 2, "I", "5"), sample("b", 1, "P"), sample("b", 2, "N", "")]
+    samples = [
+        sample("a", 1, "C"),
+        sample("a", 2, "I", "5"),
+        sample("b", 1, "P"),
+        sample("b", 2, "N", ""),
+    ]
     run = import_inspect([write(tmp_path / "log.json", log(samples, accuracy=0.5))], tmp_path)
     scores = run.scores.set_index(["problem_id", "sample"]).sort_index()
     assert scores["score"].tolist() == [1.0, 0.0, 0.5, 0.0]
     assert scores["verdict"].tolist() == ["correct", "wrong", "wrong", "unparsed"]
-    assert scores["answer_key"].tolist()[:2] == ["4", "5"] and scores["answer_key"].isna().tolist()[3]
-    assert scores[["thinking_tokens", "answer_tokens", "prompt_tokens"]].iloc[0].tolist() == [20, 10, 15]
-    assert run.manifest["imported"]["printed"] == [{"metric": "match accuracy", "printed": 0.5, "here": 0.375}]
+    assert (
+        scores["answer_key"].tolist()[:2] == ["4", "5"] and scores["answer_key"].isna().tolist()[3]
+    )
+    assert scores[["thinking_tokens", "answer_tokens", "prompt_tokens"]].iloc[0].tolist() == [
+        20,
+        10,
+        15,
+    ]
+    assert run.manifest["imported"]["printed"] == [
+        {"metric": "match accuracy", "printed": 0.5, "here": 0.375}
+    ]
     told = next(iter(transcripts.read(run.path, run.scores, ["a"])))
     assert (told.question, told.gold) == ("What is a?", "4, four")
-    assert told.chains[0].segments == [(20, "thinking of a")] and told.chains[0].answers[0].text == "It is 4"
+    assert (
+        told.chains[0].segments == [(20, "thinking of a")]
+        and told.chains[0].answers[0].text == "It is 4"
+    )
 
 
 def test_google_counts_reasoning_apart_from_output(tmp_path: Path) -> None:
@@ -75,7 +111,11 @@ def test_failed_and_unscored_samples_are_unknown_not_wrong(tmp_path: Path) -> No
     samples[3] = sample("b", 2, "I", error={"message": "lost"})
     samples[4]["scores"] = {}
     run = import_inspect([write(tmp_path / "log.json", log(samples))], tmp_path)
-    assert run.scores["verdict"].value_counts().to_dict() == {"correct": 4, "error": 1, "missing": 1}
+    assert run.scores["verdict"].value_counts().to_dict() == {
+        "correct": 4,
+        "error": 1,
+        "missing": 1,
+    }
     assert run.scores["score"].isna().sum() == 2
     assert run.cells["value"].tolist() == [1.0] * len(run.cells)
 
@@ -83,21 +123,33 @@ def test_failed_and_unscored_samples_are_unknown_not_wrong(tmp_path: Path) -> No
 def test_a_problem_that_was_never_scored_is_left_out_and_named(tmp_path: Path) -> None:
     samples = [sample("a", 1, "I"), sample("b", 1, "C", error={"message": "lost"})]
     run = import_inspect([write(tmp_path / "log.json", log(samples))], tmp_path)
-    assert run.scores["problem_id"].tolist() == ["a"] and run.manifest["imported"]["left_out"] == ["b"]
+    assert run.scores["problem_id"].tolist() == ["a"] and run.manifest["imported"]["left_out"] == [
+        "b"
+    ]
 
 
 def test_logs_of_several_efforts_become_settings_of_one_run(tmp_path: Path) -> None:
-    paths = [write(tmp_path / f"{e}.json", log([sample("a", 1, "C")], effort=e)) for e in ("low", "high")]
+    paths = [
+        write(tmp_path / f"{e}.json", log([sample("a", 1, "C")], effort=e)) for e in ("low", "high")
+    ]
     run = import_inspect(paths, tmp_path)
-    assert sorted(run.scores["setting"]) == ["effort=high", "effort=low"] and run.cells["budget"].isna().all()
+    assert (
+        sorted(run.scores["setting"]) == ["effort=high", "effort=low"]
+        and run.cells["budget"].isna().all()
+    )
 
 
 def zstd_archive(path: Path, members: dict[str, bytes], damage: bool = False) -> Path:
-    """A zip whose members are packed with method 93, as newer Inspect writes them; made by hand, for zipfile cannot."""
+    """A zip whose members are packed with method 93, as newer Inspect writes them; made by hand,
+    for zipfile cannot.
+    """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             packed = pa.Codec("zstd").compress(content, asbytes=True)
-            archive.writestr(name, packed[:-4] + b"\0\0\0\0" if damage and name.startswith("samples/") else packed)
+            archive.writestr(
+                name,
+                packed[:-4] + b"\0\0\0\0" if damage and name.startswith("samples/") else packed,
+            )
     raw = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
@@ -141,7 +193,9 @@ def test_what_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="cannot be read"):
             import_inspect([path], tmp_path)
     with pytest.raises(UserError, match="did you mean 'match'"):
-        import_inspect([write(tmp_path / "log.json", log([sample("a", 1, "C")]))], tmp_path, scorer="matsch")
+        import_inspect(
+            [write(tmp_path / "log.json", log([sample("a", 1, "C")]))], tmp_path, scorer="matsch"
+        )
 
 
 @pytest.mark.parametrize(

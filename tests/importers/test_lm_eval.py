@@ -1,4 +1,6 @@
-"""lm-eval's logs: a row a document and filter; every repeat is scored where its own rule can be repeated."""
+"""lm-eval's logs: a row a document and filter; every repeat is scored where its own rule can be
+repeated.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,14 @@ STAMP = "2026-01-01T00-00-00.000000"
 REGEX = {"function": "regex", "regex_pattern": "#### (-?[0-9.,]+)"}
 
 
-def folder(root: Path, filters: list[dict[str, Any]], rows: list[dict[str, Any]], printed: float = 0.5) -> Path:
-    metric = {"metric": "exact_match", "ignore_case": True, "regexes_to_ignore": [",", "(?s).*#### "]}
+def folder(
+    root: Path, filters: list[dict[str, Any]], rows: list[dict[str, Any]], printed: float = 0.5
+) -> Path:
+    metric = {
+        "metric": "exact_match",
+        "ignore_case": True,
+        "regexes_to_ignore": [",", "(?s).*#### "],
+    }
     config = {"filter_list": filters, "metric_list": [metric], "output_type": "generate_until"}
     results = {"sums": {f"exact_match,{f['name']}": printed for f in filters}}
     root.mkdir(exist_ok=True)
@@ -26,7 +34,9 @@ def folder(root: Path, filters: list[dict[str, Any]], rows: list[dict[str, Any]]
     return root
 
 
-def row(doc: int, texts: list[str], target: str, score: float, name: str = "strict") -> dict[str, Any]:
+def row(
+    doc: int, texts: list[str], target: str, score: float, name: str = "strict"
+) -> dict[str, Any]:
     metrics = {"metrics": ["exact_match"], "exact_match": score}
     filtered = {"filter": name, "filtered_resps": [texts[0].split("#### ")[-1]]}
     return {
@@ -50,10 +60,21 @@ def test_every_repeat_is_scored_by_the_logs_own_rule(tmp_path: Path) -> None:
     (run,) = import_lm_eval(folder(tmp_path / "log", [STRICT], ROWS), tmp_path)
     scores = run.scores.sort_values(["problem_id", "sample"])
     assert scores["score"].tolist() == [1, 0, 0, 0, 1, 1]
-    assert scores["verdict"].tolist() == ["correct", "wrong", "unparsed", "wrong", "correct", "correct"]
+    assert scores["verdict"].tolist() == [
+        "correct",
+        "wrong",
+        "unparsed",
+        "wrong",
+        "correct",
+        "correct",
+    ]
     assert scores["answer_key"].tolist()[:2] == ["1000", "7"]
     assert run.manifest["model"] == "lab/model" and run.path == tmp_path / "sums" / "lab-model"
-    assert run.manifest["imported"]["printed"][0] == {"metric": "exact_match,strict", "printed": 0.5, "here": 0.5}
+    assert run.manifest["imported"]["printed"][0] == {
+        "metric": "exact_match,strict",
+        "printed": 0.5,
+        "here": 0.5,
+    }
 
 
 def test_a_rule_that_does_not_reproduce_the_log_is_not_used(tmp_path: Path) -> None:
@@ -63,7 +84,10 @@ def test_a_rule_that_does_not_reproduce_the_log_is_not_used(tmp_path: Path) -> N
 
 
 def test_filters_that_look_at_all_repeats_give_one_sample(tmp_path: Path) -> None:
-    vote = {"name": "vote", "filter": [REGEX, {"function": "majority_vote"}, {"function": "take_first"}]}
+    vote = {
+        "name": "vote",
+        "filter": [REGEX, {"function": "majority_vote"}, {"function": "take_first"}],
+    }
     rows = [
         *ROWS,
         row(0, ROWS[0]["resps"][0], "#### 1000", 1.0, "vote"),
@@ -89,7 +113,9 @@ def test_what_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
         import_lm_eval(root, tmp_path)
 
 
-def test_real_logs_give_the_accuracy_that_lm_eval_printed(shared_data: Path, tmp_path: Path) -> None:
+def test_real_logs_give_the_accuracy_that_lm_eval_printed(
+    shared_data: Path, tmp_path: Path
+) -> None:
     generated, choices = import_lm_eval(shared_data / "logs" / "lm-eval", tmp_path)
     for run in (generated, choices):
         (entry,) = run.manifest["imported"]["printed"]

@@ -24,7 +24,8 @@ def write(path: Path, table: dict[str, list[object]]) -> Path:
 
 def test_three_columns_are_enough(tmp_path: Path) -> None:
     path = write(
-        tmp_path / "mine.csv", {"problem_id": ["a", "a", "b", "b"], "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1]}
+        tmp_path / "mine.csv",
+        {"problem_id": ["a", "a", "b", "b"], "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1]},
     )
     run = import_csv(path, tmp_path)
     assert run.path == tmp_path / "mine" / "mine"
@@ -34,9 +35,16 @@ def test_three_columns_are_enough(tmp_path: Path) -> None:
 
 
 def test_common_names_letters_and_blanks_are_understood(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", {"problem": ["a", "a", "b"], "epoch": [1, 2, 1], "correct": ["C", None, "false"]})
+    path = write(
+        tmp_path / "t.csv",
+        {"problem": ["a", "a", "b"], "epoch": [1, 2, 1], "correct": ["C", None, "false"]},
+    )
     run = import_csv(path, tmp_path, model="lab/model")
-    assert run.scores["score"].tolist()[0] == 1.0 and run.scores["score"].isna().tolist() == [False, True, False]
+    assert run.scores["score"].tolist()[0] == 1.0 and run.scores["score"].isna().tolist() == [
+        False,
+        True,
+        False,
+    ]
     assert run.manifest["model"] == "lab/model"
 
 
@@ -44,7 +52,10 @@ def test_columns_can_be_named_and_missing_ones_are(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", {"name": ["a", "b"], "right": [1, 0], "answered": ["x", "y"]})
     columns = {"problem_id": "name", "score": "right", "answer_key": "answered"}
     run = import_csv(path, tmp_path, columns=columns)
-    assert run.scores["answer_key"].tolist() == ["x", "y"] and run.scores["sample"].tolist() == [0, 0]
+    assert run.scores["answer_key"].tolist() == ["x", "y"] and run.scores["sample"].tolist() == [
+        0,
+        0,
+    ]
     with pytest.raises(UserError, match="--column score=COLUMN"):
         import_csv(path, tmp_path, columns={"problem_id": "name"})
     with pytest.raises(UserError, match="no column 'nmae' for problem_id; did you mean 'name'"):
@@ -61,15 +72,25 @@ def test_columns_can_be_named_and_missing_ones_are(tmp_path: Path) -> None:
         ("budget", ["low", "high"], "'budget' holds 'low', .* a column 'setting'"),
     ],
 )
-def test_what_a_column_cannot_hold_is_named(tmp_path: Path, column: str, held: list[object], words: str) -> None:
-    table: dict[str, list[object]] = {"problem_id": ["a", "b"], "sample": [0, 0], "score": [1, 0], "budget": [8, 16]}
+def test_what_a_column_cannot_hold_is_named(
+    tmp_path: Path, column: str, held: list[object], words: str
+) -> None:
+    table: dict[str, list[object]] = {
+        "problem_id": ["a", "b"],
+        "sample": [0, 0],
+        "score": [1, 0],
+        "budget": [8, 16],
+    }
     with pytest.raises(UserError, match=words):
         import_csv(write(tmp_path / "t.csv", table | {column: held}), tmp_path)
 
 
 def test_a_list_in_json_lines_is_a_sample_an_entry(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text('{"id": "a", "score": [true, false], "pred": ["1", "2"], "reward": [[0.5], [0.1]], "gold": "1"}\n')
+    path.write_text(
+        '{"id": "a", "score": [true, false], "pred": ["1", "2"], "reward": [[0.5], [0.1]], '
+        '"gold": "1"}\n'
+    )
     run = import_csv(path, tmp_path, columns={"answer_key": "pred"}, selectors=["best:reward"])
     assert run.scores["score"].tolist() == [1, 0] and run.scores["reward"].tolist() == [0.5, 0.1]
     assert run.cells.set_index("n")["value"].to_dict() == {1: 0.5, 2: 1.0}
@@ -82,7 +103,9 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match="nothing to grade"):
         grade(run.path)
     told = describe(status(run.path))
-    assert "imported from csv" in told and "1 rows, 1 of them scored" in told and "chains" not in told
+    assert (
+        "imported from csv" in told and "1 rows, 1 of them scored" in told and "chains" not in told
+    )
     again = write(tmp_path / "other" / "t.csv", {"problem_id": ["a"], "sample": [0], "score": [0]})
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
@@ -100,10 +123,14 @@ def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_
     columns = {"problem_id": "idx", "answer_key": "pred", "text": "code", "gold": "gt"}
     run = import_csv(path, tmp_path, columns=columns, selectors=SELECTED)
     value = run.cells.pivot(index="n", columns="selector", values="value")
-    assert value.loc[8, "oracle"] == pytest.approx(0.96) and value.loc[1, "oracle"] == pytest.approx(0.91)
+    assert value.loc[8, "oracle"] == pytest.approx(0.96) and value.loc[
+        1, "oracle"
+    ] == pytest.approx(0.91)
     assert value.loc[8, "majority"] == pytest.approx(0.925, abs=1e-6)
     assert value.loc[8, "best:pred_score"] == pytest.approx(0.94, abs=1e-6)
     (pool,) = pools(run.scores)
     weight = 1 / (1 + np.exp(-pool.columns["pred_score"]))  # raw scores of both signs are log-odds
     weighted = majority_at_k(pool.score, pool.key, list(range(1, 9)), weight).value.mean(axis=0)
-    assert value["weighted:pred_score"].tolist() == pytest.approx(weighted[[k - 1 for k in value.index]].tolist())
+    assert value["weighted:pred_score"].tolist() == pytest.approx(
+        weighted[[k - 1 for k in value.index]].tolist()
+    )

@@ -13,10 +13,16 @@ def test_repeated_data():
         2.2256440890, abs=1e-9
     )
     fresh = deployment.repeated_data_loss(MUENNIGHOFF, 2e8, 1e10, 1e12)
-    plain = MUENNIGHOFF["E"] + MUENNIGHOFF["A"] / 2e8**0.3526596 + MUENNIGHOFF["B"] / 1e10**0.3526596
+    plain = (
+        MUENNIGHOFF["E"] + MUENNIGHOFF["A"] / 2e8**0.3526596 + MUENNIGHOFF["B"] / 1e10**0.3526596
+    )
     assert float(fresh) == pytest.approx(plain)
-    epochs = deployment.repeated_data_loss(MUENNIGHOFF, 1e9, 1e9 * np.array([1, 4, 40, 4000, 40000]), 1e9)
-    assert np.all(np.diff(epochs) <= 0) and epochs[-2] - epochs[-1] < 1e-6  # another epoch ends up worth nothing
+    epochs = deployment.repeated_data_loss(
+        MUENNIGHOFF, 1e9, 1e9 * np.array([1, 4, 40, 4000, 40000]), 1e9
+    )
+    assert (
+        np.all(np.diff(epochs) <= 0) and epochs[-2] - epochs[-1] < 1e-6
+    )  # another epoch ends up worth nothing
 
 
 def test_inference_makes_smaller_models_cheaper():
@@ -36,14 +42,19 @@ def test_without_inference_it_is_the_compute_optimum():
 
 
 def test_snells_matched_compute():
-    assert deployment.matched_samples(14, [0.16, 0.79, 22]) == pytest.approx([257.75, 63.367, 15.773], abs=1e-3)
+    assert deployment.matched_samples(14, [0.16, 0.79, 22]) == pytest.approx(
+        [257.75, 63.367, 15.773], abs=1e-3
+    )
     with pytest.raises(UserError, match="above 0"):
         deployment.matched_samples(14, 0)
 
 
 def test_the_data_constrained_law_can_be_fitted():
     N, D, U = (
-        v.ravel() for v in np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e12, 7), [1e9, 1e10, 1e12])
+        v.ravel()
+        for v in np.meshgrid(
+            np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e12, 7), [1e9, 1e10, 1e12]
+        )
     )
     loss = deployment.DATA_CONSTRAINED(MUENNIGHOFF, N=N, D=D, U=U)
     got = fit(deployment.DATA_CONSTRAINED, {"N": N, "D": D, "U": U}, loss).params

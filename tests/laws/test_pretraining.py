@@ -19,7 +19,9 @@ def runs(constants=known.BESIROGLU, noise=0.0, seed=0):
 
 @pytest.fixture(scope="module")
 def epoch(shared_data):
-    table = pd.read_csv(shared_data / "laws" / "epoch_chinchilla" / "svg_extracted_data.csv").iloc[5:]
+    table = pd.read_csv(shared_data / "laws" / "epoch_chinchilla" / "svg_extracted_data.csv").iloc[
+        5:
+    ]
     N = table["Model Size"].to_numpy()
     return {"N": N, "D": table["Training FLOP"].to_numpy() / (6 * N)}, table["loss"].to_numpy()
 
@@ -42,16 +44,22 @@ def test_least_absolute_deviations_give_besiroglus_numbers(epoch):
     got = fit(forms.HOFFMANN, *epoch, delta=1e-8).params
     assert got["A"] == pytest.approx(482.01, abs=0.1)
     assert got["B"] == pytest.approx(2085.4, abs=1)
-    assert (got["E"], got["alpha"], got["beta"]) == pytest.approx((1.81686, 0.34781, 0.36585), abs=2e-5)
+    assert (got["E"], got["alpha"], got["beta"]) == pytest.approx(
+        (1.81686, 0.34781, 0.36585), abs=2e-5
+    )
 
 
 def test_bootstrap_standard_errors_of_epochs_points(epoch):
     x, loss = epoch
     drawn = np.random.RandomState(42)
-    weights = np.stack([np.bincount(drawn.choice(np.arange(240), 240), minlength=240) for _ in range(4000)])
+    weights = np.stack(
+        [np.bincount(drawn.choice(np.arange(240), 240), minlength=240) for _ in range(4000)]
+    )
     got = fit(forms.HOFFMANN, x, loss, delta=1e-3, row_weights=weights)
     assert got.converged == 1.0
-    assert got.se == pytest.approx({"A": 124.5, "B": 1293, "E": 0.0257, "alpha": 0.0154, "beta": 0.0206}, rel=0.01)
+    assert got.se == pytest.approx(
+        {"A": 124.5, "B": 1293, "E": 0.0257, "alpha": 0.0154, "beta": 0.0206}, rel=0.01
+    )
     lo, hi = got.band(N=np.array([1e9]), D=np.array([1e11]))
     assert lo < got.predict(N=1e9, D=1e11) < hi
 
@@ -68,10 +76,16 @@ def test_recovers_a_published_law_without_noise():
 
 def test_bootstrap_is_deterministic_and_its_intervals_hold_the_truth():
     N, D, loss = runs(noise=0.005)
-    first, again = (fit(forms.HOFFMANN, {"N": N, "D": D}, loss, delta=1e-3, resamples=200, seed=1) for _ in range(2))
+    first, again = (
+        fit(forms.HOFFMANN, {"N": N, "D": D}, loss, delta=1e-3, resamples=200, seed=1)
+        for _ in range(2)
+    )
     assert np.array_equal(first.replicates, again.replicates)
     interval = first.interval(0.99)
-    assert all(interval[name][0] < value < interval[name][1] for name, value in known.BESIROGLU.values.items())
+    assert all(
+        interval[name][0] < value < interval[name][1]
+        for name, value in known.BESIROGLU.values.items()
+    )
     report = first.report()
     assert "alpha" in report and "held out" in report and "A-alpha" in report
 
@@ -80,7 +94,9 @@ def test_compute_optimal_points():
     best = optimum.parametric(known.BESIROGLU.values, 5.76e23)
     assert (float(best.N), float(best.D / best.N)) == pytest.approx((7.236e10, 18.34), rel=5e-4)
     rounded = optimum.parametric(known.HOFFMANN.values, 5.76e23)
-    assert (float(rounded.N), float(rounded.D / rounded.N)) == pytest.approx((3.219e10, 92.6), rel=6e-4)
+    assert (float(rounded.N), float(rounded.D / rounded.N)) == pytest.approx(
+        (3.219e10, 92.6), rel=6e-4
+    )
     assert optimum.tokens_for(known.BESIROGLU.values, best.N) == pytest.approx(best.D)
     beside = known.BESIROGLU(N=best.N * 1.01, D=best.D / 1.01)
     assert float(beside) > float(best.loss)
@@ -97,12 +113,22 @@ def test_all_three_approaches_agree_on_clean_runs():
     loss = known.BESIROGLU(N=N, D=C / 6 / N)
     expected = 0.36585 / (0.34781 + 0.36585)
     by_parabola = optimum.isoflop(N, C, loss)
-    assert optimum.power_law(by_parabola.C, by_parabola.N).slope == pytest.approx(expected, abs=5e-3)
+    assert optimum.power_law(by_parabola.C, by_parabola.N).slope == pytest.approx(
+        expected, abs=5e-3
+    )
     by_envelope = optimum.envelope(N, C / 6 / N, loss, bins=7)
-    assert optimum.power_law(by_envelope.C, by_envelope.N).slope == pytest.approx(expected, abs=0.03)
-    noted = np.round(C / 6 / N, -6)  # as tables print tokens; the budgets are told apart all the same
-    assert len(np.unique(6 * N * noted)) > 50 and len(np.unique(optimum.budgets(6 * N * noted))) == 7
-    rounded = study.pretraining(pd.DataFrame({"N": N, "D": noted, "loss": loss}), resamples=20).exponents
+    assert optimum.power_law(by_envelope.C, by_envelope.N).slope == pytest.approx(
+        expected, abs=0.03
+    )
+    noted = np.round(
+        C / 6 / N, -6
+    )  # as tables print tokens; the budgets are told apart all the same
+    assert (
+        len(np.unique(6 * N * noted)) > 50 and len(np.unique(optimum.budgets(6 * N * noted))) == 7
+    )
+    rounded = study.pretraining(
+        pd.DataFrame({"N": N, "D": noted, "loss": loss}), resamples=20
+    ).exponents
     assert rounded["IsoFLOP parabolas (approach 2)"].slope == pytest.approx(expected, abs=5e-3)
     with pytest.raises(UserError, match="three model sizes"):
         optimum.isoflop([1e9, 2e9], [1e20, 1e20], [2.0, 2.1])
@@ -110,13 +136,18 @@ def test_all_three_approaches_agree_on_clean_runs():
 
 def test_porians_pairs(shared_data):
     table = pd.read_csv(shared_data / "laws" / "porian" / "optimal_pairs.csv")
-    slopes = [optimum.power_law(g["flops"], g["n_star"]).slope for _, g in table.groupby("setting", sort=False)]
+    slopes = [
+        optimum.power_law(g["flops"], g["n_star"]).slope
+        for _, g in table.groupby("setting", sort=False)
+    ]
     assert slopes == pytest.approx([0.83377, 0.70090, 0.60353, 0.57142, 0.49703], abs=1e-4)
 
 
 def test_counting_without_embeddings_raises_the_exponent():
     assert sizes.non_embedding_exponent(known.BESIROGLU.values) == pytest.approx(0.7805, abs=0.002)
-    assert sizes.non_embedding_exponent(known.HOFFMANN_TEX.values) == pytest.approx(0.7388, abs=0.002)
+    assert sizes.non_embedding_exponent(known.HOFFMANN_TEX.values) == pytest.approx(
+        0.7388, abs=0.002
+    )
 
 
 def test_parameter_counts():
@@ -144,12 +175,18 @@ def test_kaplans_laws():
         (
             forms.KAPLAN_ND,
             known.KAPLAN_ND,
-            {"N": np.tile(np.geomspace(1e6, 1e10, 6), 6), "D": np.repeat(np.geomspace(1e8, 1e11, 6), 6)},
+            {
+                "N": np.tile(np.geomspace(1e6, 1e10, 6), 6),
+                "D": np.repeat(np.geomspace(1e8, 1e11, 6), 6),
+            },
         ),
         (
             forms.KAPLAN_NS,
             known.KAPLAN_NS,
-            {"N": np.tile(np.geomspace(1e6, 1e10, 6), 6), "S": np.repeat(np.geomspace(1e3, 1e6, 6), 6)},
+            {
+                "N": np.tile(np.geomspace(1e6, 1e10, 6), 6),
+                "S": np.repeat(np.geomspace(1e3, 1e6, 6), 6),
+            },
         ),
     ],
     ids=lambda v: getattr(v, "name", ""),
@@ -187,5 +224,9 @@ def test_a_steep_law_is_evaluated_where_its_parts_overflow() -> None:
     steep = {"A": 1e280, "B": 1.0, "E": 0.5, "alpha": 60.0, "beta": 0.3}
     with np.errstate(all="raise"):
         value = forms.HOFFMANN(steep, N=np.array([1e5, 1e6]), D=np.array([1e9, 1e9]))
-    expected = np.exp([280 * np.log(10) - 60 * np.log(1e5), 280 * np.log(10) - 60 * np.log(1e6)]) + 1e9**-0.3 + 0.5
+    expected = (
+        np.exp([280 * np.log(10) - 60 * np.log(1e5), 280 * np.log(10) - 60 * np.log(1e6)])
+        + 1e9**-0.3
+        + 0.5
+    )
     assert value == pytest.approx(expected, rel=1e-12)

@@ -13,7 +13,9 @@ from testtime.laws.published import BESIROGLU
 def run_table(**rename):
     N, D = (v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 7), np.geomspace(1e9, 1e12, 7)))
     noise = np.exp(0.004 * np.random.default_rng(0).standard_normal(N.size))
-    return pd.DataFrame({"N": N, "D": D, "loss": BESIROGLU(N=N, D=D) * noise}).rename(columns=rename)
+    return pd.DataFrame({"N": N, "D": D, "loss": BESIROGLU(N=N, D=D) * noise}).rename(
+        columns=rename
+    )
 
 
 def scores_table(budgets=(16, 32, 64, 128, 256, 512, 1024), problems=80, samples=8):
@@ -29,7 +31,9 @@ def scores_table(budgets=(16, 32, 64, 128, 256, 512, 1024), problems=80, samples
                     "sample": np.tile(np.arange(samples), problems),
                     "budget": budget,
                     "score": right.ravel().astype(float),
-                    "answer_key": np.where(right, 0, rng.integers(1, 6, right.shape)).ravel().astype(str),
+                    "answer_key": np.where(right, 0, rng.integers(1, 6, right.shape))
+                    .ravel()
+                    .astype(str),
                     "thinking_tokens": budget,
                 }
             )
@@ -49,7 +53,9 @@ def test_runs_from_a_file(tmp_path):
 
 
 def test_epochs_file_as_it_is(shared_data):
-    got = study.pretraining(shared_data / "laws" / "epoch_chinchilla" / "svg_extracted_data.csv", skip=5, resamples=20)
+    got = study.pretraining(
+        shared_data / "laws" / "epoch_chinchilla" / "svg_extracted_data.csv", skip=5, resamples=20
+    )
     assert got.fit.params["A"] == pytest.approx(477.83, abs=0.5)
     assert got.dropped == 5
 
@@ -90,7 +96,9 @@ def test_scores_give_curves_with_replicates(tmp_path):
 
 
 def test_cells_are_fitted_with_a_warning(shared_data):
-    points = pd.read_csv(shared_data / "laws" / "claude37_aime" / "Claude_3_7_Sonnet_Estimated_Aime_df.csv")
+    points = pd.read_csv(
+        shared_data / "laws" / "claude37_aime" / "Claude_3_7_Sonnet_Estimated_Aime_df.csv"
+    )
     points = points.rename(columns={"Budget": "budget", "Tokens": "tokens", "Accuracy": "value"})
     got = study.testtime(points[["budget", "tokens", "value"]])
     assert "cells are taken as independent" in got.report()
@@ -111,7 +119,13 @@ def test_a_point_without_cost_and_a_model_without_costs_are_named():
     x = np.array([0, 10, 20, 40, 80, 160, 320])
     one = pd.DataFrame({"model": "a", "tokens": x, "value": 0.1 + 0.05 * np.arange(7), "budget": x})
     got = study.testtime(
-        pd.concat([one, one.assign(model="b", tokens=None), one.assign(model="c", tokens=np.nan, budget=None)])
+        pd.concat(
+            [
+                one,
+                one.assign(model="b", tokens=None),
+                one.assign(model="c", tokens=np.nan, budget=None),
+            ]
+        )
     )
     assert [(c.curve.model, c.curve.axis, len(c.curve.x)) for c in got.curves] == [
         ("a", "tokens", 6),
@@ -142,22 +156,34 @@ def test_noise_alone_seldom_rejects_a_true_law():
 
 def test_a_law_is_drawn_only_where_it_is_supported(monkeypatch):
     x = np.geomspace(10, 1000, 8)
-    steps = pd.DataFrame({"model": "steps", "tokens": x, "value": np.where(np.arange(8) % 2, 0.8, 0.2)})
-    smooth = pd.DataFrame({"model": "smooth", "tokens": x, "value": 1 / (1 + np.exp(-np.log(x / 100)))})
+    steps = pd.DataFrame(
+        {"model": "steps", "tokens": x, "value": np.where(np.arange(8) % 2, 0.8, 0.2)}
+    )
+    smooth = pd.DataFrame(
+        {"model": "smooth", "tokens": x, "value": 1 / (1 + np.exp(-np.log(x / 100)))}
+    )
     table = pd.concat([steps, smooth])
     found = study.testtime(table.assign(lo=table["value"] - 0.02, hi=table["value"] + 0.02))
     assert {c.curve.model: c.supported for c in found.curves} == {"steps": False, "smooth": True}
     drawn = {}
-    monkeypatch.setattr(study.figures, "testtime", lambda panels, path: drawn.update({c.model: f for c, f in panels}))
+    monkeypatch.setattr(
+        study.figures,
+        "testtime",
+        lambda panels, path: drawn.update({c.model: f for c, f in panels}),
+    )
     found.figure("law.png")
     assert drawn["steps"] is None and drawn["smooth"] is not None
 
 
 def test_flat_curves_call_for_no_law():
     rng = np.random.default_rng(3)
-    table = pd.DataFrame({"tokens": np.geomspace(10, 1000, 8), "value": 0.5 + 0.01 * rng.standard_normal(8)})
+    table = pd.DataFrame(
+        {"tokens": np.geomspace(10, 1000, 8), "value": 0.5 + 0.01 * rng.standard_normal(8)}
+    )
     assert "no law is called for" in study.testtime(table).curves[0].verdict
-    assert "accuracy is 0 at every point" in study.testtime(table.assign(value=0.0)).curves[0].verdict
+    assert (
+        "accuracy is 0 at every point" in study.testtime(table.assign(value=0.0)).curves[0].verdict
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +226,10 @@ def model_scores(train_flops, problems=60, samples=4):
 def test_exchange_rate_from_scores_of_several_models():
     spent = {"small": 1e15, "medium": 1e16, "large": 1e17, "largest": 1e18}
     got = exchange(model_scores(spent), spent, resamples=200)
-    assert len(got.points) == 16 and {f.law.name for f in got.fits} == {"surface", "surface-plateau"}
+    assert len(got.points) == 16 and {f.law.name for f in got.fits} == {
+        "surface",
+        "surface-plateau",
+    }
     assert got.rate.lo < 10 ** (0.3 / 0.25) < got.rate.hi
     assert "times the test compute" in got.report()
     with pytest.raises(UserError, match="two models"):

@@ -47,7 +47,9 @@ def test_generalised_least_squares_is_the_textbook_estimator():
     if got.misfit == 0:
         assert got.values == pytest.approx(bread @ design.T @ inverse @ y, rel=1e-6)
         assert got.covariance == pytest.approx(bread, rel=1e-5)
-    exact = fit(law, {"x": X}, y, covariance=covariance * 100)  # noise that explains the residuals leaves no misfit
+    exact = fit(
+        law, {"x": X}, y, covariance=covariance * 100
+    )  # noise that explains the residuals leaves no misfit
     assert exact.misfit == 0
     assert exact.values == pytest.approx(bread @ design.T @ inverse @ y, rel=1e-6)
 
@@ -58,7 +60,9 @@ def test_a_wrong_law_owns_up_to_its_misfit():
     got = fit(accuracy.linear(accuracy.reference(X)), {"x": X}, y, covariance=nearly_equal)
     assert got.misfit == pytest.approx(np.std(y), rel=0.3)
     assert got.p_value < 1e-6
-    assert got.rmse < 1.05 * np.std(y)  # as near the points as least squares, not lost along the covariance
+    assert got.rmse < 1.05 * np.std(
+        y
+    )  # as near the points as least squares, not lost along the covariance
 
 
 def test_too_few_points_support_no_law():
@@ -77,7 +81,10 @@ def test_shrunk_covariance_can_be_inverted():
 
 
 def test_plateau_is_told_from_growth():
-    law, free = accuracy.logistic(accuracy.reference(X)), accuracy.logistic_plateau(accuracy.reference(X))
+    law, free = (
+        accuracy.logistic(accuracy.reference(X)),
+        accuracy.logistic_plateau(accuracy.reference(X)),
+    )
     rng = np.random.default_rng(0)
     noise = 1e-5 * np.eye(9)
     for values, flat in (((0.7, 3.0, 2.0), True), ((1 - 1e-9, 0.0, 0.5), False)):
@@ -92,7 +99,10 @@ def test_plateau_is_told_from_growth():
 
 def test_coverage_of_the_pythia_models(shared_data):
     table = pd.read_parquet(
-        shared_data / "laws" / "schaeffer_monkeys" / "large_language_monkeys_original_pass_at_k.parquet"
+        shared_data
+        / "laws"
+        / "schaeffer_monkeys"
+        / "large_language_monkeys_original_pass_at_k.parquet"
     )
     exponents = [0.1943, 0.2797, 0.2863, 0.3146, 0.3355, 0.3484, 0.3702]
     tails = [0.0650, 0.1755, 0.1804, 0.2156, 0.2460, 0.2698, 0.2955]
@@ -102,7 +112,9 @@ def test_coverage_of_the_pythia_models(shared_data):
         part = table[table["Model"] == f"Pythia {size}"]
         mean = part.groupby("Scaling Parameter")["Score"].mean()
         assert len(mean) == 101
-        assert -coverage.coverage_power_law(mean.index, mean).slope == pytest.approx(exponent, abs=5e-4)
+        assert -coverage.coverage_power_law(mean.index, mean).slope == pytest.approx(
+            exponent, abs=5e-4
+        )
         first = part[part["Scaling Parameter"] == 1]
         got = coverage.beta_binomial(first["Num. Samples Correct"], first["Num. Samples Total"])
         assert got.alpha == pytest.approx(tail, abs=0.001)
@@ -127,7 +139,9 @@ def test_scaled_beta_binomial_finds_the_largest_rate():
     got = coverage.scaled_beta_binomial(correct, np.full(800, 300))
     assert got.scale == pytest.approx(0.4, abs=0.02)
     assert (got.alpha, got.beta) == pytest.approx((0.6, 0.6), rel=0.2)
-    assert got.log_likelihood > coverage.beta_binomial(correct, np.full(800, 300)).log_likelihood + 10
+    assert (
+        got.log_likelihood > coverage.beta_binomial(correct, np.full(800, 300)).log_likelihood + 10
+    )
     assert float(got.coverage(1)) == pytest.approx(correct.mean() / 300, rel=0.02)
     with pytest.raises(UserError, match="no spread"):
         coverage.beta_binomial([0, 0], [5, 5])
@@ -144,8 +158,12 @@ def test_browns_law_on_its_own_curve():
 
 
 def test_epochs_effort_levels(shared_data):
-    samples = pd.read_csv(shared_data / "laws" / "epoch_benchmark_logs" / "otis_mock_aime_samples.csv.gz")
-    runs = pd.read_csv(shared_data / "laws" / "epoch_benchmark_logs" / "runs.csv").set_index("run_id")
+    samples = pd.read_csv(
+        shared_data / "laws" / "epoch_benchmark_logs" / "otis_mock_aime_samples.csv.gz"
+    )
+    runs = pd.read_csv(shared_data / "laws" / "epoch_benchmark_logs" / "runs.csv").set_index(
+        "run_id"
+    )
     chosen = samples[samples["model"] == "openai/gpt-5.2-2025-12-11"]
     scores = pd.DataFrame(
         {
@@ -163,7 +181,9 @@ def test_epochs_effort_levels(shared_data):
         .set_index("setting")
         .loc[["effort=low", "effort=medium", "effort=high", "effort=xhigh"]]
     )
-    assert got["value"].tolist() == pytest.approx([0.788889, 0.938889, 0.961111, 0.961111], abs=1e-6)
+    assert got["value"].tolist() == pytest.approx(
+        [0.788889, 0.938889, 0.961111, 0.961111], abs=1e-6
+    )
     assert got["tokens"].tolist() == pytest.approx([4537.9, 7995.4, 11016.8, 18614.8], abs=0.05)
     measured = forcing.measure(got["tokens"], got["value"])
     assert measured.points_per_thousand == pytest.approx(1.52746, abs=1e-5)
@@ -180,7 +200,10 @@ def test_s1_measures():
 
 def test_train_to_test_law_is_recovered():
     truth = {"A": 300.0, "B": 900.0, "G": 1.5, "E": 0.2, "alpha": 0.3, "beta": 0.33, "gamma": 0.4}
-    N, D, k = (v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e9, 1e12, 5), [1, 4, 16, 64]))
+    N, D, k = (
+        v.ravel()
+        for v in np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e9, 1e12, 5), [1, 4, 16, 64])
+    )
     loss = joint.TRAIN_TO_TEST(truth, N=N, D=D, k=k)
     got = fit(joint.TRAIN_TO_TEST, {"N": N, "D": D, "k": k}, loss)
     assert got.params == pytest.approx(truth, rel=1e-3)
@@ -188,15 +211,24 @@ def test_train_to_test_law_is_recovered():
 
 def test_exchange_rate_of_a_surface():
     rng = np.random.default_rng(0)
-    train, test = (v.ravel() for v in np.meshgrid(np.geomspace(1e15, 1e18, 5), np.geomspace(1e9, 1e12, 5)))
+    train, test = (
+        v.ravel() for v in np.meshgrid(np.geomspace(1e15, 1e18, 5), np.geomspace(1e9, 1e12, 5))
+    )
     law = joint.accuracy_surface(train, test)
     y = law({"odds": 0.0, "train": 0.3, "test": 0.2}, T=train, I=test)
-    drawn = ({"T": np.tile(train, (200, 1)), "I": np.tile(test, (200, 1))}, y + rng.normal(0, 0.003, (200, 25)))
-    got = joint.exchange_rate(fit(law, {"T": train, "I": test}, y, covariance=1e-5 * np.eye(25), replicates=drawn))
+    drawn = (
+        {"T": np.tile(train, (200, 1)), "I": np.tile(test, (200, 1))},
+        y + rng.normal(0, 0.003, (200, 25)),
+    )
+    got = joint.exchange_rate(
+        fit(law, {"T": train, "I": test}, y, covariance=1e-5 * np.eye(25), replicates=drawn)
+    )
     assert got.value == pytest.approx(10**1.5, rel=1e-4)
     assert got.lo < got.value < got.hi < 2 * got.value
     less, more = law(
-        {"odds": 0.0, "train": 0.3, "test": 0.2}, T=np.array([1e16, 1e17]), I=np.array([1e10 * got.value, 1e10])
+        {"odds": 0.0, "train": 0.3, "test": 0.2},
+        T=np.array([1e16, 1e17]),
+        I=np.array([1e10 * got.value, 1e10]),
     )
     assert less == pytest.approx(more)
     with pytest.raises(UserError, match="training and test"):
@@ -204,7 +236,9 @@ def test_exchange_rate_of_a_surface():
 
 
 def test_test_compute_that_does_not_help_has_no_finite_rate():
-    train, test = (v.ravel() for v in np.meshgrid(np.geomspace(1e15, 1e18, 4), np.geomspace(1e9, 1e12, 4)))
+    train, test = (
+        v.ravel() for v in np.meshgrid(np.geomspace(1e15, 1e18, 4), np.geomspace(1e9, 1e12, 4))
+    )
     law = joint.accuracy_surface(train, test)
     y = law({"odds": 0.0, "train": 0.3, "test": -0.1}, T=train, I=test)
     assert joint.exchange_rate(fit(law, {"T": train, "I": test}, y)).value == np.inf
@@ -220,7 +254,9 @@ def test_cheapest_setting_trades_training_against_queries():
         "samples": [1, 4, 16, 64, 256],
     }
     few, many = (joint.cheapest(reach, 0.5, q, **search) for q in (1e3, 1e12))
-    assert few.accuracy == pytest.approx(0.5, abs=0.01) and many.accuracy == pytest.approx(0.5, abs=0.01)
+    assert few.accuracy == pytest.approx(0.5, abs=0.01) and many.accuracy == pytest.approx(
+        0.5, abs=0.01
+    )
     assert many.query_flops < few.query_flops and many.train_flops > few.train_flops
     assert few.accuracy >= 0.5 and many.accuracy >= 0.5
     coarse = joint.cheapest(reach, 0.5, 1e3, **{**search, "tokens": [1e9, 1e14]})

@@ -1,4 +1,6 @@
-"""The page in headless Chromium: no errors, no requests, every figure drawn, switches and search work."""
+"""The page in headless Chromium: no errors, no requests, every figure drawn, switches and search
+work.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright's Python package is not installed")
-    path = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright's Python package is not installed"
+    )
+    path = next(
+        (p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None
+    )
     if path is None:
         pytest.skip("no Chromium is installed")
     with sync_api.sync_playwright() as playwright:
@@ -38,21 +44,31 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table["thinking"] = "Let me think about " + table["problem_id"]
     names = table["problem_id"].unique()
     problems = {name: (f"What is the answer to {name}?", "right") for name in names}
-    runs = [made.run(folder, table, problems), made.run(folder, made.scores(model="made/other", seed=1), problems)]
+    runs = [
+        made.run(folder, table, problems),
+        made.run(folder, made.scores(model="made/other", seed=1), problems),
+    ]
     return report.write(runs)
 
 
 @pytest.fixture(scope="module")
 def quickstart_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The quickstart's own report, drawn small, with every axis."""
-    small = ["task.limit=24", "samples=8", "engine=transformers", f"out={tmp_path_factory.mktemp('runs')}"]
+    small = [
+        "task.limit=24",
+        "samples=8",
+        "engine=transformers",
+        f"out={tmp_path_factory.mktemp('runs')}",
+    ]
     costs = ["price={input: 1, output: 4}", "rates={concurrency: 64, prefill: 50000, decode: 9000}"]
     config = Path(__file__).resolve().parents[2] / "configs" / "quickstart.yaml"
     (run,) = testtime.run(config, [*small, *costs])
     return run.path / "report" / "index.html"
 
 
-def opened(browser: Any, file: Path, width: int, scheme: str = "light") -> tuple[Any, list[str], list[str]]:
+def opened(
+    browser: Any, file: Path, width: int, scheme: str = "light"
+) -> tuple[Any, list[str], list[str]]:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     said: list[str] = []
     asked: list[str] = []
@@ -72,16 +88,23 @@ def test_every_figure_is_drawn_inside_the_window(
     file = request.getfixturevalue(which)
     page, said, asked = opened(chromium, file, width, scheme)
     boxes = page.evaluate(
-        "Array.from(document.querySelectorAll('figure svg')).filter(s => s.checkVisibility()).map(s => { const r ="
-        " s.getBoundingClientRect(); return [r.left, r.right, r.height, s.querySelectorAll('path, use,"
+        "Array.from(document.querySelectorAll('figure svg')).filter(s => "
+        "s.checkVisibility()).map(s => { const r ="
+        " s.getBoundingClientRect(); return [r.left, r.right, r.height, s.querySelectorAll('path, "
+        "use,"
         " text').length] })"
     )
     assert len(boxes) >= 11
-    assert all(left >= 0 and right <= width + 1 and height > 100 and parts > 20 for left, right, height, parts in boxes)
+    assert all(
+        left >= 0 and right <= width + 1 and height > 100 and parts > 20
+        for left, right, height, parts in boxes
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     smallest = page.evaluate(
-        "Math.min(...Array.from(document.querySelectorAll('figure svg text')).filter(t => t.checkVisibility())"
-        ".map(t => t.getScreenCTM().a * parseFloat(getComputedStyle(t).fontSize)).filter(size => size > 0))"
+        "Math.min(...Array.from(document.querySelectorAll('figure svg text')).filter(t => "
+        "t.checkVisibility())"
+        ".map(t => t.getScreenCTM().a * parseFloat(getComputedStyle(t).fontSize)).filter(size => "
+        "size > 0))"
     )
     assert smallest > 5.5, "labels stay legible on a phone"
     assert said == [] and asked == [file.as_uri()]
@@ -102,11 +125,18 @@ def test_the_quickstarts_axes_and_search_work(chromium: Any, quickstart_file: Pa
 
 def test_the_switches_and_the_search_work_with_the_keyboard(chromium: Any, page_file: Path) -> None:
     page, said, _ = opened(chromium, page_file, 1280)
-    shown = "Array.from(document.querySelectorAll('figure')).filter(f => f.checkVisibility()).map(f => f.dataset.plate)"
-    assert "accuracy-tokens" in page.evaluate(shown) and "accuracy-flops" not in page.evaluate(shown)
+    shown = (
+        "Array.from(document.querySelectorAll('figure')).filter(f => "
+        "f.checkVisibility()).map(f => f.dataset.plate)"
+    )
+    assert "accuracy-tokens" in page.evaluate(shown) and "accuracy-flops" not in page.evaluate(
+        shown
+    )
     page.locator("input[name='axis-made-model'][value='tokens']").focus()
     page.keyboard.press("ArrowRight")
-    assert "accuracy-flops" in page.evaluate(shown) and "accuracy-tokens" not in page.evaluate(shown)
+    assert "accuracy-flops" in page.evaluate(shown) and "accuracy-tokens" not in page.evaluate(
+        shown
+    )
     page.locator("input[name='model'][value='made-other']").check(force=True)
     assert not page.locator("[data-of='model'][data-value='made-model']").is_visible()
     page.locator("input[name='model'][value='made-model']").check(force=True)

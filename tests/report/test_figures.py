@@ -36,7 +36,10 @@ def line(plate: Plate, gid: str) -> np.ndarray:
 
 
 def tiles(plate: Plate) -> dict[tuple[int, int], str]:
-    return {(round(t.get_position()[0]), round(t.get_position()[1])): t.get_text() for t in plate.figure.axes[0].texts}
+    return {
+        (round(t.get_position()[0]), round(t.get_position()[1])): t.get_text()
+        for t in plate.figure.axes[0].texts
+    }
 
 
 @pytest.mark.parametrize("axis", ["tokens", "flops"])
@@ -51,7 +54,9 @@ def test_accuracy_draws_every_cell(one: Evidence, axis: str) -> None:
     np.testing.assert_array_equal(plate.table["value"], cells["value"])
 
 
-def test_the_frontier_of_the_figure_is_no_worse_than_any_cell_that_is_cheaper(one: Evidence) -> None:
+def test_the_frontier_of_the_figure_is_no_worse_than_any_cell_that_is_cheaper(
+    one: Evidence,
+) -> None:
     frontier = line(curves.accuracy(one, "tokens"), "frontier")
     cells = one.run.cells[one.run.cells["selector"] == "majority"]
     for cost, value in frontier:
@@ -80,7 +85,9 @@ def test_coverage_and_difficulty_draw_their_tables(one: Evidence) -> None:
     plate = ceiling.coverage(one)
     assert plate is not None
     top = one.run.cells[(one.run.cells["budget"] == 1024) & (one.run.cells["selector"] == "oracle")]
-    np.testing.assert_allclose(line(plate, "oracle"), top.sort_values("n")[["n", "value"]].to_numpy(float))
+    np.testing.assert_allclose(
+        line(plate, "oracle"), top.sort_values("n")[["n", "value"]].to_numpy(float)
+    )
     plate = ceiling.by_difficulty(one)
     assert plate is not None
     for number in range(1, 6):
@@ -90,17 +97,28 @@ def test_coverage_and_difficulty_draw_their_tables(one: Evidence) -> None:
     assert line(plate, "bin1")[-1, 1] > line(plate, "bin5")[-1, 1]
 
 
-def test_a_budget_without_cells_in_a_half_of_the_samples_leaves_the_bins_out(tmp_path: Path) -> None:
+def test_a_budget_without_cells_in_a_half_of_the_samples_leaves_the_bins_out(
+    tmp_path: Path,
+) -> None:
     table = made.scores(problems=20, samples=2).query("budget in (64, 128)")
     for problem, sample in (("made/0", 0), ("made/1", 1)):
-        at = (table["problem_id"] == problem) & (table["sample"] == sample) & (table["budget"] == 128)
+        at = (
+            (table["problem_id"] == problem)
+            & (table["sample"] == sample)
+            & (table["budget"] == 128)
+        )
         table.loc[at, ["score", "verdict"]] = [None, "timeout"]
     found = evidence.of(made.run(tmp_path, table))[0]
     assert found.levels == [("", 64.0), ("", 128.0)]
-    assert ceiling.by_difficulty(found) is None and "half of the samples" in found.left_out["by difficulty"]
+    assert (
+        ceiling.by_difficulty(found) is None
+        and "half of the samples" in found.left_out["by difficulty"]
+    )
 
 
-def test_coverage_leaves_out_a_selector_without_values_at_the_largest_budget(tmp_path: Path) -> None:
+def test_coverage_leaves_out_a_selector_without_values_at_the_largest_budget(
+    tmp_path: Path,
+) -> None:
     table = made.scores(problems=20, samples=4)
     table["reward"] = table["score"].where(table["budget"] < 1024)
     log = Log("made", "test", [], table, {})
@@ -148,7 +166,9 @@ def test_inline_svg_has_unique_ids_page_colours_and_tips(one: Evidence, tmp_path
     assert len(ids) == len(set(ids)) and all(i.startswith("a-b-") for i in ids)
     referred = re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg)
     assert referred and set(referred) <= set(ids)
-    assert not re.search("|".join(style.RAMP), svg, re.IGNORECASE), "a colour of the ramp was left as it is"
+    assert not re.search("|".join(style.RAMP), svg, re.IGNORECASE), (
+        "a colour of the ramp was left as it is"
+    )
     titles = [e.text for e in root.iter("{http://www.w3.org/2000/svg}title")]
     assert sum("95% interval" in (t or "") for t in titles) == 4 * len(made.BUDGETS)
     for suffix in ("png", "svg", "pdf", "csv"):
@@ -161,7 +181,9 @@ def test_several_models_are_drawn_at_their_frontiers(tmp_path: Path) -> None:
     plate = curves.models(both, "tokens")
     for index, one in enumerate(both):
         table = plate.table[plate.table["model"] == one.model]
-        np.testing.assert_allclose(line(plate, f"model{index}"), table[["cost", "out_of_bag"]].to_numpy(float))
+        np.testing.assert_allclose(
+            line(plate, f"model{index}"), table[["cost", "out_of_bag"]].to_numpy(float)
+        )
 
 
 @pytest.mark.parametrize(

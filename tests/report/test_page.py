@@ -1,4 +1,6 @@
-"""The page: all from outside is escaped, what a table does not support is left out, words agree with the cells."""
+"""The page: all from outside is escaped, what a table does not support is left out, words agree
+with the cells.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Reader(HTMLParser):
 
 
 def hostile_run(folder: Path) -> Path:
-    """A run whose every text is an attack: ids, models, settings, questions, answers, keys, reasoning."""
+    """A run whose every text is an attack: ids, models, settings, questions, answers, keys,
+    reasoning.
+    """
     rows = []
     for p, attack in enumerate(HOSTILE):
         for sample in range(4):
@@ -66,7 +70,10 @@ def hostile_run(folder: Path) -> Path:
                 }
             )
     table = pd.DataFrame(rows)
-    problems = {name: (attack, attack) for name, attack in zip(table["problem_id"].unique(), HOSTILE, strict=True)}
+    problems = {
+        name: (attack, attack)
+        for name, attack in zip(table["problem_id"].unique(), HOSTILE, strict=True)
+    }
     return report.write(made.run(folder, table, problems))
 
 
@@ -86,7 +93,12 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     text = report.write(made.run(tmp_path)).read_text(encoding="utf-8")
     page = Reader()
     page.feed(text)
-    links = [v for tag, a in page.elements for k, v in a.items() if k in ("src", "href", "xlink:href") and v]
+    links = [
+        v
+        for tag, a in page.elements
+        for k, v in a.items()
+        if k in ("src", "href", "xlink:href") and v
+    ]
     assert links and all(v.startswith(("#", "figures/")) for v in links)
     folder = tmp_path / "made" / "made-model" / "report"
     assert all((folder / v).is_file() for v in links if v.startswith("figures/"))
@@ -95,7 +107,11 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
 
 
 def test_a_table_with_scores_alone_gives_a_page_that_says_what_it_lacks(tmp_path: Path) -> None:
-    table = made.scores()[["problem_id", "sample", "score", "budget"]].query("budget == 64").drop(columns="budget")
+    table = (
+        made.scores()[["problem_id", "sample", "score", "budget"]]
+        .query("budget == 64")
+        .drop(columns="budget")
+    )
     text = report.write(made.run(tmp_path, table)).read_text(encoding="utf-8")
     assert "has no tokens, FLOPs, dollars or seconds" in text
     assert "This run holds no texts" in text
@@ -104,15 +120,28 @@ def test_a_table_with_scores_alone_gives_a_page_that_says_what_it_lacks(tmp_path
 def test_one_sample_of_one_problem_gives_a_page(tmp_path: Path) -> None:
     table = pd.DataFrame({"problem_id": ["only"], "sample": [0], "score": [1.0]})
     text = report.write(made.run(tmp_path, table)).read_text(encoding="utf-8")
-    assert "Only 1 problem:" in text and "100.0% (one problem, no interval)" in text and ">nan" not in text
-    two = [made.scores(problems=1, model=name).assign(thinking_tokens=lambda t: t["budget"] + 1) for name in "ab"]
+    assert (
+        "Only 1 problem:" in text
+        and "100.0% (one problem, no interval)" in text
+        and ">nan" not in text
+    )
+    two = [
+        made.scores(problems=1, model=name).assign(thinking_tokens=lambda t: t["budget"] + 1)
+        for name in "ab"
+    ]
     text = report.write(made.run(tmp_path / "two", pd.concat(two))).read_text(encoding="utf-8")
-    assert "no other to judge on" in text and "it needs at least 2 problems" in text and "nan%" not in text
+    assert (
+        "no other to judge on" in text
+        and "it needs at least 2 problems" in text
+        and "nan%" not in text
+    )
 
 
 def test_effort_levels_take_the_place_of_budgets(tmp_path: Path) -> None:
     table = made.scores().query("budget in (64, 256, 1024)")
-    table["setting"] = table["budget"].map({64: "effort=low", 256: "effort=medium", 1024: "effort=high"})
+    table["setting"] = table["budget"].map(
+        {64: "effort=low", 256: "effort=medium", 1024: "effort=high"}
+    )
     table["budget"] = float("nan")
     run = made.run(tmp_path, table)
     one = evidence.of(run)[0]
@@ -122,7 +151,10 @@ def test_effort_levels_take_the_place_of_budgets(tmp_path: Path) -> None:
 
 
 def test_several_runs_share_a_page_with_a_switch(tmp_path: Path) -> None:
-    runs = [made.run(tmp_path, made.scores(problems=20, samples=4, model=f"made/{k}", seed=k)) for k in range(2)]
+    runs = [
+        made.run(tmp_path, made.scores(problems=20, samples=4, model=f"made/{k}", seed=k))
+        for k in range(2)
+    ]
     path = report.write(runs)
     assert path == tmp_path / "made" / "report" / "index.html"
     text = path.read_text(encoding="utf-8")
@@ -131,7 +163,10 @@ def test_several_runs_share_a_page_with_a_switch(tmp_path: Path) -> None:
 
 
 def test_runs_of_one_model_keep_their_own_line_and_name(tmp_path: Path) -> None:
-    table, effort = made.scores(problems=20, samples=2), {0: "effort=low", 64: "effort=mid", 128: "effort=high"}
+    table, effort = (
+        made.scores(problems=20, samples=2),
+        {0: "effort=low", 64: "effort=mid", 128: "effort=high"},
+    )
     runs = []
     for budget, setting in effort.items():
         part = table[table["budget"] == budget].assign(setting=setting, budget=float("nan"))
@@ -160,11 +195,18 @@ def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
 
 def test_an_axis_that_is_not_there_is_said_for_what_it_is(tmp_path: Path) -> None:
     table = made.scores(problems=4, samples=2)
-    assert evidence.of(made.run(tmp_path / "none", table))[0].absent("usd") == "no prices: give --price"
+    assert (
+        evidence.of(made.run(tmp_path / "none", table))[0].absent("usd")
+        == "no prices: give --price"
+    )
     free = evidence.of(made.run(tmp_path / "free", table.assign(usd=0.0)))[0]
     assert "usd" not in free.axes and free.absent("usd").startswith("it is 0 for some settings")
     partly = table.assign(seconds=table["budget"].where(table["budget"] > 64))
-    assert evidence.of(made.run(tmp_path / "partly", partly))[0].absent("seconds").startswith("it is not known")
+    assert (
+        evidence.of(made.run(tmp_path / "partly", partly))[0]
+        .absent("seconds")
+        .startswith("it is not known")
+    )
     run = made.run(tmp_path / "none", table)
     del run.manifest["imported"]
     assert "run it again (nothing is drawn)" in evidence.of(run)[0].absent("usd")
@@ -195,13 +237,22 @@ def test_warnings_name_what_is_wrong_and_stay_silent_otherwise(tmp_path: Path) -
     table.loc[table["sample"] < 3, ["score", "verdict"]] = [None, "timeout"]
     table.loc[table["sample"] == 4, ["score", "verdict", "answer_key"]] = [0.0, "unparsed", None]
     found = " ".join(words.warnings(evidence.of(made.run(tmp_path, table))[0]))
-    for part in ("Only 30 problems", "hold nothing the grader could read", "540 timeout", "Unknown is not wrong"):
+    for part in (
+        "Only 30 problems",
+        "hold nothing the grader could read",
+        "540 timeout",
+        "Unknown is not wrong",
+    ):
         assert part in found
-    low, high = (table["score"].fillna(unknown).groupby(table["budget"]).mean() for unknown in (0.0, 1.0))
+    low, high = (
+        table["score"].fillna(unknown).groupby(table["budget"]).mean() for unknown in (0.0, 1.0)
+    )
     said = re.search(r"one sample at (\S+)(?: tokens)? would solve ([\d.]+)% or ([\d.]+)%", found)
     assert said is not None
     at = int(said[1].replace(",", ""))
-    assert [float(said[2]), float(said[3])] == pytest.approx([100 * low[at], 100 * high[at]], abs=0.051)
+    assert [float(said[2]), float(said[3])] == pytest.approx(
+        [100 * low[at], 100 * high[at]], abs=0.051
+    )
     calm = made.scores(problems=600, samples=4).assign(forced=False)
     assert words.warnings(evidence.of(made.run(tmp_path / "calm", calm))[0]) == []
 

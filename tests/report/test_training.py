@@ -1,4 +1,6 @@
-"""Training compute beside test compute: models are placed by what is known of them, never by a guess."""
+"""Training compute beside test compute: models are placed by what is known of them, never by a
+guess.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,11 @@ def test_a_model_whose_training_is_unknown_is_named_and_left_out(tmp_path: Path)
 @pytest.mark.skipif(len(LADDER) < 3, reason="the ladder is not in the package")
 def test_the_ladder_stands_on_its_own_law_and_over_both_computes(tmp_path: Path) -> None:
     found = training.section(models(tmp_path, LADDER[:3]))
-    assert [p.name for p in found.plates] == ["lineage", "ladder-law", "contours"] and found.omitted == []
+    assert [p.name for p in found.plates] == [
+        "lineage",
+        "ladder-law",
+        "contours",
+    ] and found.omitted == []
     assert [row[0] for row in found.rows] == LADDER[:3]
     both = found.plates[2].table
     assert len(both) == 3 * len(made.BUDGETS)

@@ -56,7 +56,11 @@ def test_a_json_names_the_key_of_its_list(tmp_path: Path) -> None:
         ("a.jsonl.gz", b"no gzip", "cannot be read"),
         ("a.parquet", b"no parquet", "not a readable Parquet file"),
         ("a.txt", b"x", "unknown kind of file"),
-        ("a.csv", b"# a.csv\nquestion,answer\n1,2\n", r"a.csv line 2: more values than columns; .* columns: # a.csv"),
+        (
+            "a.csv",
+            b"# a.csv\nquestion,answer\n1,2\n",
+            r"a.csv line 2: more values than columns; .* columns: # a.csv",
+        ),
         ("a.jsonl", b"\xff\xfe", "cannot be read"),
     ],
 )
@@ -90,7 +94,9 @@ def test_reasoning_gym_is_deterministic_and_its_settings_are_checked() -> None:
         list(rows(GymLoader(kind="reasoning_gym", dataset="chain_sums"), 0, None, "here"))
 
 
-def test_the_hub_out_of_reach_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_hub_out_of_reach_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     hub = pytest.importorskip("huggingface_hub")
 
     def absent(*args: object, **kwargs: object) -> str:
@@ -109,7 +115,9 @@ def test_the_hub_reads_its_cache_first(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "x.jsonl").write_text(json.dumps(ROWS[0]))
     asked: list[bool] = []
 
-    def download(repo: str, name: str, *, repo_type: str, revision: str, local_files_only: bool) -> str:
+    def download(
+        repo: str, name: str, *, repo_type: str, revision: str, local_files_only: bool
+    ) -> str:
         assert (repo, repo_type, revision) == ("a/b", "dataset", "0" * 40)
         asked.append(local_files_only)
         return str(tmp_path / name)

@@ -1,4 +1,6 @@
-"""Loading benchmarks: determinism, sampling, overrides, and the one clear line for every mistake."""
+"""Loading benchmarks: determinism, sampling, overrides, and the one clear line for every
+mistake.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def test_a_new_benchmark_is_one_yaml(own: Path) -> None:
     assert [problem.id for problem in task.problems] == ["fr", "it", "es"]
     first = task.problems[0]
     assert (first.question, first.gold) == ("What is the capital of France?", "Paris")
-    assert first.messages == [{"role": "user", "content": "What is the capital of France? One word."}]
+    assert first.messages == [
+        {"role": "user", "content": "What is the capital of France? One word."}
+    ]
     assert first.meta == {"size": 3}
     assert (task.name, task.grader, task.grader_options) == ("capitals", "text", {})
 
@@ -75,10 +79,14 @@ def test_loading_is_deterministic_and_a_larger_limit_extends_a_smaller(own: Path
 def test_overrides_reach_every_part(own: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text(json.dumps({**ROWS[0], "capital": "Lyon"}))
-    task = tasks.load(own, overrides={"path": other, "grader": {"options": {}}, "prompt": "{question}"})
+    task = tasks.load(
+        own, overrides={"path": other, "grader": {"options": {}}, "prompt": "{question}"}
+    )
     assert task.problems[0].gold == "Lyon"
     assert tasks.load(own, overrides={"where": {"size": {"min": 2}}}).problems[1].id == "it"
-    assert [p.id for p in tasks.load(own, overrides={"where": {"code": ["es", "it"]}}).problems] == ["it", "es"]
+    assert [
+        p.id for p in tasks.load(own, overrides={"where": {"code": ["es", "it"]}}).problems
+    ] == ["it", "es"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +107,9 @@ def test_overrides_reach_every_part(own: Path, tmp_path: Path) -> None:
         ({"gold_pattern": r"(\d+)"}, "finds nothing in 'Paris'"),
     ],
 )
-def test_mistakes_are_one_line_that_says_where(own: Path, overrides: dict[str, Any], words: str) -> None:
+def test_mistakes_are_one_line_that_says_where(
+    own: Path, overrides: dict[str, Any], words: str
+) -> None:
     with pytest.raises(UserError) as caught:
         tasks.load(own, overrides=overrides)
     assert words in str(caught.value)
@@ -117,7 +127,9 @@ def test_unknown_names_and_files() -> None:
 
 def test_any_data_set_of_reasoning_gym_by_name() -> None:
     pytest.importorskip("reasoning_gym")
-    task = tasks.load("reasoning_gym/countdown", limit=2, overrides={"settings": {"max_numbers": 4}, "size": 5})
+    task = tasks.load(
+        "reasoning_gym/countdown", limit=2, overrides={"settings": {"max_numbers": 4}, "size": 5}
+    )
     assert task.grader == "gym" and len(task.problems) == 2
     gold = json.loads(task.problems[0].gold)
     assert gold["dataset"] == "countdown" and len(gold["metadata"]["numbers"]) == 4
@@ -132,7 +144,11 @@ def test_an_empty_file_is_an_empty_benchmark(own: Path, tmp_path: Path) -> None:
 
 
 def test_yaml_that_is_none(tmp_path: Path) -> None:
-    for text, words in (("[1, 2]", "expected a mapping"), ("a: [", "not valid YAML"), ("name: x", "is missing")):
+    for text, words in (
+        ("[1, 2]", "expected a mapping"),
+        ("a: [", "not valid YAML"),
+        ("name: x", "is missing"),
+    ):
         path = tmp_path / "x.yaml"
         path.write_text(text)
         with pytest.raises(UserError, match=words):
@@ -149,8 +165,25 @@ def test_every_shipped_benchmark_is_pinned_licensed_and_says_how_its_prompt_was_
     from testtime.tasks.registry import FOLDER
     from testtime.tasks.spec import HubLoader, parse_spec, read_yaml
 
-    wanted = {"gsm8k", "math500", "math", "aime_2024", "aime_2025", "amc", "gpqa_diamond", "mmlu_pro", "mmlu_stem"}
-    assert wanted | {"arc_challenge", "aqua", "humaneval", "humaneval_plus", "mbpp", "mbpp_plus"} <= set(tasks.names())
+    wanted = {
+        "gsm8k",
+        "math500",
+        "math",
+        "aime_2024",
+        "aime_2025",
+        "amc",
+        "gpqa_diamond",
+        "mmlu_pro",
+        "mmlu_stem",
+    }
+    assert wanted | {
+        "arc_challenge",
+        "aqua",
+        "humaneval",
+        "humaneval_plus",
+        "mbpp",
+        "mbpp_plus",
+    } <= set(tasks.names())
     for name in tasks.names():
         spec = parse_spec(read_yaml(FOLDER / f"{name}.yaml"), name)
         assert spec.name == name and spec.license and spec.description

@@ -42,22 +42,37 @@ def test_options_are_shuffled_by_problem_and_seed_and_the_gold_follows() -> None
         assert _problem(f"p{index}", ROW, spec(choices=CHOICES), 0, "here") == problem
     assert set(seen) == {"A", "B", "C"} and min(seen.values()) > 5
     other = [_problem(f"p{i}", ROW, spec(choices=CHOICES), 1, "here").gold for i in range(20)]
-    assert other != [_problem(f"p{i}", ROW, spec(choices=CHOICES), 0, "here").gold for i in range(20)]
+    assert other != [
+        _problem(f"p{i}", ROW, spec(choices=CHOICES), 0, "here").gold for i in range(20)
+    ]
 
 
 @pytest.mark.parametrize(
     ("choices", "row"),
     [
         ({**CHOICES, "shuffle": False}, ROW),
-        ({"options": "options", "correct": "{answer}", "correct_is": "index", "shuffle": False}, {**ROW, "answer": 1}),
-        ({"options": "o[text]", "correct": "{answer}", "shuffle": False}, {"o": {"text": ["x", "y"]}, "answer": "2"}),
         (
-            {"options": ["{bad}", "{good}"], "correct": "{good}", "correct_is": "text", "shuffle": False},
+            {"options": "options", "correct": "{answer}", "correct_is": "index", "shuffle": False},
+            {**ROW, "answer": 1},
+        ),
+        (
+            {"options": "o[text]", "correct": "{answer}", "shuffle": False},
+            {"o": {"text": ["x", "y"]}, "answer": "2"},
+        ),
+        (
+            {
+                "options": ["{bad}", "{good}"],
+                "correct": "{good}",
+                "correct_is": "text",
+                "shuffle": False,
+            },
             {"bad": "1", "good": "2"},
         ),
     ],
 )
-def test_the_right_option_by_letter_number_index_or_text(choices: dict[str, Any], row: dict[str, Any]) -> None:
+def test_the_right_option_by_letter_number_index_or_text(
+    choices: dict[str, Any], row: dict[str, Any]
+) -> None:
     problem = _problem("p", {"question": "Which?", **row}, spec(choices=choices), 0, "here")
     assert json.loads(problem.gold)["answer"] == "B"
 
@@ -78,7 +93,14 @@ def test_few_shot_prompts_as_turns_and_as_plain_text() -> None:
         "gold": "3",
     }
     chat = _problem("p", {"question": "1+2?"}, spec(**more), 0, "here")
-    assert [turn["role"] for turn in chat.messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert [turn["role"] for turn in chat.messages] == [
+        "system",
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "user",
+    ]
     assert chat.messages[-1]["content"] == "1+2?" and chat.prompt is None
     base = _problem("p", {"question": "1+2?"}, spec(**more, style="base"), 0, "here")
     assert base.messages == []
@@ -87,12 +109,17 @@ def test_few_shot_prompts_as_turns_and_as_plain_text() -> None:
 
 def test_gold_by_pattern_and_as_mapping() -> None:
     row = {"question": "q", "answer": "some work\n#### 1,234 "}
-    assert _problem("p", row, spec(gold_pattern=r"####\s*(.+?)\s*$", prompt="x"), 0, "here").gold == "1,234"
+    assert (
+        _problem("p", row, spec(gold_pattern=r"####\s*(.+?)\s*$", prompt="x"), 0, "here").gold
+        == "1,234"
+    )
     mapped = spec(gold={"tests": "{tests}", "name": "f{n}"}, prompt="x")
     gold = _problem("p", {"question": "q", "tests": ["a", "b"], "n": 1}, mapped, 0, "here").gold
     assert json.loads(gold) == {"tests": ["a", "b"], "name": "f1"}
 
 
 def test_braces_in_the_data_are_left_alone() -> None:
-    problem = _problem("p", {"question": r"\frac{1}{2} {x}", "answer": "1"}, spec(prompt="{question}"), 0, "here")
+    problem = _problem(
+        "p", {"question": r"\frac{1}{2} {x}", "answer": "1"}, spec(prompt="{question}"), 0, "here"
+    )
     assert problem.messages[0]["content"] == r"\frac{1}{2} {x}"

@@ -17,7 +17,9 @@ FORMS = {
 
 
 def fresh(tape: list[int], cap: int, form: Format, before: tuple[int, ...] = ()) -> Chain:
-    """What an engine that would say `tape` gives under a cap: it stops at end-of-sequence or a one-token delimiter."""
+    """What an engine that would say `tape` gives under a cap: it stops at end-of-sequence or a
+    one-token delimiter.
+    """
     stops = {EOS, *(form.close if len(form.close) == 1 else ())}
     end = next((i + 1 for i, token in enumerate(tape[:cap]) if token in stops), None)
     return read(tape[: cap if end is None else end], end is not None, form, before)
@@ -27,20 +29,29 @@ tapes = st.lists(st.sampled_from([2, 3, 4, 5, EOS]), min_size=30, max_size=30)
 
 
 @given(tapes, st.integers(1, 30), st.sampled_from(list(FORMS)))
-def test_a_cut_chain_is_what_a_run_capped_there_draws(tape: list[int], budget: int, name: str) -> None:
+def test_a_cut_chain_is_what_a_run_capped_there_draws(
+    tape: list[int], budget: int, name: str
+) -> None:
     form = FORMS[name]
     long, short = fresh(tape, 30, form), fresh(tape, budget, form)
-    nested, capped = cut(len(long.token_ids), long.finish, budget), cut(len(short.token_ids), short.finish, budget)
+    nested, capped = (
+        cut(len(long.token_ids), long.finish, budget),
+        cut(len(short.token_ids), short.finish, budget),
+    )
     assert nested == capped and nested is not None
     assert long.token_ids[: nested.tokens] == short.token_ids[: nested.tokens]
 
 
 @given(tapes, st.integers(1, 29), st.sampled_from(list(FORMS)))
-def test_a_continued_chain_is_the_chain_drawn_at_once(tape: list[int], first: int, name: str) -> None:
+def test_a_continued_chain_is_the_chain_drawn_at_once(
+    tape: list[int], first: int, name: str
+) -> None:
     form = FORMS[name]
     early = fresh(tape, first, form)
     if early.finish == "length":
-        assert fresh(tape[first:], 30 - first, form, tuple(early.token_ids)) == fresh(tape, 30, form)
+        assert fresh(tape[first:], 30 - first, form, tuple(early.token_ids)) == fresh(
+            tape, 30, form
+        )
 
 
 def test_the_closing_token_counts_and_a_chain_of_exactly_b_thinking_tokens_is_forced() -> None:

@@ -71,5 +71,7 @@ def test_the_graded_lead_is_what_the_tokenizer_really_writes() -> None:
 
     from testtime import zoo
 
-    form = resolve(AutoTokenizer.from_pretrained(zoo.path("quickstart")))  # its tokenizer has no white space
+    form = resolve(
+        AutoTokenizer.from_pretrained(zoo.path("quickstart"))
+    )  # its tokenizer has no white space
     assert form.ending == form.close and form.lead == ""

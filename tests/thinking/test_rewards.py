@@ -1,4 +1,6 @@
-"""Rewards of a tiny random model, against the same model asked one text, and one step, at a time."""
+"""Rewards of a tiny random model, against the same model asked one text, and one step, at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,27 @@ from testtime.thinking.rewards import RewardModel
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-PAIRS = [("1+1?", "two\n\n is it"), ("2+3?", "five"), ("long", "a b c\n\nd e f  \n\n\n\ng h"), ("none", "")]
+PAIRS = [
+    ("1+1?", "two\n\n is it"),
+    ("2+3?", "five"),
+    ("long", "a b c\n\nd e f  \n\n\n\ng h"),
+    ("none", ""),
+]
 
 
-def build(folder: Path, kind: str = "SequenceClassification", labels: int = 1, template: str | None = None) -> Path:
+def build(
+    folder: Path, kind: str = "SequenceClassification", labels: int = 1, template: str | None = None
+) -> Path:
     """A two-layer Llama with a random head and a tokenizer of bytes."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     torch.manual_seed(0)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     raw = Tokenizer(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
-    raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    raw.pre_tokenizer, raw.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        decoders.ByteLevel(),
+    )
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=raw)
     tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)
@@ -92,11 +104,16 @@ def test_two_labels_and_a_template_that_edits_what_it_reads(tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("kind", "labels"), [("SequenceClassification", 1), ("TokenClassification", 2)])
+@pytest.mark.parametrize(
+    ("kind", "labels"), [("SequenceClassification", 1), ("TokenClassification", 2)]
+)
 def test_vllm_says_what_transformers_says(tmp_path: Path, kind: str, labels: int) -> None:
     pytest.importorskip("vllm")
     folder = build(tmp_path, kind, labels)
-    plain, pooled = RewardModel(folder, device="cpu"), RewardModel(folder, engine="vllm", dtype="float32")
+    plain, pooled = (
+        RewardModel(folder, device="cpu"),
+        RewardModel(folder, engine="vllm", dtype="float32"),
+    )
     try:
         for over in ("text", "product"):
             expected = plain.score(PAIRS, over).value  # type: ignore[arg-type]

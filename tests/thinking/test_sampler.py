@@ -20,16 +20,27 @@ PLAN = Plan(FORM, (0, 4, 8, 16), 3, 0, Sampling(), Sampling(), 5)
 
 
 def lives(plan: Plan, problems: int = 1) -> list[Life]:
-    return [Life(f"p{p}", (7, 8), s, v) for p in range(problems) for s in range(plan.samples) for v in plan.variants()]
+    return [
+        Life(f"p{p}", (7, 8), s, v)
+        for p in range(problems)
+        for s in range(plan.samples)
+        for v in plan.variants()
+    ]
 
 
-def pool(engine: Any, plan: Plan, todo: list[Life]) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+def pool(
+    engine: Any, plan: Plan, todo: list[Life]
+) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
     rows: dict[str, list[dict[str, Any]]] = {"chains": [], "answers": []}
-    failed = asyncio.run(draw_pool(engine, plan, todo, lambda t, r: rows[t].append(r), str, lambda _: None))
+    failed = asyncio.run(
+        draw_pool(engine, plan, todo, lambda t, r: rows[t].append(r), str, lambda _: None)
+    )
     return rows, failed
 
 
-def test_one_chain_answers_every_budget_and_a_natural_chain_has_one_answer_for_all_that_hold_it() -> None:
+def test_one_chain_answers_every_budget_and_a_natural_chain_has_one_answer_for_all_that_hold_it() -> (
+    None
+):
     engine = MemorylessEngine({10: 0.0, CLOSE: 1.0})  # closes at once
     rows, _ = pool(engine, PLAN, lives(PLAN))
     assert [r["tokens"] for r in rows["chains"]] == [1, 1, 1]
@@ -44,8 +55,14 @@ def test_requests_are_ids_with_the_ending_behind_a_cut_and_seeds_of_their_own() 
     chain, *answers = engine.requests
     assert chain.prompt == (7, 8) and chain.max_tokens == 16 and chain.stop_token_ids == (CLOSE,)
     assert sorted(len(r.prompt or ()) for r in answers) == [3, 7, 11, 19]
-    assert all(r.prompt and r.prompt[-1] == CLOSE and r.max_tokens == 5 and not r.stop_token_ids for r in answers)
-    assert len({r.seed for r in engine.requests}) == 5 and len({r.affinity for r in engine.requests}) == 1
+    assert all(
+        r.prompt and r.prompt[-1] == CLOSE and r.max_tokens == 5 and not r.stop_token_ids
+        for r in answers
+    )
+    assert (
+        len({r.seed for r in engine.requests}) == 5
+        and len({r.affinity for r in engine.requests}) == 1
+    )
     assert {r["seed"] for r in rows["answers"]} == {r.seed for r in answers}
 
 
@@ -86,7 +103,9 @@ def test_a_larger_budget_continues_the_stored_chain_and_keeps_its_answers() -> N
     engine = MemorylessEngine({10: 1.0})
     rows, _ = pool(engine, larger, [life])
     assert [(r["start"], r["tokens"]) for r in rows["chains"]] == [(8, 4)]
-    assert engine.requests[0].prompt == (7, 8, *[10] * 8) and engine.requests[0].seed != stored["seed"]
+    assert (
+        engine.requests[0].prompt == (7, 8, *[10] * 8) and engine.requests[0].seed != stored["seed"]
+    )
     assert [r["cut"] for r in rows["answers"]] == [12]
 
 
@@ -105,7 +124,9 @@ def test_nested_and_fresh_have_the_same_distribution_and_a_shared_seed_would_not
                 natural = sum(not r["forced"] and r["cut"] <= budget for r in rows["answers"])
             alive = 1 - rate - WEIGHTS[EOS]
             exact = sum(alive**i * rate for i in range(budget))
-            assert natural / 4000 == pytest.approx(exact, abs=4 * (exact * (1 - exact) / 4000) ** 0.5)
+            assert natural / 4000 == pytest.approx(
+                exact, abs=4 * (exact * (1 - exact) / 4000) ** 0.5
+            )
 
 
 class Failing(MemorylessEngine):
@@ -120,7 +141,9 @@ class Failing(MemorylessEngine):
 def test_a_request_that_fails_for_good_leaves_the_rest_of_the_pool_whole() -> None:
     rows, failed = pool(Failing({10: 1.0}), PLAN, lives(PLAN, problems=3))
     assert len(failed) == 3 and all("too long" in line for line in failed)
-    assert {r["problem_id"] for r in rows["answers"]} == {"p0", "p2"} and len(rows["answers"]) == 2 * 3 * 4
+    assert {r["problem_id"] for r in rows["answers"]} == {"p0", "p2"} and len(
+        rows["answers"]
+    ) == 2 * 3 * 4
 
 
 def test_at_most_max_num_seqs_lives_are_in_flight() -> None:
@@ -139,8 +162,12 @@ def test_at_most_max_num_seqs_lives_are_in_flight() -> None:
     assert peak == 4
 
 
-def test_a_chain_that_ended_is_extended_from_its_last_thought_and_shares_what_comes_before() -> None:
-    plan = replace(PLAN, form=replace(FORM, marker=(20, 21)), budgets=(2, 16), samples=1, extensions=1)
+def test_a_chain_that_ended_is_extended_from_its_last_thought_and_shares_what_comes_before() -> (
+    None
+):
+    plan = replace(
+        PLAN, form=replace(FORM, marker=(20, 21)), budgets=(2, 16), samples=1, extensions=1
+    )
     (first,), (second,) = plan.passes()
     assert second.base == first.name == ""
     base = Chain([10, 10, 11, CLOSE], "natural")
@@ -148,9 +175,17 @@ def test_a_chain_that_ended_is_extended_from_its_last_thought_and_shares_what_co
     engine = MemorylessEngine({10: 1.0})
     rows, _ = pool(engine, plan, [life])
     chain = rows["chains"][0]
-    assert engine.requests[0].prompt == (7, 8, 10, 10, 11, 20, 21) and engine.requests[0].max_tokens == 16 - 5
-    assert chain["token_ids"] == [10, 10, 11, 20, 21, *[10] * 11] and (chain["start"], chain["finish"]) == (0, "length")
-    assert chain["logprobs"][:3] == [-0.1, -0.2, -0.3] and all(x != x for x in chain["logprobs"][3:5])
+    assert (
+        engine.requests[0].prompt == (7, 8, 10, 10, 11, 20, 21)
+        and engine.requests[0].max_tokens == 16 - 5
+    )
+    assert chain["token_ids"] == [10, 10, 11, 20, 21, *[10] * 11] and (
+        chain["start"],
+        chain["finish"],
+    ) == (0, "length")
+    assert chain["logprobs"][:3] == [-0.1, -0.2, -0.3] and all(
+        x != x for x in chain["logprobs"][3:5]
+    )
     # The cut at 2 lies in what the chains share: its answer is the base's.
     assert [(r["cut"], r["forced"]) for r in rows["answers"]] == [(16, True)]
     assert rows["answers"][0]["logprob_mean"] == pytest.approx((-0.6 - 11 - 5) / 19)
@@ -160,5 +195,9 @@ def test_an_extension_without_room_is_cut_at_the_cap_without_a_request() -> None
     plan = replace(PLAN, form=replace(FORM, marker=(20, 21)), budgets=(4,), samples=1, extensions=1)
     base = Chain([10, 10, 11, CLOSE], "natural")
     engine = MemorylessEngine({10: 1.0})
-    rows, _ = pool(engine, plan, [Life("p0", (7, 8), 0, plan.passes()[1][0], base=base, base_logprobs=(-1.0,) * 4)])
+    rows, _ = pool(
+        engine,
+        plan,
+        [Life("p0", (7, 8), 0, plan.passes()[1][0], base=base, base_logprobs=(-1.0,) * 4)],
+    )
     assert rows["chains"][0]["token_ids"] == [10, 10, 11, 20] and len(engine.requests) == 1

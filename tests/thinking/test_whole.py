@@ -35,8 +35,12 @@ def pool(engine: Any, plan: Plan = PLAN) -> list[tuple[dict[str, Any], dict[str,
     """The chain and answer of each budget."""
     rows: dict[str, list[dict[str, Any]]] = {"chains": [], "answers": []}
     todo = [Life("p", (7, 8), s, v) for s in range(plan.samples) for v in plan.variants()]
-    assert not asyncio.run(draw_pool(engine, plan, todo, lambda t, r: rows[t].append(r), str, lambda _: None))
-    by_budget = [sorted(rows[table], key=lambda r: int(r["variant"][7:])) for table in ("chains", "answers")]
+    assert not asyncio.run(
+        draw_pool(engine, plan, todo, lambda t, r: rows[t].append(r), str, lambda _: None)
+    )
+    by_budget = [
+        sorted(rows[table], key=lambda r: int(r["variant"][7:])) for table in ("chains", "answers")
+    ]
     return list(zip(*by_budget, strict=True))
 
 
@@ -47,30 +51,42 @@ def test_a_closing_that_comes_with_the_budget_is_forced_and_its_token_is_not_thi
         (0, "length", 0, True), (2, "length", 2, True), (4, "natural", 4, False)
     ]  # fmt: skip
     assert all(a["token_ids"] == [12, EOS] and a["answer_logprob"] == -1.0 for _, a in found)
-    assert [len(c["token_ids"]) == len(c["logprobs"]) == c["tokens"] for c, _ in found] == [True] * 3
+    assert [len(c["token_ids"]) == len(c["logprobs"]) == c["tokens"] for c, _ in found] == [
+        True
+    ] * 3
     asked = {r.thinking_budget: r for r in engine.requests}
-    assert [asked[b].max_tokens for b in (0, 2, 5)] == [4, 6, 9] and len({r.seed for r in engine.requests}) == 3
+    assert [asked[b].max_tokens for b in (0, 2, 5)] == [4, 6, 9] and len(
+        {r.seed for r in engine.requests}
+    ) == 3
 
 
 def test_an_engine_that_ignores_its_budget_is_stored_as_what_it_did() -> None:
-    assert [(c["tokens"], a["forced"]) for c, a in pool(Closing(natural=6, obeys=False))] == [(7, False)] * 3
+    assert [(c["tokens"], a["forced"]) for c, a in pool(Closing(natural=6, obeys=False))] == [
+        (7, False)
+    ] * 3
 
 
 def test_a_chain_that_never_closes_has_no_answer() -> None:
     for chain, answer in pool(Closing(natural=3, ends=False)):
-        assert chain["finish"] == answer["finish"] == "length" and answer["token_ids"] == [] == list(answer["text"][2:])
+        assert chain["finish"] == answer["finish"] == "length" and answer[
+            "token_ids"
+        ] == [] == list(answer["text"][2:])
 
 
 def test_a_server_without_ids_says_how_much_it_thought() -> None:
     class Chat(MemorylessEngine):
         async def complete(self, request: Request) -> Completion:
-            assert request.prompt is None and request.messages == ({"role": "user", "content": "1+1"},)
+            assert request.prompt is None and request.messages == (
+                {"role": "user", "content": "1+1"},
+            )
             return Completion([], "two", "stop", [], 9, counts=(40, 3))
 
     plan = replace(PLAN, budgets=(100,))
     rows: list[tuple[str, dict[str, Any]]] = []
     life = Life("p", (), 0, plan.variants()[0], ({"role": "user", "content": "1+1"},))
-    asyncio.run(draw_pool(Chat({10: 1.0}), plan, [life], lambda *row: rows.append(row), str, lambda _: None))
+    asyncio.run(
+        draw_pool(Chat({10: 1.0}), plan, [life], lambda *row: rows.append(row), str, lambda _: None)
+    )
     (_, chain), (_, answer) = rows
     assert (chain["tokens"], answer["cut"], answer["tokens"], answer["text"]) == (40, 40, 3, "two")
     assert answer["logprob_mean"] is None and not answer["forced"]
@@ -82,5 +98,8 @@ def test_what_is_forced_agrees_with_the_contract_of_cut_chains(natural: int) -> 
 
     for (chain, answer), budget in zip(pool(Closing(natural)), PLAN.budgets, strict=True):
         expected = cut(natural + 1, "natural", budget)
-        assert expected is not None and (answer["cut"], answer["forced"]) == (expected.tokens, expected.forced)
+        assert expected is not None and (answer["cut"], answer["forced"]) == (
+            expected.tokens,
+            expected.forced,
+        )
         assert chain["tokens"] == expected.tokens

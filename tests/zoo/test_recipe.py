@@ -1,4 +1,6 @@
-"""The recipe's parts that decide what the models learn: right traces, masks, disjoint data, resumable batches."""
+"""The recipe's parts that decide what the models learn: right traces, masks, disjoint data,
+resumable batches.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_ids_are_the_tokenizers() -> None:
     assert data.ids(text) == tokenizer(text, add_special_tokens=False)["input_ids"]
     turns = [{"role": "user", "content": "[36, 27]"}]
     prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    tokens, _ = data.example(items.Item("gcd", "[36,27]", "9", {"numbers": [36, 27]}), MIXTURE, random.Random(0))
+    tokens, _ = data.example(
+        items.Item("gcd", "[36,27]", "9", {"numbers": [36, 27]}), MIXTURE, random.Random(0)
+    )
     assert tokenizer(prompt, add_special_tokens=False)["input_ids"] == tokens[:9]
 
 

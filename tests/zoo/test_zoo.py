@@ -1,4 +1,6 @@
-"""The shipped models: names, sizes, cards, what they load as, and that they still solve problems."""
+"""The shipped models: names, sizes, cards, what they load as, and that they still solve
+problems.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ def test_names() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("quickstrat", "did you mean 'quickstart'"), ("", "known: "), ("../zoo/quickstart", "known|mean")],
+    [
+        ("quickstrat", "did you mean 'quickstart'"),
+        ("", "known: "),
+        ("../zoo/quickstart", "known|mean"),
+    ],
 )
 def test_unknown_name(name: str, hint: str) -> None:
     with pytest.raises(UserError, match=hint) as caught:
@@ -37,7 +43,13 @@ def test_unknown_name(name: str, hint: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_card_says_how_it_was_made(name: str) -> None:
     card = (zoo.path(name) / "README.md").read_text()
-    for word in ("tokens", "held-out loss", "time", "python -m benchmarks.ladder.train", "Apache-2.0"):
+    for word in (
+        "tokens",
+        "held-out loss",
+        "time",
+        "python -m benchmarks.ladder.train",
+        "Apache-2.0",
+    ):
         assert word in card
     assert re.search(r"\d\.\d{4} \+- \d\.\d{4} nats", card)
 

@@ -1,10 +1,11 @@
 """A decoder's matrices, read from its Hugging Face `config.json` without loading the model.
 
-Costs need only a few facts of each layer: how many weights multiply a token, how wide the attention is, and how far
-back it sees. They follow from the config exactly, so no torch is imported and no weights are needed. What differs
-between families (biases, norms, gates, which layers slide) is one line each in `FAMILIES`; tests build every family on
-the meta device and compare the counts with the module's own. A family that is not listed is read as Llama-like and
-marked `assumed`; layers that are not attention (state spaces, linear attention) are refused.
+Costs need only a few facts of each layer: how many weights multiply a token, how wide the attention
+is, and how far back it sees. They follow from the config exactly, so no torch is imported and no
+weights are needed. What differs between families (biases, norms, gates, which layers slide) is one
+line each in `FAMILIES`; tests build every family on the meta device and compare the counts with the
+module's own. A family that is not listed is read as Llama-like and marked `assumed`; layers that
+are not attention (state spaces, linear attention) are refused.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ class Family:
     norms: int = 2  # a layer
     norm_bias: bool = False
     qk_norm: str = ""  # "head": one vector of head_dim each for q and k; "full": as wide as q and k
-    sliding: str = ""  # which layers slide where `layer_types` is absent: "all", "late", or "k" = all but each k-th
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # of keys that older config files leave out
+    # which layers slide where `layer_types` is absent: "all", "late", or "k" = all but each k-th
+    sliding: str = ""
+    defaults: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of keys that older config files leave out
 
 
 _GEMMA = {"tie_word_embeddings": True, "head_dim": 256}
@@ -45,13 +49,20 @@ FAMILIES: dict[str, Family] = {
     "phi3": Family(sliding="all"),
     "gemma": Family(defaults=_GEMMA),
     "gemma2": Family(norms=4, sliding="2", defaults=_GEMMA | {"sliding_window": 4096}),
-    "gemma3_text": Family(norms=4, qk_norm="head", sliding="6", defaults=_GEMMA | {"sliding_window": 4096}),
+    "gemma3_text": Family(
+        norms=4, qk_norm="head", sliding="6", defaults=_GEMMA | {"sliding_window": 4096}
+    ),
     "glm4": Family(norms=4, out_bias=False, defaults={"attention_bias": True, "head_dim": 128}),
     "olmo2": Family(qk_norm="full"),
     "olmo3": Family(qk_norm="full", sliding="4"),
-    "gpt_neox": Family(gated=False, norm_bias=True, mlp_bias=True, defaults={"attention_bias": True}),
+    "gpt_neox": Family(
+        gated=False, norm_bias=True, mlp_bias=True, defaults={"attention_bias": True}
+    ),
     "gpt2": Family(
-        gated=False, norm_bias=True, mlp_bias=True, defaults={"attention_bias": True, "tie_word_embeddings": True}
+        gated=False,
+        norm_bias=True,
+        mlp_bias=True,
+        defaults={"attention_bias": True, "tie_word_embeddings": True},
     ),
     "starcoder2": Family(
         gated=False,
@@ -64,9 +75,16 @@ FAMILIES: dict[str, Family] = {
     ),
     "mixtral": Family(sliding="all"),
     "olmoe": Family(qk_norm="full"),
-    "qwen2_moe": Family(qkv_bias="qkv_bias", out_bias=False, sliding="late", defaults={"qkv_bias": True}),
+    "qwen2_moe": Family(
+        qkv_bias="qkv_bias", out_bias=False, sliding="late", defaults={"qkv_bias": True}
+    ),
     "qwen3_moe": Family(qk_norm="head", sliding="all-if-used"),
-    "gpt_oss": Family(mlp_bias=True, expert_bias=True, sliding="2", defaults={"attention_bias": True, "head_dim": 64}),
+    "gpt_oss": Family(
+        mlp_bias=True,
+        expert_bias=True,
+        sliding="2",
+        defaults={"attention_bias": True, "head_dim": 64},
+    ),
     "deepseek_v3": Family(),
 }
 # Other names of the same thing in GPT-2's and some mixtures' configs.
@@ -78,16 +96,24 @@ ALIASES = {
     "num_local_experts": "num_experts",
     "n_routed_experts": "num_experts",
 }
-NOT_ATTENTION = ("ssm_state_size", "mamba_d_state", "state_size", "linear_num_key_heads", "mamba_num_heads", "rwkv")
+NOT_ATTENTION = (
+    "ssm_state_size",
+    "mamba_d_state",
+    "state_size",
+    "linear_num_key_heads",
+    "mamba_num_heads",
+    "rwkv",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One decoder layer.
 
-    weights: matrix entries that multiply each token (2 FLOPs each); total and active: parameters, all and those a token
-    meets; width: heads x (query width + value width), the multiply-adds a token spends per key it attends to;
-    window: how many keys it sees at most, itself included (0: all).
+    weights: matrix entries that multiply each token (2 FLOPs each); total and active: parameters,
+    all and those a token meets; width: heads x (query width + value width), the multiply-adds a
+    token spends per key it attends to; window: how many keys it sees at most, itself included (0:
+    all).
     """
 
     weights: int
@@ -101,8 +127,9 @@ class Layer:
 class Architecture:
     """All that costs depend on.
 
-    embedding: parameters of the tables and of an untied output layer; output: entries of the output matrix, tied too;
-    norm: parameters of the last norm; assumed: the family is not in `FAMILIES` and was read as Llama-like.
+    embedding: parameters of the tables and of an untied output layer; output: entries of the output
+    matrix, tied too; norm: parameters of the last norm; assumed: the family is not in `FAMILIES`
+    and was read as Llama-like.
     """
 
     family: str
@@ -117,7 +144,8 @@ class Architecture:
 def read_config(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     """The config as a dict: from a mapping, a `config.json`, or a model folder holding one.
 
-    Raises UserError when there is no such file or it is not JSON. Of a multimodal config the `text_config` is taken.
+    Raises UserError when there is no such file or it is not JSON. Of a multimodal config the
+    `text_config` is taken.
     """
     if isinstance(source, Mapping):
         config = dict(source)
@@ -129,7 +157,9 @@ def read_config(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         try:
             config = dict(json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
-            raise UserError(f"{path}: not a model config ({error}); expected a JSON object") from None
+            raise UserError(
+                f"{path}: not a model config ({error}); expected a JSON object"
+            ) from None
     inner = config.get("text_config")
     if isinstance(inner, Mapping):
         config = {"tie_word_embeddings": config.get("tie_word_embeddings"), **inner}
@@ -141,22 +171,32 @@ def read_config(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
 
 
 def architecture(source: Mapping[str, Any] | str | Path) -> Architecture:
-    """Read a config (dict, file or folder). Raises UserError naming the missing or unsupported key."""
+    """Read a config (dict, file or folder). Raises UserError naming the missing or unsupported
+    key.
+    """
     config = read_config(source)
     name = str(config.get("model_type", ""))
     family = FAMILIES.get(name) or Family(mlp_bias="mlp_bias")
-    config = {**family.defaults, **{key: value for key, value in config.items() if value is not None}}
+    config = {
+        **family.defaults,
+        **{key: value for key, value in config.items() if value is not None},
+    }
     odd = [key for key in NOT_ATTENTION if config.get(key)]
     if odd or config.get("is_encoder_decoder"):
         raise UserError(
-            f"model config of type {name!r}: {odd[0] if odd else 'is_encoder_decoder'} is set, and FLOPs are counted "
+            f"model config of type {name!r}: {odd[0] if odd else 'is_encoder_decoder'} is set, "
+            f"and FLOPs are counted "
             "for decoders made of attention layers only; use another axis (tokens) for this model"
         )
     hidden, vocab = need(config, "hidden_size"), need(config, "vocab_size")
     norm = hidden * (2 if family.norm_bias else 1)
-    layers = tuple(_layer(config, family, index, norm) for index in range(need(config, "num_hidden_layers")))
+    layers = tuple(
+        _layer(config, family, index, norm) for index in range(need(config, "num_hidden_layers"))
+    )
     tied = bool(config.get("tie_word_embeddings", False))
-    tables = vocab * hidden + (int(config.get("n_positions", 1024)) * hidden if name == "gpt2" else 0)
+    tables = vocab * hidden + (
+        int(config.get("n_positions", 1024)) * hidden if name == "gpt2" else 0
+    )
     return Architecture(
         family=name,
         assumed=name not in FAMILIES,
@@ -172,7 +212,9 @@ def need(config: Mapping[str, Any], key: str) -> int:
     """A positive integer of the config, or a UserError that names it."""
     value = config.get(key)
     if not isinstance(value, int) or value < 1:
-        raise UserError(f"model config: {key} is {value!r}; a positive whole number is needed to count FLOPs")
+        raise UserError(
+            f"model config: {key} is {value!r}; a positive whole number is needed to count FLOPs"
+        )
     return value
 
 
@@ -181,7 +223,9 @@ def _flag(config: Mapping[str, Any], flag: bool | str) -> bool:
 
 
 def _layer(config: Mapping[str, Any], family: Family, index: int, norm: int) -> Layer:
-    weights, extra, width = _latent_attention(config) if "kv_lora_rank" in config else _attention(config, family)
+    weights, extra, width = (
+        _latent_attention(config) if "kv_lora_rank" in config else _attention(config, family)
+    )
     mlp_weights, mlp_total, mlp_active = _mlp(config, family, index)
     fixed = weights + extra + family.norms * norm
     return Layer(
@@ -199,7 +243,9 @@ def _attention(config: Mapping[str, Any], family: Family) -> tuple[int, int, int
     dim = int(config.get("head_dim") or hidden // heads)
     groups = int(config.get("num_key_value_heads") or heads)
     queries, keys = heads * dim, groups * dim
-    extra = (queries + 2 * keys) * _flag(config, family.qkv_bias) + hidden * _flag(config, family.out_bias)
+    extra = (queries + 2 * keys) * _flag(config, family.qkv_bias) + hidden * _flag(
+        config, family.out_bias
+    )
     extra += {"": 0, "head": 2 * dim, "full": queries + keys}[family.qk_norm]
     extra += heads if config.get("model_type") == "gpt_oss" else 0  # attention sinks
     return hidden * (2 * queries + 2 * keys), extra, 2 * queries
@@ -208,21 +254,29 @@ def _attention(config: Mapping[str, Any], family: Family) -> tuple[int, int, int
 def _latent_attention(config: Mapping[str, Any]) -> tuple[int, int, int]:
     """The same for multi-head latent attention (DeepSeek-V2, arXiv 2405.04434).
 
-    Keys and values are counted as expanded once a token; attending in the latent space instead costs more per key.
+    Keys and values are counted as expanded once a token; attending in the latent space instead
+    costs more per key.
     """
     hidden, heads = need(config, "hidden_size"), need(config, "num_attention_heads")
     rank, rope, nope, value = (
-        need(config, key) for key in ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+        need(config, key)
+        for key in ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
     )
     queries = int(config.get("q_lora_rank") or 0)
     biases = (queries + rank + rope + hidden) * bool(config.get("attention_bias", False))
-    into = hidden * queries + queries * heads * (nope + rope) if queries else hidden * heads * (nope + rope)
+    into = (
+        hidden * queries + queries * heads * (nope + rope)
+        if queries
+        else hidden * heads * (nope + rope)
+    )
     weights = into + hidden * (rank + rope) + rank * heads * (nope + value) + heads * value * hidden
     return weights, queries + rank + biases, heads * (nope + rope + value)
 
 
 def _mlp(config: Mapping[str, Any], family: Family, index: int) -> tuple[int, int, int]:
-    """Entries that multiply a token, all parameters, and those it meets: of a plain MLP or a mixture of experts."""
+    """Entries that multiply a token, all parameters, and those it meets: of a plain MLP or a
+    mixture of experts.
+    """
     hidden = need(config, "hidden_size")
     inner = int(config.get("intermediate_size") or 4 * hidden)
     matrices = 3 if family.gated else 2
@@ -242,7 +296,9 @@ def _mlp(config: Mapping[str, Any], family: Family, index: int) -> tuple[int, in
     bias = ((matrices - 1) * inner + hidden) * family.expert_bias
     always = hidden * experts  # the router
     if "shared_expert_intermediate_size" in config:
-        always += matrices * hidden * int(config["shared_expert_intermediate_size"]) + hidden  # and its gate
+        always += (
+            matrices * hidden * int(config["shared_expert_intermediate_size"]) + hidden
+        )  # and its gate
     always += matrices * hidden * inner * int(config.get("n_shared_experts") or 0)
     router_bias = experts * family.expert_bias
     return (
@@ -259,7 +315,10 @@ def _window(config: Mapping[str, Any], family: Family, index: int) -> int:
     if kinds:
         if index >= len(kinds) or kinds[index] not in ("full_attention", "sliding_attention"):
             kind = kinds[index] if index < len(kinds) else "missing"
-            raise UserError(f"model config: layer_types[{index}] is {kind!r}; known: full_attention, sliding_attention")
+            raise UserError(
+                f"model config: layer_types[{index}] is {kind!r}; known: full_attention, "
+                f"sliding_attention"
+            )
         return window if kinds[index] == "sliding_attention" else 0
     used = bool(config.get("use_sliding_window", False))
     slides = {

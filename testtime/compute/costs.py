@@ -1,7 +1,9 @@
-"""What each sample of a scores table costs to deploy: FLOPs, dollars and seconds as columns that the cells add up.
+"""What each sample of a scores table costs to deploy: FLOPs, dollars and seconds as columns that
+the cells add up.
 
-Beside each cost c stands `prompt_c`: what one more sample saves of it when n samples share the prompt's prefill. So a
-cell of n costs n * c - (n - 1) * prompt_c, the prompt counted once, or n * c where it is not shared.
+Beside each cost c stands `prompt_c`: what one more sample saves of it when n samples share the
+prompt's prefill. So a cell of n costs n * c - (n - 1) * prompt_c, the prompt counted once, or n * c
+where it is not shared.
 """
 
 from __future__ import annotations
@@ -29,19 +31,25 @@ def with_costs(
     rates: Rates | None = None,
     whole: bool = False,
 ) -> pd.DataFrame:
-    """One model's scores table with flops, usd and seconds (of those whose source is given), and their prompt_ columns.
+    """One model's scores table with flops, usd and seconds (of those whose source is given), and
+    their prompt_ columns.
 
-    whole: the engine closed the thinking in the same request, so the ending is output and nothing is sent back.
+    whole: the engine closed the thinking in the same request, so the ending is output and nothing
+    is sent back.
 
-    Token counts that the table lacks count as 0, and where thinking and answer are both absent UserError is raised.
-    Rows without token counts (missing samples) get NaN.
+    Token counts that the table lacks count as 0, and where thinking and answer are both absent
+    UserError is raised. Rows without token counts (missing samples) get NaN.
     """
     if not {"thinking_tokens", "answer_tokens"} & set(scores.columns):
         raise UserError(
-            "costs: the scores table has neither thinking_tokens nor answer_tokens, so nothing can be priced"
+            "costs: the scores table has neither thinking_tokens nor answer_tokens, so nothing "
+            "can be priced"
         )
     given = [
-        scores[c].to_numpy(dtype=np.float64, na_value=np.nan) if c in scores else np.zeros(len(scores)) for c in TOKENS
+        scores[c].to_numpy(dtype=np.float64, na_value=np.nan)
+        if c in scores
+        else np.zeros(len(scores))
+        for c in TOKENS
     ]
     known = ~np.isnan(given).any(axis=0)
     prompt, thinking, forced, answer = (np.where(known, x, 0.0) for x in given)
@@ -57,4 +65,6 @@ def with_costs(
     if rates is not None:
         columns["seconds"] = rates.sample_seconds(prompt, thinking, forced, answer)
         columns["prompt_seconds"] = prompt / rates.prefill
-    return scores.assign(**{name: np.where(known, value, np.nan) for name, value in columns.items()})
+    return scores.assign(
+        **{name: np.where(known, value, np.nan) for name, value in columns.items()}
+    )

@@ -1,10 +1,11 @@
 """How many floating-point operations a sample costs, exactly, from the model's config.
 
-A token costs 2 FLOPs per weight that multiplies it (active experts only) plus attention over the keys it sees:
-2 x heads x (query width + value width) per key and layer, causal, cut at a sliding window. Embedding look-ups are free;
-the output layer is not, and an engine applies it only where a token is sampled. Norms, softmax and activations are not
-counted, as in the literature (Kaplan et al. 2020, arXiv 2001.08361, section 2.1; Hoffmann et al. 2022, appendix F).
-Everything works on numpy arrays and in float64, because 6*N*D overflows int64.
+A token costs 2 FLOPs per weight that multiplies it (active experts only) plus attention over the
+keys it sees: 2 x heads x (query width + value width) per key and layer, causal, cut at a sliding
+window. Embedding look-ups are free; the output layer is not, and an engine applies it only where a
+token is sampled. Norms, softmax and activations are not counted, as in the literature (Kaplan et
+al. 2020, arXiv 2001.08361, section 2.1; Hoffmann et al. 2022, appendix F). Everything works on
+numpy arrays and in float64, because 6*N*D overflows int64.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Parameter counts. total = embedding + non_embedding; embedding: token and position tables and an untied output
-    layer (the convention of Kaplan et al.); active: total without the experts a token does not meet."""
+    """Parameter counts. total = embedding + non_embedding; embedding: token and position tables and
+    an untied output layer (the convention of Kaplan et al.); active: total without the experts a
+    token does not meet.
+    """
 
     total: int
     active: int
@@ -35,7 +38,9 @@ class Parameters:
 
 
 class Flops:
-    """FLOPs of one model. All counts of tokens may be numbers or arrays, which broadcast; results are float64."""
+    """FLOPs of one model. All counts of tokens may be numbers or arrays, which broadcast; results
+    are float64.
+    """
 
     def __init__(self, model: Architecture) -> None:
         self.model = model
@@ -43,7 +48,9 @@ class Flops:
         self._output = 2.0 * model.output
         self._attention: dict[int, float] = {}  # FLOPs per token and key, by window
         for layer in model.layers:
-            self._attention[layer.window] = self._attention.get(layer.window, 0.0) + 2.0 * layer.width
+            self._attention[layer.window] = (
+                self._attention.get(layer.window, 0.0) + 2.0 * layer.width
+            )
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | str | Path) -> Flops:
@@ -59,32 +66,45 @@ class Flops:
         model = self.model
         layers = sum(layer.total for layer in model.layers) + model.norm
         active = sum(layer.active for layer in model.layers) + model.norm
-        return Parameters(model.embedding + layers, model.embedding + active, model.embedding, layers)
+        return Parameters(
+            model.embedding + layers, model.embedding + active, model.embedding, layers
+        )
 
-    def forward(self, start: ArrayLike, tokens: ArrayLike, logits: ArrayLike = 0, *, causal: bool = True) -> Array:
-        """One pass of `tokens` tokens behind `start` cached ones, the output layer applied to `logits` of them.
+    def forward(
+        self, start: ArrayLike, tokens: ArrayLike, logits: ArrayLike = 0, *, causal: bool = True
+    ) -> Array:
+        """One pass of `tokens` tokens behind `start` cached ones, the output layer applied to
+        `logits` of them.
 
-        causal=False counts what eager attention really multiplies: every token with every key, windows ignored.
+        causal=False counts what eager attention really multiplies: every token with every key,
+        windows ignored.
         """
         a, m, sampled = _counts(start=start, tokens=tokens, logits=logits)
         total = self._layers * m + self._output * sampled
         for window, rate in self._attention.items():
-            total = total + rate * (_keys(a + m, window) - _keys(a, window) if causal else m * (a + m))
+            total = total + rate * (
+                _keys(a + m, window) - _keys(a, window) if causal else m * (a + m)
+            )
         return total
 
     def prefill(self, n: ArrayLike, cached: ArrayLike = 0) -> Array:
-        """A prompt of n tokens, the first `cached` of them already in the cache, with the logits of its last token."""
+        """A prompt of n tokens, the first `cached` of them already in the cache, with the logits of
+        its last token.
+        """
         return self.forward(cached, np.subtract(n, cached), 1)
 
     def decode(self, context: ArrayLike, new: ArrayLike) -> Array:
         """`new` steps of one token each behind `context` tokens, with the logits of each."""
         return self.forward(context, new, new)
 
-    def sample_flops(self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike) -> Array:
+    def sample_flops(
+        self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike
+    ) -> Array:
         """What somebody who deploys one sample spends on it.
 
-        The prompt is prefilled, `thinking` tokens are sampled, the forced ending is appended (prefilled, not sampled)
-        and `answer` tokens are sampled. Each sampled token costs one output layer; the last one is never fed back.
+        The prompt is prefilled, `thinking` tokens are sampled, the forced ending is appended
+        (prefilled, not sampled) and `answer` tokens are sampled. Each sampled token costs one
+        output layer; the last one is never fed back.
         """
         p, t, f, a = _counts(prompt=prompt, thinking=thinking, forced=forced, answer=answer)
         sampled = t + a
@@ -92,7 +112,9 @@ class Flops:
         return self.prefill(p) + self.forward(p, fed, np.maximum(sampled - 1, 0.0))
 
     def score_flops(self, n: ArrayLike, labels: int = 1) -> Array:
-        """A reward model's pass over n tokens: no output layer, a head of `labels` numbers a token."""
+        """A reward model's pass over n tokens: no output layer, a head of `labels` numbers a
+        token.
+        """
         (m,) = _counts(n=n)
         return self.forward(0, m) + 2.0 * self.model.hidden * labels * m
 
@@ -103,12 +125,16 @@ def _counts(**named: ArrayLike) -> list[Array]:
     for name, value in named.items():
         array = np.asarray(value, dtype=np.float64)
         if np.any(array < 0):
-            raise UserError(f"FLOPs: {name} is {array.min():g}; a number of tokens must be 0 or more")
+            raise UserError(
+                f"FLOPs: {name} is {array.min():g}; a number of tokens must be 0 or more"
+            )
         arrays.append(array)
     return arrays
 
 
 def _keys(end: Array, window: int) -> Array:
-    """Sum over positions 1..end of the keys each sees: min(position, window), or all with window 0."""
+    """Sum over positions 1..end of the keys each sees: min(position, window), or all with
+    window 0.
+    """
     near = np.minimum(end, window) if window else end
     return near * (near + 1) / 2 + (end - near) * window

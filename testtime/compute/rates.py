@@ -1,9 +1,9 @@
 """Seconds: what a cell takes at the speed an engine was measured to have.
 
-The samples of a pool share prefixes and batches, so a cell's seconds cannot be read off the pool. They are its tokens
-times two measured rates, of prefill and of decoding, at a stated number of requests in flight: an engine's time for
-what a deployment of that cell would ask. Latency is the other clock: n samples run side by side, one long chain does
-not.
+The samples of a pool share prefixes and batches, so a cell's seconds cannot be read off the pool.
+They are its tokens times two measured rates, of prefill and of decoding, at a stated number of
+requests in flight: an engine's time for what a deployment of that cell would ask. Latency is the
+other clock: n samples run side by side, one long chain does not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ TURNS = 4
 class Rates:
     """Tokens per second of the whole engine with `concurrency` requests in flight.
 
-    prefill: prompt tokens; decode: sampled tokens, at contexts around `context` tokens (attention slows longer ones).
+    prefill: prompt tokens; decode: sampled tokens, at contexts around `context` tokens (attention
+    slows longer ones).
     """
 
     prefill: float
@@ -37,7 +38,8 @@ class Rates:
 
     @classmethod
     def read(cls, rates: Mapping[str, float]) -> Rates:
-        """From a mapping with `prefill`, `decode`, and the `concurrency` (1) and `context` (0) they were measured at.
+        """From a mapping with `prefill`, `decode`, and the `concurrency` (1) and `context` (0) they
+        were measured at.
 
         Raises UserError for an unknown or missing key and for a rate that is not above 0.
         """
@@ -47,13 +49,24 @@ class Rates:
                 raise UserError(f"rates: unknown key {key!r}{suggest(key, known)}")
         for key in ("prefill", "decode"):
             if not 0 < rates.get(key, 0) < float("inf"):
-                raise UserError(f"rates: {key} is {rates.get(key)}; give tokens per second, above 0")
-        return cls(rates["prefill"], rates["decode"], int(rates.get("concurrency", 1)), int(rates.get("context", 0)))
+                raise UserError(
+                    f"rates: {key} is {rates.get(key)}; give tokens per second, above 0"
+                )
+        return cls(
+            rates["prefill"],
+            rates["decode"],
+            int(rates.get("concurrency", 1)),
+            int(rates.get("context", 0)),
+        )
 
-    def sample_seconds(self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike) -> Array:
-        """The share of the engine's time that one sample takes; its own duration is `concurrency` times as long.
+    def sample_seconds(
+        self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike
+    ) -> Array:
+        """The share of the engine's time that one sample takes; its own duration is `concurrency`
+        times as long.
 
-        Prompt and forced ending are computed once: the answer's request finds the chain in the prefix cache.
+        Prompt and forced ending are computed once: the answer's request finds the chain in the
+        prefix cache.
         """
         p, t, f, a = (np.asarray(x, dtype=np.float64) for x in (prompt, thinking, forced, answer))
         seconds: Array = (p + f) / self.prefill + (t + a) / self.decode
@@ -73,16 +86,18 @@ async def measure_rates(
 ) -> Rates:
     """Measure an engine with `concurrency` requests in flight.
 
-    vocabulary: token ids to make prompts of; each prompt is random, so no prefix cache helps. After a warm-up, two
-    streams of `rounds` x concurrency requests are timed, one of short completions (4 tokens on average) and one of
-    new_tokens on average; lengths vary and a request starts when another ends, as in a run. The two times give the two
-    rates; where noise hides one, more is timed, up to TURNS times as much. clock: seconds; on a shared machine an
-    in-process engine is better timed by `time.process_time`. Raises UserError for counts below 1, and where the times
+    vocabulary: token ids to make prompts of; each prompt is random, so no prefix cache helps. After
+    a warm-up, two streams of `rounds` x concurrency requests are timed, one of short completions (4
+    tokens on average) and one of new_tokens on average; lengths vary and a request starts when
+    another ends, as in a run. The two times give the two rates; where noise hides one, more is
+    timed, up to TURNS times as much. clock: seconds; on a shared machine an in-process engine is
+    better timed by `time.process_time`. Raises UserError for counts below 1, and where the times
     stay too short to tell the rates apart.
     """
     if min(concurrency, prompt_tokens, rounds) < 1 or new_tokens < 8 or not len(vocabulary):
         raise UserError(
-            "measure_rates: concurrency, prompt_tokens and rounds must be 1 or more, new_tokens 8 or more, "
+            "measure_rates: concurrency, prompt_tokens and rounds must be 1 or more, new_tokens 8 "
+            "or more, "
             "and the vocabulary must hold token ids"
         )
     rng = np.random.default_rng(seed)
@@ -96,18 +111,28 @@ async def measure_rates(
     async def stream(count: int, mean: int) -> tuple[float, int]:
         """Seconds, and tokens sampled."""
         prompts = rng.choice(ids, size=(count, prompt_tokens)).tolist()
-        lengths, seeds = rng.integers(1, 2 * mean, size=count).tolist(), rng.integers(0, 2**62, size=count).tolist()
+        lengths, seeds = (
+            rng.integers(1, 2 * mean, size=count).tolist(),
+            rng.integers(0, 2**62, size=count).tolist(),
+        )
         start = clock()
-        await asyncio.gather(*(one(*request) for request in zip(prompts, lengths, seeds, strict=True)))
+        await asyncio.gather(
+            *(one(*request) for request in zip(prompts, lengths, seeds, strict=True))
+        )
         return clock() - start, sum(lengths)
 
     await stream(concurrency, 4)
     timed = np.zeros(4)  # seconds and tokens of the short stream, of the long one
     for turn in range(1, TURNS + 1):
-        timed += (*await stream(rounds * concurrency, 4), *await stream(rounds * concurrency, new_tokens))
+        timed += (
+            *await stream(rounds * concurrency, 4),
+            *await stream(rounds * concurrency, new_tokens),
+        )
         short, few, long, many = timed.tolist()
         each = (long - short) / (many - few)
         read = (short - few * each) / (turn * rounds * concurrency * prompt_tokens)
         if each > 0 and read > 0:
             return Rates(1 / read, 1 / each, concurrency, prompt_tokens + new_tokens // 2)
-    raise UserError("measure_rates: too little was timed to tell prefill and decoding apart; raise rounds")
+    raise UserError(
+        "measure_rates: too little was timed to tell prefill and decoding apart; raise rounds"
+    )

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def make(spec: EngineSpec, model: str, revision: str | None = None) -> tuple[Engine, str]:
-    """The engine a config asks for, with the model loaded, and a line that says which was chosen and why.
+    """The engine a config asks for, with the model loaded, and a line that says which was chosen
+    and why.
 
     model: a local folder or hub id. Raises EngineUnavailable when the engine is not installed here.
     """
@@ -34,20 +35,30 @@ def make(spec: EngineSpec, model: str, revision: str | None = None) -> tuple[Eng
     if name == "endpoint":
         from testtime.engines.endpoint import EndpointEngine
 
-        served = {"max_num_seqs": spec.max_num_seqs, **spec.args}  # weights and precision are the server's business
+        served = {
+            "max_num_seqs": spec.max_num_seqs,
+            **spec.args,
+        }  # weights and precision are the server's business
         return EndpointEngine(model, **_accepted(EndpointEngine, served)), name
     if name == "ray":
         from testtime.engines.ray import RayEngine
 
         cluster = RayEngine(model, **_accepted(RayEngine, options | spec.args))
-        return cluster, f"ray: {len(cluster.replicas.all)} of {cluster.actors} actors ready, each {cluster.note}"
+        return (
+            cluster,
+            f"ray: {len(cluster.replicas.all)} of {cluster.actors} actors ready, each "
+            f"{cluster.note}",
+        )
     if not (importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")):
         raise EngineUnavailable(
-            "engine transformers: torch and transformers are not installed; install testtime[transformers]"
+            "engine transformers: torch and transformers are not installed; install "
+            "testtime[transformers]"
         )
     from testtime.engines.transformers import TransformersEngine
 
-    return TransformersEngine(model, **_accepted(TransformersEngine, options | spec.args)), name + why
+    return TransformersEngine(
+        model, **_accepted(TransformersEngine, options | spec.args)
+    ), name + why
 
 
 def _accepted(engine: type, args: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +67,9 @@ def _accepted(engine: type, args: dict[str, Any]) -> dict[str, Any]:
     known = [key for key in parameters if key != "model"]
     for word in args:
         if word not in known:
-            raise UserError(f"engine.args: {engine.__name__} has no argument {word!r}{suggest(word, known)}")
+            raise UserError(
+                f"engine.args: {engine.__name__} has no argument {word!r}{suggest(word, known)}"
+            )
     for word in known:
         if parameters[word].default is inspect.Parameter.empty and word not in args:
             raise UserError(f"engine.args: {word!r} is missing; {engine.__name__} needs it")

@@ -1,8 +1,8 @@
 """What an engine is: something that can complete one request.
 
-Batching, caching and placement are the engine's business, so the sampler reads as straight code: await the chain,
-then its answers. A request is token ids, because cutting and closing a chain must never go through text; messages
-exist only for endpoints that take nothing else.
+Batching, caching and placement are the engine's business, so the sampler reads as straight code:
+await the chain, then its answers. A request is token ids, because cutting and closing a chain must
+never go through text; messages exist only for endpoints that take nothing else.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from testtime.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a token is drawn. Defaults sample from the model's own distribution; temperature 0 is greedy.
+    """How a token is drawn. Defaults sample from the model's own distribution; temperature 0 is
+    greedy.
 
-    top_k = 0 and top_p = 1 switch those filters off. The penalties look at the whole text so far, so nested budgets
-    refuse them (see `thinking`).
+    top_k = 0 and top_p = 1 switch those filters off. The penalties look at the whole text so far,
+    so nested budgets refuse them (see `thinking`).
     """
 
     temperature: float = 1.0
@@ -35,12 +36,11 @@ class Request:
     """One sample to draw.
 
     prompt: token ids; or messages (chat turns, `{"role", "content"}`) where prompt is None.
-    max_tokens: cap on generated tokens, at least 1.
-    seed: 63 bits, this request's own.
+    max_tokens: cap on generated tokens, at least 1. seed: 63 bits, this request's own.
     stop_token_ids: generation ends after any of these (the token is kept in the completion).
-    ignore_eos: go on past end-of-sequence (benchmarks only).
-    affinity: requests with the same key share a prefix; a replicated engine sends them to the same replica.
-    thinking_budget: thinking tokens after which the engine itself is to close the thinking (see thinking.whole).
+    ignore_eos: go on past end-of-sequence (benchmarks only). affinity: requests with the same key
+    share a prefix; a replicated engine sends them to the same replica. thinking_budget: thinking
+    tokens after which the engine itself is to close the thinking (see thinking.whole).
     """
 
     prompt: tuple[int, ...] | None
@@ -58,13 +58,13 @@ class Request:
 class Completion:
     """What came back for one request.
 
-    token_ids: generated ids, the stopping token (end-of-sequence or a stop id) included.
-    text: the engine's decoding of token_ids, special tokens left out; for people, never for cutting.
-    finish: "stop" (a stop id or end-of-sequence) or "length".
-    logprobs: natural log-probability of each generated token under the model's raw distribution (before temperature
-        and filters), same length as token_ids; empty where an endpoint gives none.
-    prompt_tokens: length of the prompt; cached_tokens: how many of them were not computed again.
-    counts: (thinking, answer) tokens where a server gives no ids; text is the answer's then.
+    token_ids: generated ids, the stopping token (end-of-sequence or a stop id) included. text: the
+    engine's decoding of token_ids, special tokens left out; for people, never for cutting. finish:
+    "stop" (a stop id or end-of-sequence) or "length". logprobs: natural log-probability of each
+    generated token under the model's raw distribution (before temperature and filters), same length
+    as token_ids; empty where an endpoint gives none. prompt_tokens: length of the prompt;
+    cached_tokens: how many of them were not computed again. counts: (thinking, answer) tokens where
+    a server gives no ids; text is the answer's then.
     """
 
     token_ids: list[int]
@@ -77,13 +77,17 @@ class Completion:
 
 
 class Engine(Protocol):
-    """The protocol. `max_num_seqs` is how many chains' lives the sampler keeps in flight at once."""
+    """The protocol. `max_num_seqs` is how many chains' lives the sampler keeps in flight at
+    once.
+    """
 
     name: str
     max_num_seqs: int
 
     async def complete(self, request: Request) -> Completion:
-        """Draw one sample. Raises EngineError when the request cannot be served any more (it is then *missing*)."""
+        """Draw one sample. Raises EngineError when the request cannot be served any more (it is
+        then *missing*).
+        """
         ...
 
     async def close(self) -> None:

@@ -16,12 +16,18 @@ NEEDS = {
 
 
 def check() -> dict[str, Any]:
-    """`engines`: for each, whether it is `ready` and a `note`; `device`; `auto`: the engine that auto picks."""
+    """`engines`: for each, whether it is `ready` and a `note`; `device`; `auto`: the engine that
+    auto picks.
+    """
     found: dict[str, dict[str, Any]] = {}
     for name, (modules, extra) in NEEDS.items():
         lacking = [module for module in modules if importlib.util.find_spec(module) is None]
         broken = "" if lacking or name != "vllm" else _vllm_trouble()
-        note = f"not installed: {', '.join(lacking)}; pip install {extra}" if lacking else broken or _versions(modules)
+        note = (
+            f"not installed: {', '.join(lacking)}; pip install {extra}"
+            if lacking
+            else broken or _versions(modules)
+        )
         found[name] = {"ready": not lacking and not broken, "note": note}
     auto = next((name for name in ("vllm", "transformers") if found[name]["ready"]), None)
     return {"engines": found, "auto": auto, "device": _device()}
@@ -34,16 +40,24 @@ def describe(found: dict[str, Any]) -> str:
         f"{name:<13} {'ready' if engine['ready'] else 'no   '}  {engine['note']}"
         for name, engine in found["engines"].items()
     ]
-    return "\n".join([*lines, f"engine auto picks: {found['auto'] or 'none; pip install testtime[transformers]'}"])
+    return "\n".join(
+        [
+            *lines,
+            f"engine auto picks: {found['auto'] or 'none; pip install testtime[transformers]'}",
+        ]
+    )
 
 
 def _vllm_trouble() -> str:
-    """Why an installed vLLM cannot be imported; torchvision built for another torch is the usual cause."""
+    """Why an installed vLLM cannot be imported; torchvision built for another torch is the usual
+    cause.
+    """
     try:
         import vllm.v1.engine.async_llm  # noqa: F401
     except Exception as error:  # any failure of a foreign import is an answer here
         return (
-            f"installed, but cannot be imported ({type(error).__name__}: {str(error).splitlines()[0][:120]}); "
+            f"installed, but cannot be imported ({type(error).__name__}: "
+            f"{str(error).splitlines()[0][:120]}); "
             f"uninstall torchvision, torchaudio, torchcodec if they were built for another torch"
         )
     return ""

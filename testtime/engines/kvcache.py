@@ -1,8 +1,9 @@
 """The key-value cache of a batch whose rows come and go.
 
-Rows are right-aligned: every row's newest token stands in the same column, so one step writes one column and any
-model of `transformers` runs on it with an ordinary two-dimensional attention mask. Buffers are allocated ahead (the
-library's own dynamic cache copies everything at each step), and rows leave and join in one copy.
+Rows are right-aligned: every row's newest token stands in the same column, so one step writes one
+column and any model of `transformers` runs on it with an ordinary two-dimensional attention mask.
+Buffers are allocated ahead (the library's own dynamic cache copies everything at each step), and
+rows leave and join in one copy.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ HEADROOM = 64  # columns allocated ahead
 
 
 class _Layer(CacheLayerMixin):  # type: ignore[misc]
-    """Keys and values of one layer: buffers (rows, heads, capacity, width), of which `length` columns are filled."""
+    """Keys and values of one layer: buffers (rows, heads, capacity, width), of which `length`
+    columns are filled.
+    """
 
     is_sliding = False
 
@@ -36,7 +39,9 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         end = self.length + key_states.shape[2]
         if end > self.keys.shape[2]:
             extra = max(HEADROOM, end // 2)
-            self.keys, self.values = (_grown(x, self.length, end + extra) for x in (self.keys, self.values))
+            self.keys, self.values = (
+                _grown(x, self.length, end + extra) for x in (self.keys, self.values)
+            )
         self.keys[:, :, self.length : end] = key_states
         self.values[:, :, self.length : end] = value_states
         self.length = end
@@ -71,13 +76,16 @@ def new_cache() -> Cache:
 def join(parts: list[tuple[Cache, torch.Tensor, torch.Tensor]]) -> tuple[Cache, torch.Tensor]:
     """One right-aligned batch out of chosen rows of several.
 
-    parts: (cache, mask, rows): mask is (all rows, columns) with 1 where a column holds a token of that row, rows the
-    indices to keep. Columns that no kept row uses are dropped on the left. Returns the cache and its mask.
+    parts: (cache, mask, rows): mask is (all rows, columns) with 1 where a column holds a token of
+    that row, rows the indices to keep. Columns that no kept row uses are dropped on the left.
+    Returns the cache and its mask.
     """
     masks = [mask[rows] for _, mask, rows in parts]
     used = [int(mask.sum(1).max()) for mask in masks]
     width = max(used)
-    mask = torch.cat([_right_aligned(m[:, m.shape[1] - u :], width) for m, u in zip(masks, used, strict=True)])
+    mask = torch.cat(
+        [_right_aligned(m[:, m.shape[1] - u :], width) for m, u in zip(masks, used, strict=True)]
+    )
     out = new_cache()
     for index in range(len(parts[0][0].layers)):
         layer = _Layer()

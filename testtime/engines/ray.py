@@ -1,10 +1,11 @@
 """More than one machine: Ray actors that each hold a whole engine, and one sampler that feeds them.
 
-Why requests travel and not problems: a chain's life is a few requests, each far longer than a message, so one process
-can feed many actors; the pool then has one writer, one lock and one place where progress is told, and a lost actor
-costs only the requests it had in flight. They are drawn again elsewhere with the same seeds. Answers go to the actor
-that drew their chain. What an actor runs is vLLM or transformers with their own arguments; a model larger than one
-machine is vLLM's own business (`distributed_executor_backend: ray`), not this file's.
+Why requests travel and not problems: a chain's life is a few requests, each far longer than a
+message, so one process can feed many actors; the pool then has one writer, one lock and one place
+where progress is told, and a lost actor costs only the requests it had in flight. They are drawn
+again elsewhere with the same seeds. Answers go to the actor that drew their chain. What an actor
+runs is vLLM or transformers with their own arguments; a model larger than one machine is vLLM's own
+business (`distributed_executor_backend: ray`), not this file's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from testtime.errors import UserError
 
 
 class Worker:
-    """What an actor is: one engine. Ray builds it again on another machine when this one is lost."""
+    """What an actor is: one engine. Ray builds it again on another machine when this one is
+    lost.
+    """
 
     def __init__(self, spec: dict[str, Any], model: str, revision: str | None) -> None:
         from testtime import engines
@@ -39,13 +42,14 @@ class Worker:
 class RayEngine:
     """Engines in Ray actors.
 
-    model: a local folder that every machine sees, or a hub id; engine: auto, vllm or transformers, with `args` of its
-    own and max_num_seqs sequences each. actors: how many (default: as many as the cluster's GPUs, or its CPUs where
-    there are none, hold now); more than fit join when an autoscaler has made room. gpus, cpus: what one actor takes.
-    address: a cluster's address, "auto" for the one this machine belongs to; without it RAY_ADDRESS, else Ray is
-    started here. startup: seconds until the first actor must be ready; patience: seconds without any answer before
-    the run stops. Raises EngineUnavailable when Ray is not installed, UserError when no cluster or no engine can be
-    had.
+    model: a local folder that every machine sees, or a hub id; engine: auto, vllm or transformers,
+    with `args` of its own and max_num_seqs sequences each. actors: how many (default: as many as
+    the cluster's GPUs, or its CPUs where there are none, hold now); more than fit join when an
+    autoscaler has made room. gpus, cpus: what one actor takes. address: a cluster's address, "auto"
+    for the one this machine belongs to; without it RAY_ADDRESS, else Ray is started here. startup:
+    seconds until the first actor must be ready; patience: seconds without any answer before the run
+    stops. Raises EngineUnavailable when Ray is not installed, UserError when no cluster or no
+    engine can be had.
     """
 
     name = "ray"
@@ -71,17 +75,29 @@ class RayEngine:
         try:
             import ray
         except ImportError:
-            raise EngineUnavailable("engine ray: ray is not installed; install testtime[ray]") from None
+            raise EngineUnavailable(
+                "engine ray: ray is not installed; install testtime[ray]"
+            ) from None
         if engine not in ("auto", "vllm", "transformers"):
-            raise UserError(f"engine.args.engine: an actor cannot hold {engine!r}; write vllm, transformers or auto")
+            raise UserError(
+                f"engine.args.engine: an actor cannot hold {engine!r}; write vllm, transformers "
+                f"or auto"
+            )
         self._ray, self._owned = ray, not ray.is_initialized()
         if self._owned:
             try:
                 _knock(address)  # Ray itself goes on trying for many minutes
-                ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+                ray.init(
+                    address=address,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
             except (OSError, RuntimeError, ValueError) as error:
                 where = f"the cluster {address}" if address else "Ray on this machine"
-                raise UserError(f"engine.args.address: cannot reach {where}: {str(error).splitlines()[0]}") from None
+                raise UserError(
+                    f"engine.args.address: cannot reach {where}: {str(error).splitlines()[0]}"
+                ) from None
         resources = ray.cluster_resources()
         gpus = float(bool(resources.get("GPU"))) if gpus is None else gpus
         fit = resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1) / cpus
@@ -89,7 +105,9 @@ class RayEngine:
         spec = {"name": engine, "dtype": dtype, "max_num_seqs": max_num_seqs, "args": args or {}}
         # A restarted actor takes requests again; those that it lost are ours to send elsewhere.
         options = {"num_gpus": gpus, "num_cpus": cpus, "max_restarts": -1, "max_task_retries": 0}
-        kind = ray.remote(Worker).options(**options, max_concurrency=100_000, scheduling_strategy="SPREAD")
+        kind = ray.remote(Worker).options(
+            **options, max_concurrency=100_000, scheduling_strategy="SPREAD"
+        )
         self.actors = count
         self._actors = [kind.remote(spec, str(model), revision) for _ in range(count)]
         self._starting = {actor.ready.remote(): actor for actor in self._actors}
@@ -114,7 +132,9 @@ class RayEngine:
         try:
             self._each, note = ray.get(done[0])
         except ray.exceptions.RayError as error:
-            raise UserError(f"engine ray: an actor could not start its engine: {_cause(error)}") from None
+            raise UserError(
+                f"engine ray: an actor could not start its engine: {_cause(error)}"
+            ) from None
         self._join(self._starting.pop(done[0]))
         return str(note)
 
@@ -134,8 +154,12 @@ class RayEngine:
     async def complete(self, request: Request) -> Completion:
         if self._joining is None:
             pairs = self._starting.items()
-            self._joining = [asyncio.create_task(self._join_when_ready(ready, actor)) for ready, actor in pairs]
-        return await self.replicas.serve(request.affinity, lambda replica: self._attempt(replica, request))
+            self._joining = [
+                asyncio.create_task(self._join_when_ready(ready, actor)) for ready, actor in pairs
+            ]
+        return await self.replicas.serve(
+            request.affinity, lambda replica: self._attempt(replica, request)
+        )
 
     async def _attempt(self, replica: Replica, request: Request) -> Completion | str:
         errors = self._ray.exceptions
@@ -146,7 +170,8 @@ class RayEngine:
             except errors.RayTaskError as error:
                 if isinstance(error.cause, (EngineError, UserError)):
                     raise error.cause from None
-                # The engine inside is broken (its child process died): have Ray build the actor again.
+                # The engine inside is broken (its child process died): have Ray build the actor
+                # again.
                 self._ray.kill(replica.target, no_restart=False)
                 trouble = _cause(error)
             except errors.RayError as error:

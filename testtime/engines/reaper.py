@@ -1,8 +1,8 @@
 """Ends vLLM's child processes when the process that started them was killed.
 
-A killed parent cannot say goodbye, and vLLM's engine and worker processes then wait for it for ever. This small process
-watches from the side: it remembers the parent's vLLM descendants, and when the parent is gone it ends them and itself.
-Linux only, as is vLLM: elsewhere it finds nothing.
+A killed parent cannot say goodbye, and vLLM's engine and worker processes then wait for it for
+ever. This small process watches from the side: it remembers the parent's vLLM descendants, and when
+the parent is gone it ends them and itself. Linux only, as is vLLM: elsewhere it finds nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ POLL = 0.5  # seconds
 
 def watch() -> subprocess.Popen[bytes]:
     """Start a watcher over this process; terminate it when the engine has been closed."""
-    return subprocess.Popen([sys.executable, "-P", __file__, str(os.getpid())], start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, "-P", __file__, str(os.getpid())], start_new_session=True
+    )
 
 
 def _stat(pid: int) -> tuple[int, str] | None:
@@ -33,7 +35,9 @@ def _stat(pid: int) -> tuple[int, str] | None:
 
 
 def _named_ours(pid: int) -> bool:
-    """vLLM names its processes; until it has, a child is one that multiprocessing has just started."""
+    """vLLM names its processes; until it has, a child is one that multiprocessing has just
+    started.
+    """
     with suppress(OSError):
         command = (Path("/proc") / str(pid) / "cmdline").read_bytes()
         return b"VLLM" in command or b"multiprocessing" in command

@@ -1,11 +1,14 @@
-"""Several servers or actors as one: who gets a request, how many at once, who is out, and when to give up.
+"""Several servers or actors as one: who gets a request, how many at once, who is out, and when to
+give up.
 
-Chains go to the least loaded and their answers to the one that drew them, whose prefix cache holds the chain. What a
-replica bears is found as TCP does: every success raises its limit a little, every refusal halves it. One that refuses
-or does not answer is left alone for a while, twice as long each time, and its chains move elsewhere.
+Chains go to the least loaded and their answers to the one that drew them, whose prefix cache holds
+the chain. What a replica bears is found as TCP does: every success raises its limit a little, every
+refusal halves it. One that refuses or does not answer is left alone for a while, twice as long each
+time, and its chains move elsewhere.
 
-A request that fails while others succeed is tried a few times, then it is missing; while nothing succeeds at all,
-nobody is blamed but the replicas, and when they stay silent the run stops with one line.
+A request that fails while others succeed is tried a few times, then it is missing; while nothing
+succeeds at all, nobody is blamed but the replicas, and when they stay silent the run stops with one
+line.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ LONGEST_WAIT = 30.0  # seconds between two attempts of a request
 
 
 class Replica:
-    """One server, data-parallel rank or actor. target: where it is; most: requests it may have in flight at best."""
+    """One server, data-parallel rank or actor. target: where it is; most: requests it may have in
+    flight at best.
+    """
 
     def __init__(self, name: str, target: Any, most: int) -> None:
         self.name, self.target = name, target
@@ -73,7 +78,9 @@ class Replica:
         self.limit = min(float(self.most), self.limit + 1 / self.limit)
 
     def overloaded(self, rest: float) -> None:
-        """It asked for less: halve its limit (once for all refusals of a second), and let it rest so many seconds."""
+        """It asked for less: halve its limit (once for all refusals of a second), and let it rest
+        so many seconds.
+        """
         now = time.monotonic()
         if now - self._halved_at > 1:
             self.limit, self._halved_at = max(1.0, self.limit / 2), now
@@ -87,7 +94,9 @@ class Replica:
 
 
 class Balance:
-    """Which replica gets a request: a new chain the least loaded, its answers the one that drew it."""
+    """Which replica gets a request: a new chain the least loaded, its answers the one that drew
+    it.
+    """
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self.all = list(replicas)
@@ -99,12 +108,16 @@ class Balance:
         return {replica.name: replica.served for replica in self.all}
 
     def choose(self, affinity: str) -> Replica:
-        """The replica that drew the chain, unless it rests and another does not; for a new chain the least loaded."""
+        """The replica that drew the chain, unless it rests and another does not; for a new chain
+        the least loaded.
+        """
         awake = [replica for replica in self.all if not replica.resting]
         kept = self._drew.get(affinity)
         if kept is not None and (not kept.resting or not awake):
             return kept
-        chosen = min(awake, key=lambda r: r.load) if awake else min(self.all, key=lambda r: r.resumes_at)
+        chosen = (
+            min(awake, key=lambda r: r.load) if awake else min(self.all, key=lambda r: r.resumes_at)
+        )
         if affinity:
             self._drew[affinity] = chosen
             self._drew.move_to_end(affinity)
@@ -116,20 +129,28 @@ class Balance:
 class Replicas(Balance):
     """Replicas that may fail.
 
-    attempts: failures of one request, while others succeed, before it is missing; patience: seconds without any success
-    before `alive` is asked for a sign of life, and the run stops if there is none.
+    attempts: failures of one request, while others succeed, before it is missing; patience: seconds
+    without any success before `alive` is asked for a sign of life, and the run stops if there is
+    none.
     """
 
     def __init__(
-        self, replicas: Sequence[Replica], attempts: int, patience: float, alive: Callable[[], Awaitable[bool]]
+        self,
+        replicas: Sequence[Replica],
+        attempts: int,
+        patience: float,
+        alive: Callable[[], Awaitable[bool]],
     ) -> None:
         super().__init__(replicas)
         self._attempts, self._patience, self._alive = attempts, patience, alive
         self._succeeded_at = 0.0
         self.retries = 0  # attempts beyond each request's first
 
-    async def serve(self, affinity: str, attempt: Callable[[Replica], Awaitable[Completion | str]]) -> Completion:
-        """Try until it is done: `attempt` gives the completion, or says what went wrong and is worth another try.
+    async def serve(
+        self, affinity: str, attempt: Callable[[Replica], Awaitable[Completion | str]]
+    ) -> Completion:
+        """Try until it is done: `attempt` gives the completion, or says what went wrong and is
+        worth another try.
 
         Raises EngineError when this request keeps failing, UserError when nobody answers any more.
         """
@@ -143,13 +164,21 @@ class Replicas(Balance):
                 self._succeeded_at = now
                 return outcome
             if not failures or self._succeeded_at > failed_at:
-                failures, silence = failures + 1, now  # others succeeded meanwhile, so it may be this request
+                failures, silence = (
+                    failures + 1,
+                    now,
+                )  # others succeeded meanwhile, so it may be this request
                 if failures > self._attempts:
-                    raise EngineError(f"{replica.name}: {failures} attempts failed, the last: {outcome}")
+                    raise EngineError(
+                        f"{replica.name}: {failures} attempts failed, the last: {outcome}"
+                    )
             elif now - silence > self._patience:
                 if not await self._alive():
                     names = ", ".join(one.name for one in self.all[:4])
-                    raise UserError(f"{names}: no answer any more ({outcome}); start one, then run again to resume")
+                    raise UserError(
+                        f"{names}: no answer any more ({outcome}); start one, then run again to "
+                        f"resume"
+                    )
                 failures, silence = failures + 1, now
             failed_at = now
             self.retries += 1

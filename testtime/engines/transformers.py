@@ -1,9 +1,10 @@
 """The embedded default: a plain batched decoding loop over `AutoModelForCausalLM`.
 
-No server and no GPU, and it starts in seconds. Requests are prefilled in groups and decoded together; finished rows
-leave the batch and waiting ones join. The loop lives in a thread of its own, so `complete` is an ordinary awaitable.
-Each request draws one uniform number a token from its own counter-based stream and inverts the distribution, so its
-noise does not depend on who else is in the batch.
+No server and no GPU, and it starts in seconds. Requests are prefilled in groups and decoded
+together; finished rows leave the batch and waiting ones join. The loop lives in a thread of its
+own, so `complete` is an ordinary awaitable. Each request draws one uniform number a token from its
+own counter-based stream and inverts the distribution, so its noise does not depend on who else is
+in the batch.
 """
 
 from __future__ import annotations
@@ -68,14 +69,18 @@ class TransformersEngine:
         device: str = "auto",
     ) -> None:
         self.max_num_seqs = max_num_seqs
-        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        self.device = torch.device(
+            ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        )
         chosen = ("float32" if self.device.type == "cpu" else "auto") if dtype == "auto" else dtype
         try:
             self.model: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 str(model), revision=revision, dtype=chosen
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"model {model}: transformers cannot load it: {str(error).splitlines()[0]}") from error
+            raise UserError(
+                f"model {model}: transformers cannot load it: {str(error).splitlines()[0]}"
+            ) from error
         self.model.to(self.device).eval()
         if self.device.type == "cpu" and self.model.num_parameters() < SMALL_MODEL:
             torch.set_num_threads(1)
@@ -91,7 +96,9 @@ class TransformersEngine:
             raise UserError("the transformers engine takes token ids, not messages")
         s = request.sampling
         if s.presence_penalty or s.frequency_penalty or s.repetition_penalty != 1:
-            raise UserError("the transformers engine has no penalties; write engine: vllm, or leave them out")
+            raise UserError(
+                "the transformers engine has no penalties; write engine: vllm, or leave them out"
+            )
         if len(request.prompt) + request.max_tokens > self.context:
             raise EngineError(
                 f"prompt of {len(request.prompt)} + {request.max_tokens} tokens "
@@ -100,7 +107,9 @@ class TransformersEngine:
         loop = asyncio.get_running_loop()
         # A counter-based generator: cheap to seed, the same stream whatever the batch.
         uniforms = np.random.Generator(np.random.Philox(request.seed)).random(request.max_tokens)
-        stops = frozenset(request.stop_token_ids) | (frozenset() if request.ignore_eos else self._eos)
+        stops = frozenset(request.stop_token_ids) | (
+            frozenset() if request.ignore_eos else self._eos
+        )
         row = _Row(request, loop, loop.create_future(), uniforms, stops)
         self._inbox.put(row)
         return await row.future
@@ -122,11 +131,15 @@ class TransformersEngine:
             for row in (*rows, *waiting):
                 if row.finish is None:
                     _settle(row, failure)
-            while (late := self._inbox.get()) is not None:  # what comes later fails too, until the engine is closed
+            while (
+                late := self._inbox.get()
+            ) is not None:  # what comes later fails too, until the engine is closed
                 _settle(late, failure)
 
     def _decode(self, rows: list[_Row], waiting: deque[_Row]) -> None:
-        """Until told to stop: admit, step, deliver. `rows` is the batch, finished rows included until they leave."""
+        """Until told to stop: admit, step, deliver. `rows` is the batch, finished rows included
+        until they leave.
+        """
         cache, mask = new_cache(), torch.zeros(0, 0, dtype=torch.long)
         since = 0
         while True:
@@ -139,12 +152,15 @@ class TransformersEngine:
             free = self.max_num_seqs - len(alive)
             ready = min(free, len(waiting))
             since += 1
-            if (ready and (not alive or ready * 4 >= self.max_num_seqs or since > PATIENCE)) or len(alive) * 4 < len(
-                rows
-            ) * 3:
+            if (ready and (not alive or ready * 4 >= self.max_num_seqs or since > PATIENCE)) or len(
+                alive
+            ) * 4 < len(rows) * 3:
                 parts = [(cache, mask, torch.tensor(alive, device=self.device))] if alive else []
                 rows[:] = [rows[i] for i in alive]
-                fresh = sorted((waiting.popleft() for _ in range(ready)), key=lambda r: -len(r.request.prompt or ()))
+                fresh = sorted(
+                    (waiting.popleft() for _ in range(ready)),
+                    key=lambda r: -len(r.request.prompt or ()),
+                )
                 rows.extend(fresh)  # before the pass, so that a failure reaches them too
                 parts += self._prefill(fresh)
                 if not parts:
@@ -161,7 +177,10 @@ class TransformersEngine:
         parts = []
         while fresh:
             width = len(fresh[0].request.prompt or ())
-            group, fresh = fresh[: max(1, PREFILL_TOKENS // width)], fresh[max(1, PREFILL_TOKENS // width) :]
+            group, fresh = (
+                fresh[: max(1, PREFILL_TOKENS // width)],
+                fresh[max(1, PREFILL_TOKENS // width) :],
+            )
             ids = torch.zeros(len(group), width, dtype=torch.long)
             mask = torch.zeros(len(group), width, dtype=torch.long)
             for i, row in enumerate(group):
@@ -181,9 +200,16 @@ class TransformersEngine:
         self._forward(rows, last, mask, positions, cache)
 
     def _forward(
-        self, rows: list[_Row], ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any
+        self,
+        rows: list[_Row],
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: Any,
     ) -> None:
-        """One pass; draws and appends the next token of every unfinished row, delivers those that finish."""
+        """One pass; draws and appends the next token of every unfinished row, delivers those that
+        finish.
+        """
         logits = (
             self.model(
                 input_ids=ids.to(self.device),
@@ -200,7 +226,9 @@ class TransformersEngine:
         if len(live) < len(rows):
             logits = logits[live]
         logprobs = torch.log_softmax(logits, dim=-1)
-        uniforms = torch.tensor([rows[i].uniforms[len(rows[i].token_ids)] for i in live], device=self.device)
+        uniforms = torch.tensor(
+            [rows[i].uniforms[len(rows[i].token_ids)] for i in live], device=self.device
+        )
         tokens = draw(logprobs, [rows[i].request.sampling for i in live], uniforms)
         chosen = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
         for i, token, logprob in zip(live, tokens.tolist(), chosen, strict=True):
@@ -208,7 +236,12 @@ class TransformersEngine:
             rows[i].logprobs.append(logprob)
             if (finish := rows[i].finish) is not None:
                 row = rows[i]
-                _settle(row, Completion(row.token_ids, "", finish, row.logprobs, len(row.request.prompt or ())))  # type: ignore[arg-type]
+                _settle(
+                    row,
+                    Completion(
+                        row.token_ids, "", finish, row.logprobs, len(row.request.prompt or ())
+                    ),
+                )  # type: ignore[arg-type]
 
 
 def _settle(row: _Row, outcome: Completion | EngineError) -> None:
@@ -225,10 +258,11 @@ def _settle(row: _Row, outcome: Completion | EngineError) -> None:
 
 
 def draw(logprobs: torch.Tensor, samplings: list[Sampling], uniforms: torch.Tensor) -> torch.Tensor:
-    """Next tokens (rows,) from raw log-probabilities (rows, vocabulary) and one uniform number a row.
+    """Next tokens (rows,) from raw log-probabilities (rows, vocabulary) and one uniform number a
+    row.
 
-    Temperature first, then top-k, top-p and min-p, as vLLM does; temperature 0 takes the most likely token.
-    Penalties are not known to this engine.
+    Temperature first, then top-k, top-p and min-p, as vLLM does; temperature 0 takes the most
+    likely token. Penalties are not known to this engine.
     """
     greedy = logprobs.argmax(-1)
     if all(s.temperature == 0 for s in samplings):
@@ -250,6 +284,8 @@ def draw(logprobs: torch.Tensor, samplings: list[Sampling], uniforms: torch.Tens
         values = values.where(values >= min_p * values[:, :1], 0)
         probs = torch.zeros_like(probs).scatter(1, order, values)
     cumulative = probs.cumsum(-1)
-    drawn = torch.searchsorted(cumulative, (uniforms.double() * cumulative[:, -1])[:, None], right=True)[:, 0]
+    drawn = torch.searchsorted(
+        cumulative, (uniforms.double() * cumulative[:, -1])[:, None], right=True
+    )[:, 0]
     drawn = drawn.clamp(max=logprobs.shape[1] - 1)
     return torch.where(temperature[:, 0] > 0, drawn, greedy)

@@ -1,8 +1,10 @@
-"""vLLM in this process: `AsyncLLM` with prefix caching, so that every budget's answer finds its prefix computed.
+"""vLLM in this process: `AsyncLLM` with prefix caching, so that every budget's answer finds its
+prefix computed.
 
-Requests are token ids and results come once, at the end, without detokenisation. Parallelism is vLLM's own: `args`
-goes to its engine arguments unchanged (tensor_parallel_size, data_parallel_size, distributed_executor_backend="ray",
-...). Works with vLLM 0.25 to 0.32; the CPU build needs a few settings, each explained where it is made.
+Requests are token ids and results come once, at the end, without detokenisation. Parallelism is
+vLLM's own: `args` goes to its engine arguments unchanged (tensor_parallel_size, data_parallel_size,
+distributed_executor_backend="ray", ...). Works with vLLM 0.25 to 0.32; the CPU build needs a few
+settings, each explained where it is made.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from testtime.errors import UserError, suggest
 class VllmEngine:
     """One vLLM engine (a child process that ends with this one).
 
-    model: a local folder or hub id; max_num_seqs: sequences decoded together; args: vLLM engine arguments.
-    Raises EngineUnavailable when vLLM is not installed, UserError when it refuses the model or an argument.
+    model: a local folder or hub id; max_num_seqs: sequences decoded together; args: vLLM engine
+    arguments. Raises EngineUnavailable when vLLM is not installed, UserError when it refuses the
+    model or an argument.
     """
 
     name = "vllm"
@@ -65,20 +68,26 @@ class VllmEngine:
         if unknown := set(settings) - set(AsyncEngineArgs.__dataclass_fields__):
             word = min(unknown)
             raise UserError(
-                f"engine.args: vLLM has no argument {word!r}{suggest(word, AsyncEngineArgs.__dataclass_fields__)}"
+                f"engine.args: vLLM has no argument "
+                f"{word!r}{suggest(word, AsyncEngineArgs.__dataclass_fields__)}"
             )
         self._reaper = reaper.watch()
         try:
             self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             self._reaper.terminate()
-            raise UserError(f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}") from error
+            raise UserError(
+                f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}"
+            ) from error
         self._dead, self._refused = EngineDeadError, (ValueError, EngineGenerateError)
         self._params, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
         ranks = int(settings.get("data_parallel_size") or 1)
         self.max_num_seqs = settings["max_num_seqs"] * ranks
-        # vLLM balances its ranks by load alone; an answer's prefix lies with the rank that drew its chain.
-        self._ranks = Balance([Replica(f"rank {i}", i, settings["max_num_seqs"]) for i in range(ranks) if ranks > 1])
+        # vLLM balances its ranks by load alone; an answer's prefix lies with the rank that drew its
+        # chain.
+        self._ranks = Balance(
+            [Replica(f"rank {i}", i, settings["max_num_seqs"]) for i in range(ranks) if ranks > 1]
+        )
         self._numbers = itertools.count()
 
     async def complete(self, request: Request) -> Completion:
@@ -90,7 +99,9 @@ class VllmEngine:
         async with rank.slot():
             return await self._generate(request, request.prompt, rank.target)
 
-    async def _generate(self, request: Request, prompt_ids: Sequence[int], rank: int | None) -> Completion:
+    async def _generate(
+        self, request: Request, prompt_ids: Sequence[int], rank: int | None
+    ) -> Completion:
         s = request.sampling
         params = self._params(
             temperature=s.temperature,
@@ -107,7 +118,11 @@ class VllmEngine:
             logprobs=0,
             detokenize=False,
             output_kind=self._final,
-            **({} if request.thinking_budget is None else {"thinking_token_budget": request.thinking_budget}),
+            **(
+                {}
+                if request.thinking_budget is None
+                else {"thinking_token_budget": request.thinking_budget}
+            ),
         )
         prompt: Any = {"prompt_token_ids": list(prompt_ids)}
         last = None
@@ -124,11 +139,17 @@ class VllmEngine:
         except self._refused as error:  # too long for the model's context, for example
             raise EngineError(" ".join(str(error).split())) from error
         if last is None or last.outputs[0].finish_reason not in ("stop", "length"):
-            raise EngineError(f"vLLM ended the request with {last and last.outputs[0].finish_reason!r}")
+            raise EngineError(
+                f"vLLM ended the request with {last and last.outputs[0].finish_reason!r}"
+            )
         out = last.outputs[0]
         ids = list(out.token_ids)
-        logprobs = [step[token].logprob for token, step in zip(ids, out.logprobs or (), strict=True)]
-        return Completion(ids, "", out.finish_reason, logprobs, len(prompt_ids), last.num_cached_tokens or 0)
+        logprobs = [
+            step[token].logprob for token, step in zip(ids, out.logprobs or (), strict=True)
+        ]
+        return Completion(
+            ids, "", out.finish_reason, logprobs, len(prompt_ids), last.num_cached_tokens or 0
+        )
 
     async def close(self) -> None:
         self._llm.shutdown()
@@ -146,7 +167,8 @@ def _cpu_settings(dtype: str) -> dict[str, Any]:
         "dtype": "float32" if dtype == "auto" else dtype,
         "block_size": 32,  # the default of 128 never caches a short chain
         "enforce_eager": True,
-        # A chunked prompt ends the CPU engine when the request has a seed (its generator knows no offset).
+        # A chunked prompt ends the CPU engine when the request has a seed (its generator knows no
+        # offset).
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": 32768,
     }

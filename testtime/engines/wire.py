@@ -1,12 +1,12 @@
 """What goes over the wire: requests and replies of the two OpenAI APIs.
 
-`completions` takes token ids and gives them back, which nested budgets stand on. Every sampling parameter is sent: a
-server would fill in its own from the model's `generation_config`. `chat` takes messages and gives text with its own
-token counts; parameters outside OpenAI's API are sent only where they say something, since hosted servers refuse what
-they do not know.
+`completions` takes token ids and gives them back, which nested budgets stand on. Every sampling
+parameter is sent: a server would fill in its own from the model's `generation_config`. `chat` takes
+messages and gives text with its own token counts; parameters outside OpenAI's API are sent only
+where they say something, since hosted servers refuse what they do not know.
 
-A reply is checked against the server's own count; one that is not whole raises ValueError, KeyError, TypeError or
-IndexError, and the request is tried again.
+A reply is checked against the server's own count; one that is not whole raises ValueError,
+KeyError, TypeError or IndexError, and the request is tried again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _OURS = ("top_k", "min_p", "repetition_penalty")  # not OpenAI's
 
 @dataclass(frozen=True)
 class Wire:
-    """One API: its path under the base URL, a request's body (None: left out), and the completion in a reply (None: it
-    holds no token ids)."""
+    """One API: its path under the base URL, a request's body (None: left out), and the completion
+    in a reply (None: it holds no token ids).
+    """
 
     path: str
     body: Callable[[Request], dict[str, Any]]
@@ -37,7 +38,10 @@ def _seed(request: Request) -> int | None:
 
 def _completions_body(request: Request) -> dict[str, Any]:
     if request.prompt is None:
-        raise UserError("engine.args.api: completions takes token ids, not messages; write engine.args.api: chat")
+        raise UserError(
+            "engine.args.api: completions takes token ids, not messages; write engine.args.api: "
+            "chat"
+        )
     return {
         "prompt": list(request.prompt),
         "max_tokens": request.max_tokens,
@@ -58,7 +62,9 @@ def _completions_read(reply: dict[str, Any], request: Request) -> Completion | N
         return None
     if usage["completion_tokens"] != len(ids) or usage["prompt_tokens"] != prompt_tokens:
         raise ValueError("the tokens do not match the server's count")
-    logprobs = [float(value) for value in (choice.get("logprobs") or {}).get("token_logprobs") or ()]
+    logprobs = [
+        float(value) for value in (choice.get("logprobs") or {}).get("token_logprobs") or ()
+    ]
     if logprobs and len(logprobs) != len(ids):
         raise ValueError("log-probabilities and tokens differ in number")
     ids = [int(i) for i in ids]
@@ -71,13 +77,19 @@ def _chat_body(request: Request) -> dict[str, Any]:
         "messages": list(request.messages or ()),
         "max_completion_tokens": request.max_tokens,
         "seed": _seed(request),
-        **{name: value for name, value in sampling.items() if name not in _OURS or value != neutral[name]},
+        **{
+            name: value
+            for name, value in sampling.items()
+            if name not in _OURS or value != neutral[name]
+        },
     }
 
 
 def _chat_read(reply: dict[str, Any], request: Request) -> Completion:
-    """Where a server does not say how many of its tokens were thinking, all of them count as thinking. So they do where
-    it shows thinking and counts none, as vLLM does for models whose chat template opens the thinking."""
+    """Where a server does not say how many of its tokens were thinking, all of them count as
+    thinking. So they do where it shows thinking and counts none, as vLLM does for models whose chat
+    template opens the thinking.
+    """
     choice, usage = reply["choices"][0], reply["usage"]
     message, total = choice["message"], int(usage["completion_tokens"])
     said = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
@@ -87,7 +99,9 @@ def _chat_read(reply: dict[str, Any], request: Request) -> Completion:
         raise ValueError("more thinking than tokens")
     text = message["content"] or ""
     counts = (thinking, total - thinking)
-    return Completion([], text, _finish(choice), [], int(usage["prompt_tokens"]), _cached(usage), counts)
+    return Completion(
+        [], text, _finish(choice), [], int(usage["prompt_tokens"]), _cached(usage), counts
+    )
 
 
 def _finish(choice: dict[str, Any]) -> Any:

@@ -1,8 +1,8 @@
 """What a cell is worth: pass@k, majority, best-of-n, and the intervals around them.
 
-Kernels take numpy arrays shaped (problems, samples) and return one value a problem, so that everything downstream
-(means, bootstrap, paired comparisons, difficulty bins) is one weighted average over problems. Tables enter in
-`table`, leave in `cells`.
+Kernels take numpy arrays shaped (problems, samples) and return one value a problem, so that
+everything downstream (means, bootstrap, paired comparisons, difficulty bins) is one weighted
+average over problems. Tables enter in `table`, leave in `cells`.
 """
 
 from testtime.estimators.intervals import (

@@ -1,16 +1,16 @@
 """The exact majority vote, from one generating function.
 
-Answer j wins a k-subset with t votes when every other answer has fewer, or as many and the lot falls on j. With m_i
-samples of answer i and m_0 without a vote, the subsets in which j has t votes and r others tie with it are counted by
-the coefficient of x^k y^r in
+Answer j wins a k-subset with t votes when every other answer has fewer, or as many and the lot
+falls on j. With m_i samples of answer i and m_0 without a vote, the subsets in which j has t votes
+and r others tie with it are counted by the coefficient of x^k y^r in
 
     C(m_j, t) x^t (1 + x)^m_0  prod_{i != j} ( sum_{c < t} C(m_i, c) x^c + y C(m_i, t) x^t ),
 
-and a tie of r others is won with probability 1/(r+1), the integral of y^r over [0, 1]. So: the coefficient of x^k is
-read off a discrete Fourier transform, the integral off Gauss-Legendre nodes enough to be exact. Binomials overflow;
-weighting x by p = k/S turns them into binomial probabilities and the coefficient into one near its distribution's
-mode, which keeps about 13 digits. A t above k/2, or above every other answer's count, wins for certain and needs no
-transform.
+and a tie of r others is won with probability 1/(r+1), the integral of y^r over [0, 1]. So: the
+coefficient of x^k is read off a discrete Fourier transform, the integral off Gauss-Legendre nodes
+enough to be exact. Binomials overflow; weighting x by p = k/S turns them into binomial
+probabilities and the coefficient into one near its distribution's mode, which keeps about 13
+digits. A t above k/2, or above every other answer's count, wins for certain and needs no transform.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def operations(count: Ints, size: int, ks: Sequence[int]) -> float:
 
 
 def column(problems: Sequence[tuple[Ints, Floats, int]], k: int) -> Floats:
-    """Value of the vote of k for each problem, given as (count of each answer, score of each answer, scored
-    samples).
+    """Value of the vote of k for each problem, given as (count of each answer, score of each
+    answer, scored samples).
     """
     tables: dict[int, _Table] = {}
     result = np.full(len(problems), np.nan)
@@ -59,7 +59,9 @@ def column(problems: Sequence[tuple[Ints, Floats, int]], k: int) -> Floats:
         else:
             table = tables[size] if size in tables else tables.setdefault(size, _Table(size, k))
             result[row] = sum(
-                worth * table.wins(int(m), count) for m, worth in _worth_by_count(count, score) if worth != 0
+                worth * table.wins(int(m), count)
+                for m, worth in _worth_by_count(count, score)
+                if worth != 0
             )
     return result
 
@@ -71,7 +73,9 @@ def _worth_by_count(count: Ints, score: Floats) -> list[tuple[int, float]]:
 
 
 class _Table:
-    """Transforms of the tilted binomials for one pool size and k, filled as answers of a new multiplicity turn up."""
+    """Transforms of the tilted binomials for one pool size and k, filled as answers of a new
+    multiplicity turn up.
+    """
 
     def __init__(self, size: int, k: int) -> None:
         from scipy.special import gammaln
@@ -97,7 +101,9 @@ class _Table:
         return out
 
     def transforms(self, m: int) -> tuple[Complexes, Complexes]:
-        """(sum over c < t, the term c = t) of the tilted polynomial of an answer with m samples, for t = 0 .. k//2."""
+        """(sum over c < t, the term c = t) of the tilted polynomial of an answer with m samples,
+        for t = 0 .. k//2.
+        """
         if m not in self.below:
             top = self.k // 2
             c = np.arange(min(m, top) + 1)
@@ -140,7 +146,10 @@ class _Table:
         base = self.one ** (silent + int(sizes[small] @ times[small]))
         share = self.binomial(mine, t) / self.binomial(self.size, np.array([self.k]))
         readers = np.exp(-(self.k - t)[:, None] * self.angle) * (base * self.half) * share[:, None]
-        tables = [(*self.transforms(int(m)), int(r)) for m, r in zip(sizes[~small], times[~small], strict=True)]
+        tables = [
+            (*self.transforms(int(m)), int(r))
+            for m, r in zip(sizes[~small], times[~small], strict=True)
+        ]
         # t votes leave room for k//t - 1 ties at most: a polynomial of that degree in y
         need = np.ceil(np.minimum(self.k // t, int(times.sum()) + 1) / 2).astype(int)
         slabs = 2 ** np.ceil(np.log2(need)).astype(int)

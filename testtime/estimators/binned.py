@@ -1,10 +1,12 @@
-"""Replicates of the grid within bins of difficulty, so that every comparison can be made bin by bin.
+"""Replicates of the grid within bins of difficulty, so that every comparison can be made bin by
+bin.
 
-Binning on the scored samples themselves selects on their noise: the hardest bin then looks worse than it is at one
-sample and better with more (regression to the mean). So the bin of a problem is decided on one half of the samples and
-the cells are scored on the other, then the halves change places (Snell et al. 2024, section 4.1, use the same two
-folds). Both halves of a problem are resampled together. A column of the table that states the difficulty (a
-benchmark's level) needs no halves.
+Binning on the scored samples themselves selects on their noise: the hardest bin then looks worse
+than it is at one sample and better with more (regression to the mean). So the bin of a problem is
+decided on one half of the samples and the cells are scored on the other, then the halves change
+places (Snell et al. 2024, section 4.1, use the same two folds). Both halves of a problem are
+resampled together. A column of the table that states the difficulty (a benchmark's level) needs no
+halves.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ Floats = NDArray[np.float64]
 
 
 def bins_by_rate(rate: ArrayLike, bins: int = 5) -> NDArray[np.int64]:
-    """Equal-sized bins of problems by pass rate, 1 the easiest; ties in the order given. NaN rates (no samples) get
-    bin 0.
+    """Equal-sized bins of problems by pass rate, 1 the easiest; ties in the order given. NaN rates
+    (no samples) get bin 0.
     """
     x = np.asarray(rate, dtype=np.float64)
     result = np.zeros(len(x), dtype=np.int64)
@@ -50,7 +52,9 @@ def cells_by_difficulty(
     seed: int = 0,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """The cells table of `by_pass_rate` with a leading column `difficulty` (1 easiest .. bins). Raises as that does."""
+    """The cells table of `by_pass_rate` with a leading column `difficulty` (1 easiest .. bins).
+    Raises as that does.
+    """
     import pandas as pd
 
     parts = by_pass_rate(scores, n, selectors, bins=bins, resamples=resamples, seed=seed)
@@ -61,23 +65,29 @@ def cells_by_difficulty(
 
 
 def by_column(sample: Replicates, scores: pd.DataFrame, column: str) -> dict[str, Replicates]:
-    """The replicates within each value of a column that states the difficulty, one value a problem, in sorted order.
+    """The replicates within each value of a column that states the difficulty, one value a problem,
+    in sorted order.
 
     Raises UserError where the column is absent or a problem has two values of it.
     """
     if column not in scores:
         raise UserError(
-            f"difficulty: the scores table has no column {column!r}{suggest(column, map(str, scores.columns))}"
+            f"difficulty: the scores table has no column "
+            f"{column!r}{suggest(column, map(str, scores.columns))}"
         )
-    stated = scores.assign(problem_id=scores["problem_id"].astype(str)).groupby("problem_id")[column]
+    stated = scores.assign(problem_id=scores["problem_id"].astype(str)).groupby("problem_id")[
+        column
+    ]
     several = stated.nunique(dropna=False)
     if (several > 1).any():
         raise UserError(
-            f"difficulty: problem {several.idxmax()!r} has several values of {column!r}; it needs exactly one"
+            f"difficulty: problem {several.idxmax()!r} has several values of {column!r}; it needs "
+            f"exactly one"
         )
     label = stated.first().reindex(sample.grid.problems)
     return {
-        str(v): _part(sample.grid, sample.weights, (label == v).to_numpy()) for v in sorted(label.dropna().unique())
+        str(v): _part(sample.grid, sample.weights, (label == v).to_numpy())
+        for v in sorted(label.dropna().unique())
     }
 
 
@@ -93,25 +103,43 @@ def by_pass_rate(
 ) -> dict[str, Replicates]:
     """The replicates within equal bins of one model's own pass rate: "1" (easiest) to str(bins).
 
-    Each half holds half the samples, so n goes up to half of them. Raises UserError for several models, and for pools
-    of fewer than two samples a problem.
+    Each half holds half the samples, so n goes up to half of them. Raises UserError for several
+    models, and for pools of fewer than two samples a problem.
     """
     table = normalise(scores)
     if table["model"].nunique() > 1:
-        raise UserError(f"difficulty bins are one model's own; choose one of {sorted(table['model'].unique())}")
+        raise UserError(
+            f"difficulty bins are one model's own; choose one of {sorted(table['model'].unique())}"
+        )
     half = table["sample"].rank(method="dense").to_numpy().astype(int) % 2
     if (half == half[0]).all():
-        raise UserError("difficulty bins need two samples a problem: one half decides the bin, the other is scored")
+        raise UserError(
+            "difficulty bins need two samples a problem: one half decides the bin, the other is "
+            "scored"
+        )
     ks = n
     if n is None:
-        least = int(table.groupby([half, "setting", "budget", "problem_id"], dropna=False)["score"].count().min())
+        least = int(
+            table.groupby([half, "setting", "budget", "problem_id"], dropna=False)["score"]
+            .count()
+            .min()
+        )
         ks = [1 << i for i in range(max(least, 1).bit_length())]
-    grids = [build(table[half == scored], ks, selectors, prefill=prefill, seed=seed) for scored in (0, 1)]
-    if not grids[0].cells.equals(grids[1].cells) or not np.array_equal(grids[0].problems, grids[1].problems):
-        raise UserError("difficulty bins need the same budgets, problems and n in both halves of the samples")
+    grids = [
+        build(table[half == scored], ks, selectors, prefill=prefill, seed=seed) for scored in (0, 1)
+    ]
+    if not grids[0].cells.equals(grids[1].cells) or not np.array_equal(
+        grids[0].problems, grids[1].problems
+    ):
+        raise UserError(
+            "difficulty bins need the same budgets, problems and n in both halves of the samples"
+        )
     rate = [table[half != scored].groupby("problem_id")["score"].mean() for scored in (0, 1)]
     member = np.concatenate(
-        [bins_by_rate(r.reindex(g.problems).to_numpy(), bins) for r, g in zip(rate, grids, strict=True)]
+        [
+            bins_by_rate(r.reindex(g.problems).to_numpy(), bins)
+            for r, g in zip(rate, grids, strict=True)
+        ]
     )
     weights = np.tile(bootstrap_weights(len(grids[0].problems), resamples, seed), (1, 2))
     both = replace(
@@ -120,7 +148,9 @@ def by_pass_rate(
         value=np.vstack([g.value for g in grids]),
         _unit={name: np.vstack([g._unit[name] for g in grids]) for name in grids[0]._unit},
     )
-    return {str(b): _part(both, weights, member == b) for b in range(1, bins + 1) if (member == b).any()}
+    return {
+        str(b): _part(both, weights, member == b) for b in range(1, bins + 1) if (member == b).any()
+    }
 
 
 def _part(grid: Grid, weights: Floats, rows: NDArray[np.bool_]) -> Replicates:

@@ -1,7 +1,8 @@
 """The `cells` table: each cell's accuracy with an interval, and what it costs.
 
-One row a (model, setting, budget, n, selector). Null scores are not guessed: a cell of n needs n scored samples on
-every problem, else it is absent, and `null_bounds` says what the nulls could have made of it.
+One row a (model, setting, budget, n, selector). Null scores are not guessed: a cell of n needs n
+scored samples on every problem, else it is absent, and `null_bounds` says what the nulls could have
+made of it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.estimators.grid import COSTS, Grid, Prefill, Replicates, build, check_selectors, selected
+from testtime.estimators.grid import (
+    COSTS,
+    Grid,
+    Prefill,
+    Replicates,
+    build,
+    check_selectors,
+    selected,
+)
 from testtime.estimators.intervals import bounded_interval
 from testtime.estimators.latency import latency
 from testtime.estimators.table import GROUP, Pool, pools
@@ -36,10 +45,11 @@ def cells(
 ) -> pd.DataFrame:
     """The cells of a scores table.
 
-    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems at `level`; NaN for
-    one problem), problems, thinking_tokens, tokens, prompt_tokens, flops, usd, seconds (means a problem for a
-    deployment of the cell; NaN where the table does not say), mc_error (standard error from Monte Carlo votes, 0 where
-    exact), latency (tokens on the longest path, `latency.latency`). Raises as `grid.build`.
+    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems
+    at `level`; NaN for one problem), problems, thinking_tokens, tokens, prompt_tokens, flops, usd,
+    seconds (means a problem for a deployment of the cell; NaN where the table does not say),
+    mc_error (standard error from Monte Carlo votes, 0 where exact), latency (tokens on the longest
+    path, `latency.latency`). Raises as `grid.build`.
     """
     sample = build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
     return summary(sample, level, latency(scores, sample.grid))
@@ -54,16 +64,19 @@ def replicates(
     seed: int = 0,
     prefill: Prefill = "once",
 ) -> Replicates:
-    """Bootstrap replicates of all cells, accuracy and cost from the same draws, in the order of `cells`.
+    """Bootstrap replicates of all cells, accuracy and cost from the same draws, in the order of
+    `cells`.
 
-    `.value` (resamples, cells), `.cost("flops")` (resamples, cells), `.out_of_bag`, `.weights` (resamples, problems),
-    `.grid`.
+    `.value` (resamples, cells), `.cost("flops")` (resamples, cells), `.out_of_bag`, `.weights`
+    (resamples, problems), `.grid`.
     """
     return build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
 
 
 def summary(sample: Replicates, level: float = 0.95, path: Floats | None = None) -> pd.DataFrame:
-    """The cells table of replicates already drawn; path: (cells,), its latency column, left out where None."""
+    """The cells table of replicates already drawn; path: (cells,), its latency column, left out
+    where None.
+    """
     grid = sample.grid
     table = grid.cells.copy()
     table["value"] = grid.means(grid.value)
@@ -80,12 +93,15 @@ def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Float
     return bounded_interval(replicated, grid.value, grid.problem_count, level)
 
 
-def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str]) -> pd.DataFrame:
-    """What the unscored samples leave open: columns of the cell, `lower`, `upper`, `nulls` (unscored samples in the
-    pool) and `scored` (scored ones on the problem that has fewest).
+def null_bounds(
+    scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequence[str]
+) -> pd.DataFrame:
+    """What the unscored samples leave open: columns of the cell, `lower`, `upper`, `nulls`
+    (unscored samples in the pool) and `scored` (scored ones on the problem that has fewest).
 
-    Every null is taken as wrong (lower) or right (upper); in votes, nulls stand behind the strongest wrong or right
-    answer. Cells whose nulls keep them out of `cells` appear here too: those with n above `scored`.
+    Every null is taken as wrong (lower) or right (upper); in votes, nulls stand behind the
+    strongest wrong or right answer. Cells whose nulls keep them out of `cells` appear here too:
+    those with n above `scored`.
     """
     import pandas as pd
 
@@ -94,7 +110,13 @@ def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequen
     rows = []
     for pool in groups:
         drawn = int(pool.drawn.sum(axis=1).min())
-        ks = sorted({k for k in (n if n is not None else [1 << i for i in range(drawn.bit_length())]) if k <= drawn})
+        ks = sorted(
+            {
+                k
+                for k in (n if n is not None else [1 << i for i in range(drawn.bit_length())])
+                if k <= drawn
+            }
+        )
         low, high = _filled(pool, 0.0), _filled(pool, 1.0)
         for selector in selectors:
             usable = [k for k in ks if k == 1 or selector != "mean"]
@@ -105,14 +127,18 @@ def null_bounds(scores: pd.DataFrame, n: Sequence[int] | None, selectors: Sequen
             identity = (pool.model, pool.setting, pool.budget)
             bounds = zip(usable, lower, upper, strict=True)
             rows += [(*identity, k, selector, lo, hi, nulls, pool.scored) for k, lo, hi in bounds]
-    table = pd.DataFrame(rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls", "scored"])
-    table["budget"] = table["budget"].astype("Int64" if (table["budget"].dropna() % 1 == 0).all() else "Float64")
+    table = pd.DataFrame(
+        rows, columns=[*GROUP, "n", "selector", "lower", "upper", "nulls", "scored"]
+    )
+    table["budget"] = table["budget"].astype(
+        "Int64" if (table["budget"].dropna() % 1 == 0).all() else "Float64"
+    )
     return table
 
 
 def _filled(pool: Pool, score: float) -> Pool:
-    """The pool with nulls scored, and voting for the answer of that score which has most votes (a new one where none
-    has).
+    """The pool with nulls scored, and voting for the answer of that score which has most votes (a
+    new one where none has).
     """
     null = pool.drawn & np.isnan(pool.score)
     key = pool.key.copy()

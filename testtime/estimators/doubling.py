@@ -1,17 +1,19 @@
 """Think longer, or sample more? Doubling the budget against doubling n, from every cell.
 
-From a cell (b, n) that costs c, both (2b, n) and (b, 2n) cost at most 2c, so the difference of their gains says how a
-doubled compute is better spent. Where the longer step costs more than that (from budget 0, or to the next effort
-level), only the share of its gain that twice the compute buys counts, linear in log cost. Often it costs less, because
-chains that end by themselves do not get longer; `equal_cost` then reads the gain of more samples at that lower cost.
-Everything is computed in each bootstrap resample, accuracy and cost from the same problems, so intervals are paired.
-(A majority of two is a coin toss between two samples: from n = 1, more votes gain nothing at first.)
+From a cell (b, n) that costs c, both (2b, n) and (b, 2n) cost at most 2c, so the difference of
+their gains says how a doubled compute is better spent. Where the longer step costs more than that
+(from budget 0, or to the next effort level), only the share of its gain that twice the compute buys
+counts, linear in log cost. Often it costs less, because chains that end by themselves do not get
+longer; `equal_cost` then reads the gain of more samples at that lower cost. Everything is computed
+in each bootstrap resample, accuracy and cost from the same problems, so intervals are paired. (A
+majority of two is a coin toss between two samples: from n = 1, more votes gain nothing at first.)
 
-Along growing budgets the difference is at first negative where a few tokens of thinking help nobody, then positive,
-then negative again where the chains have ended by themselves. So a path has at most one stretch in which longer is
-better; its two ends are the crossovers. The stretch is the one with the largest sum of differences; resamples that put
-an end outside the range count as below or above it, so that its interval can be open. What is said of a path must agree
-with the verdicts on its starts: a stretch between starts that are all undecided is called that.
+Along growing budgets the difference is at first negative where a few tokens of thinking help
+nobody, then positive, then negative again where the chains have ended by themselves. So a path has
+at most one stretch in which longer is better; its two ends are the crossovers. The stretch is the
+one with the largest sum of differences; resamples that put an end outside the range count as below
+or above it, so that its interval can be open. What is said of a path must agree with the verdicts
+on its starts: a stretch between starts that are all undecided is called that.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ UNDECIDED = "undecided throughout"
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Columns of the grid, one entry a comparison: its start, the cell with more thinking, that with more samples."""
+    """Columns of the grid, one entry a comparison: its start, the cell with more thinking, that
+    with more samples.
+    """
 
     start: Ints
     longer: Ints
@@ -46,9 +50,9 @@ class Steps:
 def steps(sample: Replicates, factor: int = 2) -> Steps:
     """Every cell from which both steps exist in the grid.
 
-    The longer step goes to the smallest budget of at least `factor` times the start's (from 0, to the smallest above
-    it); among effort levels, which have no budget, to the next level by realised thinking. The other goes to factor
-    times n.
+    The longer step goes to the smallest budget of at least `factor` times the start's (from 0, to
+    the smallest above it); among effort levels, which have no budget, to the next level by realised
+    thinking. The other goes to factor times n.
     """
     cells = sample.grid.cells
     budget = cells["budget"].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -60,18 +64,35 @@ def steps(sample: Replicates, factor: int = 2) -> Steps:
     rank = np.where(told, thinking, budget)
     # effort levels of a model share one path; budgets share one where the setting is the same
     names = zip(
-        cells["model"], cells["selector"], cells["setting"].mask(told, ""), told.tolist(), cells["n"], strict=True
+        cells["model"],
+        cells["selector"],
+        cells["setting"].mask(told, ""),
+        told.tolist(),
+        cells["n"],
+        strict=True,
     )
     paths: dict[tuple[str, str, str, bool, int], list[int]] = {}
     for i, name in enumerate(names):
         paths.setdefault(name, []).append(i)
-    pool = list(zip(cells["model"], cells["selector"], cells["setting"], np.where(told, -1.0, budget), strict=True))
+    pool = list(
+        zip(
+            cells["model"],
+            cells["selector"],
+            cells["setting"],
+            np.where(told, -1.0, budget),
+            strict=True,
+        )
+    )
     wider = {(*key, n): i for i, (key, n) in enumerate(zip(pool, cells["n"], strict=True))}
     found = []
     for (*_, n), path in paths.items():
         path.sort(key=lambda i: rank[i])
         for i in path:
-            longer = (j for j in path if (rank[j] > rank[i] if told[i] else rank[j] >= max(factor * rank[i], 1e-9)))
+            longer = (
+                j
+                for j in path
+                if (rank[j] > rank[i] if told[i] else rank[j] >= max(factor * rank[i], 1e-9))
+            )
             pair = next(longer, None), wider.get((*pool[i], factor * n))
             if None not in pair:
                 found.append((i, *pair))
@@ -85,13 +106,16 @@ def _priced(at: Steps, cost: Floats) -> Steps:
     return Steps(at.start[kept], at.longer[kept], at.more[kept])
 
 
-def doublings(sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2) -> pd.DataFrame:
+def doublings(
+    sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2
+) -> pd.DataFrame:
     """Longer against more from every cell that allows both.
 
-    Columns: the starting cell; its value and cost; to_setting and to_budget of the longer step; longer and more, the
-    gains of the two steps; ratio_longer and ratio_more, their costs over the start's; difference = longer - more;
-    equal_cost, the difference at the longer step's cost; each of the four with _lo and _hi; better: "longer" or
-    "more", "undecided" where the interval of the difference covers 0.
+    Columns: the starting cell; its value and cost; to_setting and to_budget of the longer step;
+    longer and more, the gains of the two steps; ratio_longer and ratio_more, their costs over the
+    start's; difference = longer - more; equal_cost, the difference at the longer step's cost; each
+    of the four with _lo and _hi; better: "longer" or "more", "undecided" where the interval of the
+    difference covers 0.
     """
     cost, value = costs(sample, axis), sample.grid.means(sample.grid.value)
     at = _priced(steps(sample, factor), cost)
@@ -102,19 +126,25 @@ def doublings(sample: Replicates, axis: str = "tokens", level: float = 0.95, fac
     own, drawn = _gains(value[None], cost[None], at), _gains(sample.value, sample.cost(axis), at)
     for name, (lo, hi) in _intervals(sample, cost, drawn, at, level).items():
         table[name], table[f"{name}_lo"], table[f"{name}_hi"] = own[name][0], lo, hi
-    table["ratio_longer"], table["ratio_more"] = cost[at.longer] / cost[at.start], cost[at.more] / cost[at.start]
+    table["ratio_longer"], table["ratio_more"] = (
+        cost[at.longer] / cost[at.start],
+        cost[at.more] / cost[at.start],
+    )
     table["better"] = _better(table["difference_lo"], table["difference_hi"])
     return table
 
 
-def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2) -> pd.DataFrame:
+def crossovers(
+    sample: Replicates, axis: str = "tokens", level: float = 0.95, factor: int = 2
+) -> pd.DataFrame:
     """Where the better step changes along growing budgets, for each model, setting, n and selector.
 
-    Columns: model, selector, setting, n; longer_from and longer_to, the compute between which longer is better and
-    outside of which more is, each with _lo and _hi (0 or inf: not within the range of the starting cells; NaN for one
-    problem); from and to, that range; starts, how many cells it has; note: "no crossover in range" with the verdicts
-    on the starts, where there is neither end within it (longer_from and longer_to are then NaN), and "undecided
-    throughout" also where there is. Paths with fewer than two starts are left out.
+    Columns: model, selector, setting, n; longer_from and longer_to, the compute between which
+    longer is better and outside of which more is, each with _lo and _hi (0 or inf: not within the
+    range of the starting cells; NaN for one problem); from and to, that range; starts, how many
+    cells it has; note: "no crossover in range" with the verdicts on the starts, where there is
+    neither end within it (longer_from and longer_to are then NaN), and "undecided throughout" also
+    where there is. Paths with fewer than two starts are left out.
     """
     import pandas as pd
 
@@ -141,7 +171,11 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
         inside = any(0 < end[0] < np.inf for end in ends)
         row = dict(group.iloc[0][keys])
         for name, end, drawn_end in zip(("longer_from", "longer_to"), ends, resampled, strict=True):
-            lo, hi = (np.nan, np.nan) if alone[index].any() else np.percentile(drawn_end, tails, method="nearest")
+            lo, hi = (
+                (np.nan, np.nan)
+                if alone[index].any()
+                else np.percentile(drawn_end, tails, method="nearest")
+            )
             row |= (
                 {name: end[0], f"{name}_lo": lo, f"{name}_hi": hi}
                 if inside
@@ -150,7 +184,10 @@ def crossovers(sample: Replicates, axis: str = "tokens", level: float = 0.95, fa
         verdicts = _verdicts(better[index])
         note = verdicts if verdicts == UNDECIDED else ""
         note = note if inside else f"no crossover in range: {verdicts}"
-        rows.append(row | {"from": cost[index[0]], "to": cost[index[-1]], "starts": len(index), "note": note})
+        rows.append(
+            row
+            | {"from": cost[index[0]], "to": cost[index[-1]], "starts": len(index), "note": note}
+        )
     return pd.DataFrame(rows)
 
 
@@ -170,16 +207,22 @@ def _gains(value: Floats, cost: Floats, at: Steps) -> dict[str, Floats]:
 
 
 def _share(cost: Floats, at: Steps) -> Floats:
-    """Cost of the longer step over that of more samples, both in doublings: (resamples, comparisons)."""
+    """Cost of the longer step over that of more samples, both in doublings: (resamples,
+    comparisons).
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        share: Floats = np.log(cost[:, at.longer] / cost[:, at.start]) / np.log(cost[:, at.more] / cost[:, at.start])
+        share: Floats = np.log(cost[:, at.longer] / cost[:, at.start]) / np.log(
+            cost[:, at.more] / cost[:, at.start]
+        )
     return share
 
 
 def _intervals(
     sample: Replicates, cost: Floats, drawn: dict[str, Floats], at: Steps, level: float
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Of each of `drawn`, the replicates of `_gains`. cost: (cells,), at which one problem's gains are compared."""
+    """Of each of `drawn`, the replicates of `_gains`. cost: (cells,), at which one problem's gains
+    are compared.
+    """
     each, count = _gains(sample.grid.value, cost[None], at), sample.grid.problem_count[at.start]
     most = np.maximum(1, _share(cost[None], at)[0])  # a gain of more samples counts that often
     reach = {"equal_cost": (-most, most)}
@@ -195,7 +238,9 @@ def _better(lo: ArrayLike, hi: ArrayLike) -> NDArray[np.str_]:
 
 
 def _verdicts(better: NDArray[np.str_]) -> str:
-    """The verdicts on the starts of a path in words: `more throughout`, or `longer from 1, undecided from 3 starts`."""
+    """The verdicts on the starts of a path in words: `more throughout`, or `longer from 1,
+    undecided from 3 starts`.
+    """
     found = {side: int((better == side).sum()) for side in ("longer", "more", "undecided")}
     told = [f"{side} from {count}" for side, count in found.items() if count]
     return f"{better[0]} throughout" if len(told) == 1 else f"{', '.join(told)} starts"
@@ -204,9 +249,9 @@ def _verdicts(better: NDArray[np.str_]) -> str:
 def _stretch(cost: Floats, difference: Floats) -> tuple[Floats, Floats]:
     """The two ends, in compute, of the stretch of each row with the largest sum of differences.
 
-    cost, difference: (rows, points), along growing cost. Between the points inside and outside the zero is
-    interpolated in log cost. An end at the edge of the range is 0 below and inf above it; where no difference is
-    positive, the stretch starts at inf and ends at 0.
+    cost, difference: (rows, points), along growing cost. Between the points inside and outside the
+    zero is interpolated in log cost. An end at the edge of the range is 0 below and inf above it;
+    where no difference is positive, the stretch starts at inf and ends at 0.
     """
     rows, points = difference.shape
     before = np.concatenate([np.zeros((rows, 1)), np.cumsum(difference, axis=1)], axis=1)
@@ -220,7 +265,9 @@ def _stretch(cost: Floats, difference: Floats) -> tuple[Floats, Floats]:
 
 
 def _zero(cost: Floats, difference: Floats, index: Ints) -> Floats:
-    """Where each row changes sign between the points index - 1 and index; their geometric mean where it does not."""
+    """Where each row changes sign between the points index - 1 and index; their geometric mean
+    where it does not.
+    """
     line, points = np.arange(len(cost)), cost.shape[1]
     left, right = np.clip(index - 1, 0, points - 1), np.clip(index, 0, points - 1)
     a, b = difference[line, left], difference[line, right]

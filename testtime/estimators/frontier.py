@@ -1,10 +1,12 @@
-"""The best setting at each compute, without the optimism of choosing and judging on the same problems.
+"""The best setting at each compute, without the optimism of choosing and judging on the same
+problems.
 
-Among many cells the one that looks best was partly lucky. So a choice is made in each bootstrap resample on the
-problems it drew, and judged on those it left out: each problem is scored by the choices that never saw it (the
-leave-one-out bootstrap, Efron and Tibshirani 1997, section 4). How often the resamples choose the same cell is the
-probability that it is the best. A cell's cost is taken as known: it varies far less than the question which cell is
-best. The oracle selector is never chosen, because nobody can deploy it.
+Among many cells the one that looks best was partly lucky. So a choice is made in each bootstrap
+resample on the problems it drew, and judged on those it left out: each problem is scored by the
+choices that never saw it (the leave-one-out bootstrap, Efron and Tibshirani 1997, section 4). How
+often the resamples choose the same cell is the probability that it is the best. A cell's cost is
+taken as known: it varies far less than the question which cell is best. The oracle selector is
+never chosen, because nobody can deploy it.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ CELL = ["model", "setting", "budget", "n", "selector"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a rule chose. cell: its column in the grid; value: its mean on all problems; p_best: share of resamples that
-    chose it; out_of_bag: (problems,), what choices made without each problem score on it."""
+    """What a rule chose. cell: its column in the grid; value: its mean on all problems; p_best:
+    share of resamples that chose it; out_of_bag: (problems,), what choices made without each
+    problem score on it.
+    """
 
     cell: int
     value: float
@@ -39,10 +43,14 @@ class Choice:
     out_of_bag: Floats
 
 
-def choose(sample: Replicates, cost: Floats, allowed: Flags, tolerance: float = 0.0) -> Choice | None:
-    """The cheapest allowed cell whose value is within `tolerance` of the best allowed one; None where none is allowed.
+def choose(
+    sample: Replicates, cost: Floats, allowed: Flags, tolerance: float = 0.0
+) -> Choice | None:
+    """The cheapest allowed cell whose value is within `tolerance` of the best allowed one; None
+    where none is allowed.
 
-    cost, allowed: (cells,). With tolerance 0 it is the best cell, the cheapest of several equal ones.
+    cost, allowed: (cells,). With tolerance 0 it is the best cell, the cheapest of several equal
+    ones.
     """
     allowed = allowed & ~np.isnan(cost) & (sample.grid.cells["selector"] != "oracle").to_numpy()
     columns = np.flatnonzero(allowed)
@@ -64,7 +72,9 @@ def choose(sample: Replicates, cost: Floats, allowed: Flags, tolerance: float = 
     picked = np.zeros((len(chosen), len(columns)))
     picked[np.arange(len(chosen)), chosen] = 1.0
     left_out = (sample.weights[usable] == 0).astype(np.float64)
-    times = left_out.T @ picked  # (problems, columns): how often each cell was chosen without the problem
+    times = (
+        left_out.T @ picked
+    )  # (problems, columns): how often each cell was chosen without the problem
     times = np.where(np.isnan(value), 0.0, times)
     with np.errstate(invalid="ignore"):
         judged = (times * np.nan_to_num(value)).sum(axis=1) / times.sum(axis=1)
@@ -81,9 +91,10 @@ def frontier(
 ) -> pd.DataFrame:
     """The best cell that costs at most each compute level.
 
-    levels: compute on `axis` (a cost of the grid, means a problem); by default halvings of the dearest cell's cost
-    down to the cheapest. model: only its cells. Columns: compute; the cell; cost; value (on all problems, optimistic);
-    out_of_bag with lo and hi; p_best. Raises UserError where the table holds no such cost.
+    levels: compute on `axis` (a cost of the grid, means a problem); by default halvings of the
+    dearest cell's cost down to the cheapest. model: only its cells. Columns: compute; the cell;
+    cost; value (on all problems, optimistic); out_of_bag with lo and hi; p_best. Raises UserError
+    where the table holds no such cost.
     """
     cost = costs(sample, axis)
     if model is not None:
@@ -92,11 +103,15 @@ def frontier(
     for compute in levels if levels is not None else halvings(cost):
         choice = choose(sample, cost, cost <= compute * (1 + 1e-9))
         if choice is not None:
-            rows.append({"compute": float(compute), **_described(sample, choice, cost, latency, level)})
+            rows.append(
+                {"compute": float(compute), **_described(sample, choice, cost, latency, level)}
+            )
     return _table(rows, sample)
 
 
-def path(sample: Replicates, axis: str = "tokens", level: float = 0.95, model: str | None = None) -> pd.DataFrame:
+def path(
+    sample: Replicates, axis: str = "tokens", level: float = 0.95, model: str | None = None
+) -> pd.DataFrame:
     """The frontier's cells, each once, along growing cost: `frontier` at the cost of every cell."""
     levels = np.unique(costs(sample, axis))
     found = frontier(sample, axis, levels[np.isfinite(levels)].tolist(), None, level, model)
@@ -111,39 +126,53 @@ def recommend(
     latency: Floats | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Settings to deploy: the best, the cheapest within `tolerance` of it, and the best under each limit.
+    """Settings to deploy: the best, the cheapest within `tolerance` of it, and the best under each
+    limit.
 
-    limits: cost name (or "latency", in sequential tokens) -> the most that a problem may cost on average; latency:
-    (cells,) as `latency.latency` gives. Columns: rule, then those of `frontier` without compute. A limit that no cell
-    meets gives a row without a cell.
+    limits: cost name (or "latency", in sequential tokens) -> the most that a problem may cost on
+    average; latency: (cells,) as `latency.latency` gives. Columns: rule, then those of `frontier`
+    without compute. A limit that no cell meets gives a row without a cell.
     """
     cost = costs(sample, axis)
     everything = np.ones(len(cost), dtype=bool)
     points = f"{100 * tolerance:g} point" + ("" if tolerance == 0.01 else "s")
-    rules = {"best": (everything, 0.0), f"cheapest within {points} of the best": (everything, tolerance)}
+    rules = {
+        "best": (everything, 0.0),
+        f"cheapest within {points} of the best": (everything, tolerance),
+    }
     for name, limit in (limits or {}).items():
         if name == "latency" and latency is None:
-            raise UserError("limit 'latency': the scores table has no thinking_tokens or answer_tokens")
+            raise UserError(
+                "limit 'latency': the scores table has no thinking_tokens or answer_tokens"
+            )
         amount = latency if name == "latency" and latency is not None else costs(sample, name)
         rules[f"best at {name} <= {limit:g}"] = (amount <= limit, 0.0)
     rows = []
     for rule, (allowed, within) in rules.items():
         choice = choose(sample, cost, allowed, within)
-        rows.append({"rule": rule, **(_described(sample, choice, cost, latency, level) if choice else {})})
+        rows.append(
+            {"rule": rule, **(_described(sample, choice, cost, latency, level) if choice else {})}
+        )
     return _table(rows, sample)
 
 
 def costs(sample: Replicates, axis: str) -> Floats:
-    """Mean cost of each cell on an axis: (cells,). Raises UserError where the scores table lacks it."""
+    """Mean cost of each cell on an axis: (cells,). Raises UserError where the scores table lacks
+    it.
+    """
     if axis not in COSTS:
         raise UserError(f"axis {axis!r} does not exist{suggest(axis, COSTS)}")
     cost = sample.grid.means(sample.grid.cost(axis))
     if np.isnan(cost).all():
         known = [c for c in COSTS if not np.isnan(sample.grid.cost(c)).all()]
         counts = "; a column answer_tokens, if only of ones, gives an axis"
-        mend = {"usd": "; for dollars give prices (--price)", "seconds": "; for seconds give rates (--rate)"}.get(axis)
+        mend = {
+            "usd": "; for dollars give prices (--price)",
+            "seconds": "; for seconds give rates (--rate)",
+        }.get(axis)
         raise UserError(
-            f"axis {axis!r}: the scores table does not hold it; it has {', '.join(known) or 'no costs at all'}"
+            f"axis {axis!r}: the scores table does not hold it; it has "
+            f"{', '.join(known) or 'no costs at all'}"
             f"{mend or ('' if known else counts)}"
         )
     return cost
@@ -160,13 +189,23 @@ def halvings(cost: Floats) -> list[float]:
 def _described(
     sample: Replicates, choice: Choice, cost: Floats, latency: Floats | None, level: float
 ) -> dict[str, object]:
-    """A choice as a row: its cell, cost, value, out-of-bag value with interval, probability of being best, latency."""
+    """A choice as a row: its cell, cost, value, out-of-bag value with interval, probability of
+    being best, latency.
+    """
     row = {name: sample.grid.cells[name].iloc[choice.cell] for name in CELL}
     judged = float(sample.grid.means(choice.out_of_bag[:, None])[0])
     one = [choice.cell]
-    own = bounded_interval(sample.value[:, one], sample.grid.value[:, one], sample.grid.problem_count[one], level)
+    own = bounded_interval(
+        sample.value[:, one], sample.grid.value[:, one], sample.grid.problem_count[one], level
+    )
     lo, hi = (float(np.clip(bound[0] + judged - choice.value, 0.0, 1.0)) for bound in own)
-    found = {"value": choice.value, "out_of_bag": judged, "lo": lo, "hi": hi, "p_best": choice.p_best}
+    found = {
+        "value": choice.value,
+        "out_of_bag": judged,
+        "lo": lo,
+        "hi": hi,
+        "p_best": choice.p_best,
+    }
     path = {} if latency is None else {"latency": float(latency[choice.cell])}
     return {**row, "cost": float(cost[choice.cell]), **found, **path}
 

@@ -1,8 +1,9 @@
-"""The whole grid of cells at once: what each (model, setting, budget, n, selector) scores and costs on each problem.
+"""The whole grid of cells at once: what each (model, setting, budget, n, selector) scores and costs
+on each problem.
 
-Everything a cell is reported with (its mean, interval, covariance with other cells, comparison, fitted law) is a
-weighted average of these columns over problems, so the grid is computed once and resampled cheaply, accuracy and cost
-together.
+Everything a cell is reported with (its mean, interval, covariance with other cells, comparison,
+fitted law) is a weighted average of these columns over problems, so the grid is computed once and
+resampled cheaply, accuracy and cost together.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ COSTS = ("thinking_tokens", "tokens", "prompt_tokens", "flops", "usd", "seconds"
 class Grid:
     """Cells by problems.
 
-    cells: one row a cell (model, setting, budget, n, selector); problems: ids; value: (problems, cells), NaN where a
-    cell's pool lacks the problem; mc_error: (cells,), standard error that Monte Carlo adds to the cell's mean, 0
-    where exact.
+    cells: one row a cell (model, setting, budget, n, selector); problems: ids; value: (problems,
+    cells), NaN where a cell's pool lacks the problem; mc_error: (cells,), standard error that Monte
+    Carlo adds to the cell's mean, 0 where exact.
     """
 
     cells: pd.DataFrame
@@ -49,11 +50,12 @@ class Grid:
     _pool: NDArray[np.int64]
 
     def cost(self, name: str) -> Floats:
-        """What the cell would spend on each problem where it were deployed: (problems, cells). `name` is one of COSTS.
+        """What the cell would spend on each problem where it were deployed: (problems, cells).
+        `name` is one of COSTS.
 
-        n times the mean over the pool's samples. With prefill "once" the prompt is counted once for the n samples: what
-        the others save of a cost stands in a column `prompt_flops`, `prompt_usd` or `prompt_seconds`. A selector on
-        column c adds n times column `c_flops`.
+        n times the mean over the pool's samples. With prefill "once" the prompt is counted once for
+        the n samples: what the others save of a cost stands in a column `prompt_flops`,
+        `prompt_usd` or `prompt_seconds`. A selector on column c adds n times column `c_flops`.
         """
         n = self.cells["n"].to_numpy(dtype=np.float64)
         once = self.prefill == "once"
@@ -71,12 +73,16 @@ class Grid:
         return total
 
     def bootstrap(self, resamples: int = 2000, seed: int = 0) -> Replicates:
-        """Replicates from resampling whole problems, the same draws for every cell. Deterministic by seed."""
+        """Replicates from resampling whole problems, the same draws for every cell. Deterministic
+        by seed.
+        """
         return Replicates(self, bootstrap_weights(len(self.problems), resamples, seed))
 
     @cached_property
     def problem_count(self) -> Floats:
-        """Problems in each cell: (cells,); one that stands there twice, with half its samples each, counts once."""
+        """Problems in each cell: (cells,); one that stands there twice, with half its samples each,
+        counts once.
+        """
         names, place = np.unique(self.problems, return_inverse=True)
         known = np.zeros((len(names), self.value.shape[1]), dtype=bool)
         np.logical_or.at(known, place, ~np.isnan(self.value))
@@ -84,7 +90,9 @@ class Grid:
         return count
 
     def means(self, values: Floats) -> Floats:
-        """Mean over problems of each column of (problems, cells): (cells,); NaN where there is none."""
+        """Mean over problems of each column of (problems, cells): (cells,); NaN where there is
+        none.
+        """
         return known_mean(values, axis=0)
 
     def _of(self, name: str) -> Floats:
@@ -95,8 +103,8 @@ class Grid:
 
 @dataclass(frozen=True)
 class Replicates:
-    """Bootstrap replicates of a grid. weights: (resamples, problems), how often each problem was drawn; 0 is
-    out-of-bag.
+    """Bootstrap replicates of a grid. weights: (resamples, problems), how often each problem was
+    drawn; 0 is out-of-bag.
     """
 
     grid: Grid
@@ -109,7 +117,9 @@ class Replicates:
 
     @cached_property
     def out_of_bag(self) -> Floats:
-        """Means over the problems each resample left out: (resamples, cells); for judging what was chosen in-bag."""
+        """Means over the problems each resample left out: (resamples, cells); for judging what was
+        chosen in-bag.
+        """
         return weighted_means((self.weights == 0).astype(np.float64), self.grid.value)
 
     def cost(self, name: str) -> Floats:
@@ -139,10 +149,10 @@ def build(
 ) -> Grid:
     """The grid of a scores table.
 
-    n: sample counts, None for the powers of two a pool can serve; counts above the scored samples of any problem of a
-    pool give no cell there. selectors: of SELECTORS ("mean" gives the n = 1 cell only). draws and seed: of Monte
-    Carlo votes. Raises UserError for unknown selectors, absent columns, negative weights, and a table that supports
-    no cell at all.
+    n: sample counts, None for the powers of two a pool can serve; counts above the scored samples
+    of any problem of a pool give no cell there. selectors: of SELECTORS ("mean" gives the n = 1
+    cell only). draws and seed: of Monte Carlo votes. Raises UserError for unknown selectors, absent
+    columns, negative weights, and a table that supports no cell at all.
     """
     import pandas as pd
 
@@ -154,20 +164,30 @@ def build(
     rows: list[tuple[str, str, float, int, str]] = []
     values, errors, owner = [], [], []
     units = [_unit_costs(p) for p in groups]
-    unit = {c: np.full((len(problems), len(groups)), np.nan) for c in sorted({c for u in units for c in u})}
+    unit = {
+        c: np.full((len(problems), len(groups)), np.nan)
+        for c in sorted({c for u in units for c in u})
+    }
     for index, pool in enumerate(groups):
         at = np.searchsorted(problems, pool.problems)
         for name, cost in units[index].items():
             unit[name][at, index] = cost
-        ks = sorted({int(k) for k in (n if n is not None else _powers(pool.scored)) if k <= pool.scored})
+        ks = sorted(
+            {int(k) for k in (n if n is not None else _powers(pool.scored)) if k <= pool.scored}
+        )
         for selector in selectors:
             usable = [k for k in ks if k == 1 or selector != "mean"]
             if selector == "mean" and pool.scored and not usable:
                 usable = [1]
             kind, _, column = selector.partition(":")
             if not usable or (column and np.isnan(pool.columns[column]).all()):
-                continue  # a pool without the column's values has no such cell, rather than a random choice
-            if kind in ("majority", "weighted") and pool.key.max(initial=-1) < 0 and np.nanmax(pool.score) > 0:
+                # a pool without the column's values has no such cell, rather than a random choice
+                continue
+            if (
+                kind in ("majority", "weighted")
+                and pool.key.max(initial=-1) < 0
+                and np.nanmax(pool.score) > 0
+            ):
                 continue  # right answers without a key: its votes are unknown, not lost
             value, error = selected(pool, selector, usable, draws=draws, seed=seed)
             spread = np.full((len(problems), len(usable)), np.nan)
@@ -178,16 +198,21 @@ def build(
             rows += [(pool.model, pool.setting, pool.budget, k, selector) for k in usable]
     if not rows:
         raise UserError(
-            "scores table: no cell can be computed: each needs its number of scored samples on every problem, "
+            "scores table: no cell can be computed: each needs its number of scored samples on "
+            "every problem, "
             f"and the pools have at least {max(p.scored for p in groups)}"
         )
     table = pd.DataFrame(rows, columns=["model", "setting", "budget", "n", "selector"])
     whole = (table["budget"].dropna() % 1 == 0).all()
     table["budget"] = table["budget"].astype("Int64" if whole else "Float64")
-    return Grid(table, problems, np.hstack(values), np.concatenate(errors), prefill, unit, np.array(owner))
+    return Grid(
+        table, problems, np.hstack(values), np.concatenate(errors), prefill, unit, np.array(owner)
+    )
 
 
-def selected(pool: Pool, selector: str, ks: Sequence[int], *, draws: int = 128, seed: int = 0) -> tuple[Floats, Floats]:
+def selected(
+    pool: Pool, selector: str, ks: Sequence[int], *, draws: int = 128, seed: int = 0
+) -> tuple[Floats, Floats]:
     """(value, Monte Carlo error) of a selector on a pool, each (problems, len(ks))."""
     kind, _, column = selector.partition(":")
     if kind == "mean":
@@ -204,21 +229,27 @@ def selected(pool: Pool, selector: str, ks: Sequence[int], *, draws: int = 128, 
 
 
 def vote_weights(pool: Pool, column: str) -> Floats:
-    """Weights of a vote from a score column, (problems, samples): log-probabilities (named *logprob*) as
-    probabilities, columns of both signs as log-odds, through the sigmoid, others as they are.
+    """Weights of a vote from a score column, (problems, samples): log-probabilities (named
+    *logprob*) as probabilities, columns of both signs as log-odds, through the sigmoid, others as
+    they are.
 
-    Only ratios within a problem count, so logarithms are taken against its largest; below e^-700 of that all weigh
-    the same. Raises UserError for a column below 0 throughout that is not named *logprob*.
+    Only ratios within a problem count, so logarithms are taken against its largest; below e^-700 of
+    that all weigh the same. Raises UserError for a column below 0 throughout that is not named
+    *logprob*.
     """
     values = pool.columns[column]
     if "logprob" in column or column in pool.odds:
         log = values if "logprob" in column else -np.logaddexp(0.0, -values)
-        weights: Floats = np.exp(np.maximum(log - np.fmax.reduce(log, axis=1, keepdims=True), -700.0))
+        weights: Floats = np.exp(
+            np.maximum(log - np.fmax.reduce(log, axis=1, keepdims=True), -700.0)
+        )
         return weights
     if np.nanmin(values, initial=0.0) < 0:
         raise UserError(
-            f"selector 'weighted:{column}': weights must not be negative, and the column holds {np.nanmin(values):g}; "
-            f"use 'best:{column}', a name with 'logprob' for log-probabilities, or a column mapped to positive numbers"
+            f"selector 'weighted:{column}': weights must not be negative, and the column holds "
+            f"{np.nanmin(values):g}; "
+            f"use 'best:{column}', a name with 'logprob' for log-probabilities, or a column "
+            f"mapped to positive numbers"
         )
     return values
 
@@ -236,18 +267,24 @@ def check_selectors(selectors: Sequence[str], scores: pd.DataFrame, groups: Sequ
             raise UserError(f"selector {selector!r} does not exist; known: {', '.join(SELECTORS)}")
         if colon and column not in columns:
             raise UserError(
-                f"selector {selector!r}: the scores table has no numeric column {column!r}{suggest(column, columns)}"
+                f"selector {selector!r}: the scores table has no numeric column "
+                f"{column!r}{suggest(column, columns)}"
             )
         if kind in ("majority", "weighted") and "answer_key" not in scores:
             raise UserError(
-                f"selector {selector!r}: votes need a column 'answer_key' with the graders' key of each answer"
+                f"selector {selector!r}: votes need a column 'answer_key' with the graders' key "
+                f"of each answer"
             )
 
 
 def _unit_costs(pool: Pool) -> dict[str, Floats]:
     """Mean over a problem's samples of everything a sample costs: name -> (problems,)."""
     wanted = {*TOKENS, *COSTS, "prompt_usd", "prompt_seconds"}
-    mean = {c: known_mean(v, axis=1) for c, v in pool.columns.items() if c in wanted or c.endswith("_flops")}
+    mean = {
+        c: known_mean(v, axis=1)
+        for c, v in pool.columns.items()
+        if c in wanted or c.endswith("_flops")
+    }
     parts = [mean[c] for c in ("thinking_tokens", "forced_tokens", "answer_tokens") if c in mean]
     if parts:
         mean["tokens"] = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
@@ -258,7 +295,9 @@ def known_mean(values: Floats, axis: int) -> Floats:
     """Mean of what is not NaN; NaN where nothing is."""
     known = ~np.isnan(values)
     count = known.sum(axis=axis)
-    result: Floats = np.where(known, values, 0.0).sum(axis=axis) / np.where(count > 0, count, np.nan)
+    result: Floats = np.where(known, values, 0.0).sum(axis=axis) / np.where(
+        count > 0, count, np.nan
+    )
     return result
 
 

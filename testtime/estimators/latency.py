@@ -1,8 +1,9 @@
 """Sequential latency: tokens on the longest path, reported beside total compute.
 
-n samples run side by side, so a cell of many short chains answers sooner than one of few long ones at the same
-compute. The path of a sample is what it samples one by one, thinking and answer; prompts and forced endings are read
-in one pass. With n samples the answer waits for the longest of them: the expected maximum over n-subsets of the pool.
+n samples run side by side, so a cell of many short chains answers sooner than one of few long ones
+at the same compute. The path of a sample is what it samples one by one, thinking and answer;
+prompts and forced endings are read in one pass. With n samples the answer waits for the longest of
+them: the expected maximum over n-subsets of the pool.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def latency(scores: pd.DataFrame, grid: Grid) -> Floats | None:
             return None
         path = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
         same = (cells["model"] == pool.model) & (cells["setting"] == pool.setting)
-        mine = same.to_numpy() & ((budgets == pool.budget) | (np.isnan(budgets) & np.isnan(pool.budget)))
+        mine = same.to_numpy() & (
+            (budgets == pool.budget) | (np.isnan(budgets) & np.isnan(pool.budget))
+        )
         n = cells["n"].to_numpy(dtype=np.int64)[mine]
         ks = sorted(set(n.tolist()))
         longest = oracle_at_k(path, ks)

@@ -1,10 +1,11 @@
-"""majority@k and weighted majority@k: what the vote of k samples scores, on average over k-subsets drawn without
-replacement.
+"""majority@k and weighted majority@k: what the vote of k samples scores, on average over k-subsets
+drawn without replacement.
 
-Ties are broken uniformly. The answer that wins scores what its samples score on average. Samples without a vote
-(unparsed) fill a place in the subset and cast nothing; a subset without any vote scores 0. A weight of zero is no vote.
-Unweighted votes are computed exactly where the work is bearable; otherwise, and for weights, random orders of the
-pool are counted vote by vote (every k is a prefix, so one order serves all k) and the error of that is returned.
+Ties are broken uniformly. The answer that wins scores what its samples score on average. Samples
+without a vote (unparsed) fill a place in the subset and cast nothing; a subset without any vote
+scores 0. A weight of zero is no vote. Unweighted votes are computed exactly where the work is
+bearable; otherwise, and for weights, random orders of the pool are counted vote by vote (every k is
+a prefix, so one order serves all k) and the error of that is returned.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ TIE = 1e-9  # sums of weights as near as this, relatively, are a tie: 1/3 + 2/3 
 
 @dataclass(frozen=True, slots=True)
 class KValues:
-    """One value a problem and k. `value` and `mc_error` are (problems, len(ks)); `mc_error` is the standard error of
-    Monte Carlo, 0 where the value is exact. NaN where a problem has fewer than k scored samples."""
+    """One value a problem and k. `value` and `mc_error` are (problems, len(ks)); `mc_error` is the
+    standard error of Monte Carlo, 0 where the value is exact. NaN where a problem has fewer than k
+    scored samples.
+    """
 
     value: Floats
     mc_error: Floats
@@ -44,8 +47,8 @@ class KValues:
 
 @dataclass(frozen=True, slots=True)
 class _Votes:
-    """A problem's scored samples: `key` 0..answers-1 or -1, `score` the mean score of the sample's answer, `weight`
-    at most 1.
+    """A problem's scored samples: `key` 0..answers-1 or -1, `score` the mean score of the sample's
+    answer, `weight` at most 1.
     """
 
     key: Ints
@@ -66,26 +69,39 @@ def majority_at_k(
 ) -> KValues:
     """Expected score of the (weighted) vote of k samples.
 
-    scores: (problems, samples), NaN = null (not in the pool); keys: integer codes of the answers, -1 = no vote;
-    weights: at least 0. draws: random orders a problem, where Monte Carlo is used. Raises ValueError for shapes that
-    differ and for negative weights, and for method "exact" with weights that are too many to enumerate.
+    scores: (problems, samples), NaN = null (not in the pool); keys: integer codes of the answers,
+    -1 = no vote; weights: at least 0. draws: random orders a problem, where Monte Carlo is used.
+    Raises ValueError for shapes that differ and for negative weights, and for method "exact" with
+    weights that are too many to enumerate.
     """
     score = np.asarray(scores, dtype=np.float64)
     key = np.asarray(keys, dtype=np.int64)
     weight = None if weights is None else np.asarray(weights, dtype=np.float64)
-    if score.ndim != 2 or key.shape != score.shape or (weight is not None and weight.shape != score.shape):
+    if (
+        score.ndim != 2
+        or key.shape != score.shape
+        or (weight is not None and weight.shape != score.shape)
+    ):
         raise ValueError(
-            f"scores, keys and weights must share one (problems, samples) shape, got {score.shape}, {key.shape}"
+            f"scores, keys and weights must share one (problems, samples) shape, got "
+            f"{score.shape}, {key.shape}"
         )
     if weight is not None and np.any(weight < 0):
         raise ValueError("weights of a vote must not be negative")
-    pools = [_votes(score[i], key[i], None if weight is None else weight[i]) for i in range(len(score))]
+    pools = [
+        _votes(score[i], key[i], None if weight is None else weight[i]) for i in range(len(score))
+    ]
     if weight is None and method != "montecarlo":
         work = sum(exact.operations(_multiplicities(p)[0], len(p.key), ks) for p in pools)
         if method == "exact" or work <= EXACT_OPERATIONS:
             return _exact(pools, ks)
     return _counted(
-        pools, ks, draws, seed, enumerate_all=weight is not None or method == "exact", strict=method == "exact"
+        pools,
+        ks,
+        draws,
+        seed,
+        enumerate_all=weight is not None or method == "exact",
+        strict=method == "exact",
     )
 
 
@@ -101,7 +117,9 @@ def _votes(score: Floats, key: Ints, weight: Floats | None) -> _Votes:
     names, code = np.unique(key[voting], return_inverse=True)
     local = np.full(len(key), -1, dtype=np.int64)
     local[voting] = code
-    total, count = (np.bincount(code, weights=w, minlength=len(names)) for w in (score[voting], None))
+    total, count = (
+        np.bincount(code, weights=w, minlength=len(names)) for w in (score[voting], None)
+    )
     mean = total / np.maximum(count, 1)
     answer = np.zeros(len(key))
     answer[voting] = mean[code]
@@ -125,7 +143,13 @@ def _exact(pools: Sequence[_Votes], ks: Sequence[int]) -> KValues:
 
 
 def _counted(
-    pools: Sequence[_Votes], ks: Sequence[int], draws: int, seed: int, *, enumerate_all: bool, strict: bool
+    pools: Sequence[_Votes],
+    ks: Sequence[int],
+    draws: int,
+    seed: int,
+    *,
+    enumerate_all: bool,
+    strict: bool,
 ) -> KValues:
     """Counts votes over all subsets where these are few, over random orders otherwise."""
     shape = (len(pools), len(ks))
@@ -137,19 +161,26 @@ def _counted(
         drawn = [k for k in ks if k <= size and k not in listed]
         if drawn and strict:
             raise ValueError(
-                f"{comb(int(size), drawn[0])} subsets of {drawn[0]} out of {size} are too many to enumerate"
+                f"{comb(int(size), drawn[0])} subsets of {drawn[0]} out of {size} are too many to "
+                f"enumerate"
             )
         for k in listed:
             orders = np.array(list(combinations(range(size), k)), dtype=np.int64)
             for part in _parts(rows, orders.size):
-                tally = _tally([pools[i] for i in part], np.broadcast_to(orders, (len(part), *orders.shape)), [k])
+                tally = _tally(
+                    [pools[i] for i in part],
+                    np.broadcast_to(orders, (len(part), *orders.shape)),
+                    [k],
+                )
                 value[part, ks.index(k)], error[part, ks.index(k)] = tally[0].mean(axis=1), 0.0
         if drawn:
             columns = [ks.index(k) for k in drawn]
             rng = np.random.default_rng([seed, int(size)])
             deck = np.arange(size, dtype=np.int16 if size < 1 << 15 else np.int64)
             for part in _parts(rows, draws * size):
-                orders = rng.permuted(np.broadcast_to(deck, (len(part), draws, size)), axis=2)[:, :, : max(drawn)]
+                orders = rng.permuted(np.broadcast_to(deck, (len(part), draws, size)), axis=2)[
+                    :, :, : max(drawn)
+                ]
                 tally = _tally([pools[i] for i in part], orders, drawn)
                 value[part[:, None], columns] = tally.mean(axis=2).T
                 error[part[:, None], columns] = tally.std(axis=2, ddof=1).T / np.sqrt(draws)
@@ -163,15 +194,19 @@ def _parts(rows: Ints, each: int) -> list[Ints]:
 def _tally(pools: Sequence[_Votes], orders: Ints, ks: Sequence[int]) -> Floats:
     """Score of the vote after each k of the given orders.
 
-    orders: (problems, draws, steps) sample indices, all problems of one pool size. Returns (len(ks), problems, draws).
-    One step adds one vote to every draw at once: a new strict maximum leads alone, an equal one joins the leaders.
+    orders: (problems, draws, steps) sample indices, all problems of one pool size. Returns
+    (len(ks), problems, draws). One step adds one vote to every draw at once: a new strict maximum
+    leads alone, an equal one joins the leaders.
     """
     answers = max(max(p.answers for p in pools), 1)
     problems, draws, steps = orders.shape
     size = len(pools[0].key)
     first = np.arange(problems)[:, None] * size
     key = np.concatenate([np.where(p.key < 0, answers, p.key) for p in pools])
-    score, weight = np.concatenate([p.score for p in pools]), np.concatenate([p.weight for p in pools])
+    score, weight = (
+        np.concatenate([p.score for p in pools]),
+        np.concatenate([p.weight for p in pools]),
+    )
     plain = bool((weight == 1).all())
     base = (np.arange(problems * draws) * (answers + 1)).reshape(problems, draws)
     total = np.zeros(problems * draws * (answers + 1), dtype=np.int32 if plain else np.float64)
@@ -191,12 +226,16 @@ def _tally(pools: Sequence[_Votes], orders: Ints, ks: Sequence[int]) -> Floats:
         else:
             votes = before + weight[drawn]
             ahead = votes > most * (1 + TIE)
-            level = ~ahead & (votes >= most * (1 - TIE)) & ~((before >= most * (1 - TIE)) & (most > 0))
+            level = (
+                ~ahead & (votes >= most * (1 - TIE)) & ~((before >= most * (1 - TIE)) & (most > 0))
+            )
         total[slot] = votes
         gain = score[drawn]
         leaders = np.where(ahead, 1.0, leaders + level)
         credit = np.where(ahead, gain, credit + level * gain)
         most = np.maximum(most, votes)
         if step + 1 in ks:
-            result[[i for i, k in enumerate(ks) if k == step + 1]] = credit / np.maximum(leaders, 1.0)
+            result[[i for i, k in enumerate(ks) if k == step + 1]] = credit / np.maximum(
+                leaders, 1.0
+            )
     return result

@@ -1,7 +1,8 @@
-"""Models and settings against each other on the same problems, and the test compute at which one catches up with
-another.
+"""Models and settings against each other on the same problems, and the test compute at which one
+catches up with another.
 
-Two pools of samples on the same problems are compared problem by problem: what makes a problem hard for both cancels.
+Two pools of samples on the same problems are compared problem by problem: what makes a problem hard
+for both cancels.
 """
 
 from __future__ import annotations
@@ -26,18 +27,26 @@ POOL = ["model", "setting", "budget"]
 def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -> pd.DataFrame:
     """Paired differences a - b at each n and selector.
 
-    Two models are paired at each setting and budget that both have; where they share none (effort levels against a
-    model without), at all of them. Within a model, settings are paired at equal budgets ("wait=1" against "wait=0",
-    two effort levels). Columns: a_ and b_ model, setting, budget; n; selector; a_value, b_value; difference, lo, hi
-    (bootstrap over the problems both have); problems; a_cost, b_cost.
+    Two models are paired at each setting and budget that both have; where they share none (effort
+    levels against a model without), at all of them. Within a model, settings are paired at equal
+    budgets ("wait=1" against "wait=0", two effort levels). Columns: a_ and b_ model, setting,
+    budget; n; selector; a_value, b_value; difference, lo, hi (bootstrap over the problems both
+    have); problems; a_cost, b_cost.
     """
     import pandas as pd
 
     cells, grid, cost = sample.grid.cells, sample.grid, costs(sample, axis)
     budgets = cells["budget"].to_numpy(dtype=np.float64, na_value=-1.0)
     pools = pd.Series(list(zip(cells["model"], cells["setting"], budgets, strict=True)))
-    place = {(pool, n, s): i for i, (pool, n, s) in enumerate(zip(pools, cells["n"], cells["selector"], strict=True))}
-    shared = {frozenset((x[0], y[0])) for x, y in combinations(pools.unique(), 2) if x[0] != y[0] and x[1:] == y[1:]}
+    place = {
+        (pool, n, s): i
+        for i, (pool, n, s) in enumerate(zip(pools, cells["n"], cells["selector"], strict=True))
+    }
+    shared = {
+        frozenset((x[0], y[0]))
+        for x, y in combinations(pools.unique(), 2)
+        if x[0] != y[0] and x[1:] == y[1:]
+    }
     left, right = [], []
     for a, b in combinations(pools.unique(), 2):
         across = a[1:] == b[1:] or frozenset((a[0], b[0])) not in shared
@@ -53,7 +62,10 @@ def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
         part = cells.iloc[columns][POOL].reset_index(drop=True)
         table = pd.concat([table, part.add_prefix(f"{side}_")], axis=1)
     table["n"], table["selector"] = cells["n"].to_numpy()[left], cells["selector"].to_numpy()[left]
-    table["a_value"], table["b_value"] = grid.means(both * grid.value[:, left]), grid.means(both * grid.value[:, right])
+    table["a_value"], table["b_value"] = (
+        grid.means(both * grid.value[:, left]),
+        grid.means(both * grid.value[:, right]),
+    )
     table["difference"] = grid.means(apart)
     count = (~np.isnan(apart)).sum(axis=0)
     drawn = weighted_means(sample.weights, apart)
@@ -65,10 +77,10 @@ def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
 def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -> pd.DataFrame:
     """At which test compute the weaker model, thinking, equals the stronger one that does not.
 
-    For each two models: the target is the stronger one's single sample with least thinking; the weaker one deploys its
-    best cell at each compute (chosen in-bag, judged out-of-bag). Columns: model; reference, reference_value,
-    reference_cost; compute at which it is reached, with lo and hi (inf: not within the model's cells in those
-    resamples); most, the dearest cell's cost; note.
+    For each two models: the target is the stronger one's single sample with least thinking; the
+    weaker one deploys its best cell at each compute (chosen in-bag, judged out-of-bag). Columns:
+    model; reference, reference_value, reference_cost; compute at which it is reached, with lo and
+    hi (inf: not within the model's cells in those resamples); most, the dearest cell's cost; note.
     """
     import pandas as pd
 
@@ -79,7 +91,10 @@ def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
     models = list(dict.fromkeys(cells["model"]))
     rank = np.where(np.isnan(budget), cost, budget)
     own = {m: np.flatnonzero((cells["model"] == m).to_numpy()) for m in models}
-    bare = {m: min((i for i in own[m] if single[i]), key=lambda i: rank[i], default=None) for m in models}
+    bare = {
+        m: min((i for i in own[m] if single[i]), key=lambda i: rank[i], default=None)
+        for m in models
+    }
     rows = []
     for a, b in combinations(models, 2):
         start, target = bare[a], bare[b]
@@ -89,7 +104,9 @@ def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
         within = np.isin(np.arange(len(cells)), own[weaker])
         levels = np.unique(cost[within & ~np.isnan(cost)])
         choices = [choose(sample, cost, within & (cost <= c)) for c in levels]
-        ahead = np.column_stack([c.out_of_bag - grid.value[:, target] for c in choices if c is not None])
+        ahead = np.column_stack(
+            [c.out_of_bag - grid.value[:, target] for c in choices if c is not None]
+        )
         place = _first(grid.means(ahead)[None], levels)[0]
         drawn = _first(weighted_means(sample.weights, ahead), levels)
         lo, hi = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)], method="nearest")

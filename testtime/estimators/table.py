@@ -1,8 +1,9 @@
-"""The `scores` table as arrays: one `Pool` for each (model, setting, budget), shaped (problems, samples).
+"""The `scores` table as arrays: one `Pool` for each (model, setting, budget), shaped (problems,
+samples).
 
-The reader accepts any table with problem_id, sample and score; what is absent gets the defaults below. It refuses
-what would give wrong numbers quietly: scores that are not numbers or not within [0, 1], rows without a problem, and
-two rows for one sample.
+The reader accepts any table with problem_id, sample and score; what is absent gets the defaults
+below. It refuses what would give wrong numbers quietly: scores that are not numbers or not within
+[0, 1], rows without a problem, and two rows for one sample.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ Floats = NDArray[np.float64]
 REQUIRED = ("problem_id", "sample", "score")
 GROUP = ["model", "setting", "budget"]
 TOKENS = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens")
-NUMBERS = ("sample", "n", "budget", "tokens", *TOKENS, "flops", "usd", "seconds")  # of a scores or cells table
+NUMBERS = (
+    "sample",
+    "n",
+    "budget",
+    "tokens",
+    *TOKENS,
+    "flops",
+    "usd",
+    "seconds",
+)  # of a scores or cells table
 ACCURACIES = ("score", "value")
 LARGEST = 2**63  # budgets are whole numbers of 64 bits
 
@@ -34,9 +44,10 @@ LARGEST = 2**63  # budgets are whole numbers of 64 bits
 class Pool:
     """All samples of one (model, setting, budget).
 
-    problems: ids, sorted; score: (problems, samples), NaN = null or not drawn; drawn: whether there is such a row at
-    all; key: codes of `answer_key`, -1 = no vote; columns: every further numeric column, same shape; odds: those of
-    them that hold numbers of both signs in the whole table, as raw scores of a reward model do.
+    problems: ids, sorted; score: (problems, samples), NaN = null or not drawn; drawn: whether there
+    is such a row at all; key: codes of `answer_key`, -1 = no vote; columns: every further numeric
+    column, same shape; odds: those of them that hold numbers of both signs in the whole table, as
+    raw scores of a reward model do.
     """
 
     model: str
@@ -56,8 +67,8 @@ class Pool:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A CSV or Parquet file (a folder of Parquet parts too) as a table. Raises UserError when it is absent or
-    unreadable.
+    """A CSV or Parquet file (a folder of Parquet parts too) as a table. Raises UserError when it is
+    absent or unreadable.
     """
     import pandas as pd
 
@@ -70,33 +81,44 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise UserError(f"{source}: a folder with neither a run nor Parquet files{near}")
     try:
         with reading(source), opened(source) as file:
-            return pd.read_parquet(file) if source.is_dir() or source.suffix == ".parquet" else pd.read_csv(file)
+            return (
+                pd.read_parquet(file)
+                if source.is_dir() or source.suffix == ".parquet"
+                else pd.read_csv(file)
+            )
     except UserError:
         raise
     except Exception as error:  # pandas, pyarrow and the codecs each raise their own kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{source}: not readable as {'Parquet' if source.suffix == '.parquet' else 'CSV'}: {reason}"
+            f"{source}: not readable as {'Parquet' if source.suffix == '.parquet' else 'CSV'}: "
+            f"{reason}"
         ) from None
 
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
     """What every scores table (`columns` with score) and every cells table (with value) has to be.
 
-    Raises UserError naming the first column that `table` lacks and the nearest that it has, or what a column cannot
-    hold: text among NUMBERS, accuracies outside [0, 1], budgets beyond LARGEST.
+    Raises UserError naming the first column that `table` lacks and the nearest that it has, or what
+    a column cannot hold: text among NUMBERS, accuracies outside [0, 1], budgets beyond LARGEST.
     """
     for name in columns:
         if name not in table.columns:
-            raise UserError(f"{what}: needs a column {name!r}{suggest(name, map(str, table.columns))}")
+            raise UserError(
+                f"{what}: needs a column {name!r}{suggest(name, map(str, table.columns))}"
+            )
     accuracies = [name for name in ACCURACIES if name in columns]
     for name in (*accuracies, *(c for c in NUMBERS if c in table)):
         number = _numbers(table[name])
-        levels = "; levels such as low and high go into a column 'setting'" if name == "budget" else ""
+        levels = (
+            "; levels such as low and high go into a column 'setting'" if name == "budget" else ""
+        )
         refused = [(number.isna() & table[name].notna(), f"which is not a number{levels}")]
         if name in accuracies:
             outside = (number < 0) | (number > 1)
-            refused.append((outside, f"and a {name} lies between 0 and 1; divide percentages by 100"))
+            refused.append(
+                (outside, f"and a {name} lies between 0 and 1; divide percentages by 100")
+            )
         if name == "budget":
             refused.append((number.abs() >= LARGEST, "which is more tokens than can be counted"))
         for wrong, why in refused:
@@ -114,12 +136,17 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def normalise(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores table with every column the estimators read, in their types. Raises UserError as the module says."""
+    """The scores table with every column the estimators read, in their types. Raises UserError as
+    the module says.
+    """
     require(scores, REQUIRED, "scores table")
     if scores.empty:
         raise UserError("scores table: has no rows")
     if scores["problem_id"].isna().any():
-        raise UserError("scores table: column 'problem_id' has blanks; name the problem that each row belongs to")
+        raise UserError(
+            "scores table: column 'problem_id' has blanks; name the problem that each row belongs "
+            "to"
+        )
     table = scores.reset_index(drop=True).copy(deep=False)
     table["problem_id"] = table["problem_id"].astype(str)
     for name, default in (("model", "model"), ("setting", "")):
@@ -129,20 +156,27 @@ def normalise(scores: pd.DataFrame) -> pd.DataFrame:
     if "budget" not in table:
         table["budget"] = 0.0
     if table["sample"].isna().any():
-        raise UserError("scores table: column 'sample' has blanks; number the samples of each problem 0, 1, 2, ...")
+        raise UserError(
+            "scores table: column 'sample' has blanks; number the samples of each problem 0, 1, "
+            "2, ..."
+        )
     key = [*GROUP, "problem_id", "sample"]
     again = table.duplicated(key)
     if again.any():
         row = table.loc[again, key].iloc[0]
         raise UserError(
-            f"scores table: two rows for model {row['model']!r}, setting {row['setting']!r}, budget {row['budget']:g}, "
-            f"problem {row['problem_id']!r}, sample {row['sample']:g}; a setting of their own would tell them apart"
+            f"scores table: two rows for model {row['model']!r}, setting {row['setting']!r}, "
+            f"budget {row['budget']:g}, "
+            f"problem {row['problem_id']!r}, sample {row['sample']:g}; a setting of their own "
+            f"would tell them apart"
         )
     return table
 
 
 def pools(scores: pd.DataFrame) -> list[Pool]:
-    """The pools of a scores table, ordered by model, setting and budget (a null budget, which is NaN here, last)."""
+    """The pools of a scores table, ordered by model, setting and budget (a null budget, which is
+    NaN here, last).
+    """
     import pandas as pd
 
     table = normalise(scores)
@@ -150,7 +184,9 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
     if "answer_key" in table:
         code = pd.factorize(table["answer_key"])[0].astype(np.int64)
     skipped = {*GROUP, "problem_id", "sample", "score", "answer_key"}
-    extra = [c for c in table.columns if c not in skipped and pd.api.types.is_numeric_dtype(table[c])]
+    extra = [
+        c for c in table.columns if c not in skipped and pd.api.types.is_numeric_dtype(table[c])
+    ]
     data = {c: table[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in extra}
     odds = frozenset(c for c, v in data.items() if (v < 0).any() and (v > 0).any())
     score = table["score"].to_numpy()
@@ -175,7 +211,9 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
     return result
 
 
-def _placed(values: Floats, problem: NDArray[np.int64], place: NDArray[np.int64], shape: tuple[int, int]) -> Floats:
+def _placed(
+    values: Floats, problem: NDArray[np.int64], place: NDArray[np.int64], shape: tuple[int, int]
+) -> Floats:
     out = np.full(shape, np.nan)
     out[problem, place] = values
     return out

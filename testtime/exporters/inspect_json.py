@@ -1,4 +1,6 @@
-"""A run as Inspect (inspect_ai) JSON logs: one file a model and level, because Inspect knows no budget."""
+"""A run as Inspect (inspect_ai) JSON logs: one file a model and level, because Inspect knows no
+budget.
+"""
 
 from __future__ import annotations
 
@@ -36,29 +38,43 @@ def export_inspect(run: Run, folder: str | Path) -> list[Path]:
             problems = [str(p) for p in dict.fromkeys(evidence.scores["problem_id"])]
             told = list(transcripts.read(run.path, evidence.scores, problems))
             for level in evidence.levels:
-                name = "_".join(file_name(part) for part in (task, evidence.model, level_name(level)))
+                name = "_".join(
+                    file_name(part) for part in (task, evidence.model, level_name(level))
+                )
                 paths.append(target / f"{name}.json")
-                paths[-1].write_text(json.dumps(_log(task, evidence, level, told)), encoding="utf-8")
+                paths[-1].write_text(
+                    json.dumps(_log(task, evidence, level, told)), encoding="utf-8"
+                )
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error}); give another folder") from None
+        raise UserError(
+            f"{target}: cannot be written ({error.strerror or error}); give another folder"
+        ) from None
     return paths
 
 
-def _log(task: str, evidence: Evidence, level: tuple[str, float], told: list[transcripts.Transcript]) -> Data:
+def _log(
+    task: str, evidence: Evidence, level: tuple[str, float], told: list[transcripts.Transcript]
+) -> Data:
     rows: dict[tuple[str, int], Any] = {
         (r["problem_id"], r["sample"]): r for r in evidence.at(level).to_dict("records")
     }
     samples = []
     for problem in told:
         for chain in problem.chains:
-            answer = next((a for a in chain.answers if level_name(level) in a.labels or not a.labels), None)
+            answer = next(
+                (a for a in chain.answers if level_name(level) in a.labels or not a.labels), None
+            )
             row = rows.get((problem.problem_id, chain.sample))
             if answer and row:
                 samples.append(_sample(problem, chain, answer, row, evidence.model))
-    created = datetime.datetime.fromtimestamp(evidence.run.manifest.get("created", 0), datetime.UTC).isoformat()
+    created = datetime.datetime.fromtimestamp(
+        evidence.run.manifest.get("created", 0), datetime.UTC
+    ).isoformat()
     scored = evidence.at(level).groupby("problem_id")["score"].mean().dropna()
     settings = {} if level[1] != level[1] else {"reasoning_tokens": int(level[1])}
-    identity = hashlib.blake2b(f"{task}{evidence.model}{level}{created}".encode(), digest_size=11).hexdigest()
+    identity = hashlib.blake2b(
+        f"{task}{evidence.model}{level}{created}".encode(), digest_size=11
+    ).hexdigest()
     metric = {"accuracy": {"name": "accuracy", "value": float(scored.mean()), "params": {}}}
     score = {"name": SCORER, "scorer": SCORER, "reducer": "mean", "params": {}, "metrics": metric}
     names = [t.problem_id for t in told]
@@ -82,14 +98,22 @@ def _log(task: str, evidence: Evidence, level: tuple[str, float], told: list[tra
             "packages": {"testtime": metadata.version("testtime")},
         },
         "plan": {"name": "plan", "steps": [], "config": settings},
-        "results": {"total_samples": len(samples), "completed_samples": len(samples), "scores": [score]},
+        "results": {
+            "total_samples": len(samples),
+            "completed_samples": len(samples),
+            "scores": [score],
+        },
         "stats": {"started_at": created, "completed_at": created, "model_usage": {}},
         "samples": samples,
     }
 
 
 def _sample(
-    problem: transcripts.Transcript, chain: transcripts.Chain, answer: transcripts.Answer, row: Data, model: str
+    problem: transcripts.Transcript,
+    chain: transcripts.Chain,
+    answer: transcripts.Answer,
+    row: Data,
+    model: str,
 ) -> Data:
     cut = answer.tokens if answer.forced and answer.tokens is not None else float("inf")
     thinking = "".join(text for end, text in chain.segments or [] if end <= cut)
@@ -104,7 +128,11 @@ def _sample(
         "input": problem.question,
         "target": problem.gold,
         "messages": [{"role": "user", "content": problem.question, "source": "input"}, message],
-        "output": {"model": model, "choices": [{"message": message, "stop_reason": "stop"}], "usage": usage},
+        "output": {
+            "model": model,
+            "choices": [{"message": message, "stop_reason": "stop"}],
+            "usage": usage,
+        },
         "scores": {},
         "metadata": {"verdict": row.get("verdict"), "forced": bool(row.get("forced") is True)},
         "store": {},
@@ -128,7 +156,11 @@ def _usage(row: Data) -> Data:
         value = row.get(name)
         return 0 if value is None or value != value else int(value)
 
-    thinking, answer, prompt = count("thinking_tokens"), count("answer_tokens"), count("prompt_tokens")
+    thinking, answer, prompt = (
+        count("thinking_tokens"),
+        count("answer_tokens"),
+        count("prompt_tokens"),
+    )
     total = thinking + answer
     return {
         "input_tokens": prompt,

@@ -14,24 +14,33 @@ if TYPE_CHECKING:
     from testtime.pipeline import Run
 
 COLUMNS = {
-    "problem_id": "the problem", "model": "the model", "setting": "what the sampler was told, blank for nothing",
-    "budget": "thinking budget in tokens, null where there is none", "sample": "which sample of the problem",
-    "score": "1 right, 0 wrong, null unknown", "answer_key": "what the answer votes for, null where it does not vote",
+    "problem_id": "the problem", "model": "the model", "setting": "what the sampler was told, "
+                                                                  "blank for nothing",
+    "budget": "thinking budget in tokens, null where there is "
+              "none", "sample": "which sample of the problem",
+    "score": "1 right, 0 wrong, null "
+             "unknown", "answer_key": "what the answer votes for, null where it does not vote",
     "thinking_tokens": "thinking tokens generated", "forced_tokens": "tokens of the forced ending",
     "answer_tokens": "tokens generated after the thinking", "prompt_tokens": "tokens of the prompt",
     "flops": "FLOPs of the sample, or of the cell a problem", "usd": "dollars, likewise",
     "seconds": "engine seconds, likewise",
-    "forced": "whether the budget cut the chain", "verdict": "correct, wrong, unparsed, timeout, error or missing",
+    "forced": "whether the budget cut the "
+              "chain", "verdict": "correct, wrong, unparsed, timeout, error or missing",
     "truncated": "whether the answer ran into its token limit", "n": "samples that the cell spends",
-    "selector": "how n answers become one", "value": "accuracy of the cell", "lo": "lower end of its 95 % interval",
-    "mc_error": "standard error of votes that were counted by random draws, 0 where exact", "meta": "further fields",
-    "hi": "upper end of its 95 % interval", "problems": "problems in the cell", "tokens": "tokens generated a problem",
+    "selector": "how n answers become "
+                "one", "value": "accuracy of the cell", "lo": "lower end of its 95 % interval",
+    "mc_error": "standard error of votes that were counted by random draws, 0 where "
+                "exact", "meta": "further fields",
+    "hi": "upper end of its 95 % "
+          "interval", "problems": "problems in the cell", "tokens": "tokens generated a problem",
     "latency": "tokens on the longest path, where the cell's samples run side by side",
 }  # fmt: skip
 
 
 def export_tidy(run: Run, folder: str | Path) -> list[Path]:
-    """scores and cells as Parquet and CSV; returns the files. Raises UserError where the folder cannot be written."""
+    """scores and cells as Parquet and CSV; returns the files. Raises UserError where the folder
+    cannot be written.
+    """
     target = Path(folder)
     paths = []
     try:
@@ -41,7 +50,9 @@ def export_tidy(run: Run, folder: str | Path) -> list[Path]:
             table.to_parquet(paths[-2], index=False)
             table.to_csv(paths[-1], index=False)
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error}); give another folder") from None
+        raise UserError(
+            f"{target}: cannot be written ({error.strerror or error}); give another folder"
+        ) from None
     return paths
 
 
@@ -60,7 +71,9 @@ def export_hub(run: Run, folder: str | Path) -> list[Path]:
             table.to_parquet(path, index=False)
         (target / "README.md").write_text(_card(run, tables), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror or error}); give another folder") from None
+        raise UserError(
+            f"{target}: cannot be written ({error.strerror or error}); give another folder"
+        ) from None
     return [target / "README.md", *paths]
 
 
@@ -85,17 +98,23 @@ def _card(run: Run, tables: dict[str, pd.DataFrame]) -> str:
     lines += [f"# {front['pretty_name']}", ""]
     lines += [
         (
-            f"Written by testtime {run.manifest.get('testtime', '')}: {len(run.manifest['problems']):,} problems, "
-            f"{config['samples']} samples, budgets {', '.join(map(str, config['thinking']['budgets']))}."
+            f"Written by testtime {run.manifest.get('testtime', '')}: "
+            f"{len(run.manifest['problems']):,} problems, "
+            f"{config['samples']} samples, budgets "
+            f"{', '.join(map(str, config['thinking']['budgets']))}."
         ),
         (
-            "`scores` has a row for each problem, budget and sample; `cells` one for each budget, n and selector. "
-            "Questions and right answers keep the licence of their benchmark; add it here before publishing."
+            "`scores` has a row for each problem, budget and sample; `cells` one for each budget, "
+            "n and selector. "
+            "Questions and right answers keep the licence of their benchmark; add it here before "
+            "publishing."
         ),
         "",
     ]
     for name, table in tables.items():
         lines += [f"## {name} ({len(table):,} rows)", "", "| column | holds |", "| --- | --- |"]
-        lines += [f"| {c} | {COLUMNS.get(str(c), str(c).replace('_', ' '))} |" for c in table.columns]
+        lines += [
+            f"| {c} | {COLUMNS.get(str(c), str(c).replace('_', ' '))} |" for c in table.columns
+        ]
         lines.append("")
     return "\n".join(lines)

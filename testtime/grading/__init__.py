@@ -1,4 +1,6 @@
-"""What is right: one file a grader, run so that no answer can hang, crash or fill the run that grades it."""
+"""What is right: one file a grader, run so that no answer can hang, crash or fill the run that
+grades it.
+"""
 
 from testtime.grading.base import Grade, Grader, Verdict, Work
 from testtime.grading.pool import Limits

@@ -1,7 +1,7 @@
 """Multiple choice: the letter or the text of an option, in the many ways models say it.
 
-The gold is a letter, or JSON with the letter and the options' texts (what a task with `choices` gives):
-`{"answer": "B", "choices": ["Paris", "Rome"]}`.
+The gold is a letter, or JSON with the letter and the options' texts (what a task with `choices`
+gives): `{"answer": "B", "choices": ["Paris", "Rome"]}`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def _gold(gold: str) -> tuple[str | None, list[str]]:
 
 
 def _chosen(text: str, letters: str, options: list[str]) -> str | None:
-    """What is in the box, else what is announced, else a letter the text begins with, is told of, or ends with."""
+    """What is in the box, else what is announced, else a letter the text begins with, is told of,
+    or ends with.
+    """
     boxed = last_box(text)
     if boxed is not None:
         inner = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", boxed).strip()
@@ -78,7 +80,14 @@ def _of_snippet(snippet: str, letters: str, options: list[str]) -> str | None:
     if len(whole) == 1 and whole.upper() in letters:
         return whole.upper()
     by_text = _option_named(snippet, letters, options)
-    first = next((match[1] for match in _ALONE.finditer(snippet) if match[1] in letters and not _article(match)), None)
+    first = next(
+        (
+            match[1]
+            for match in _ALONE.finditer(snippet)
+            if match[1] in letters and not _article(match)
+        ),
+        None,
+    )
     return first or by_text
 
 
@@ -90,7 +99,11 @@ def _article(match: re.Match[str]) -> bool:
 def _option_named(text: str, letters: str, options: list[str]) -> str | None:
     """The one option whose text the words are, or contain; None where several would do."""
     said = normalised(text)
-    same = [letter for letter, option in zip(letters, options, strict=False) if normalised(option) == said]
+    same = [
+        letter
+        for letter, option in zip(letters, options, strict=False)
+        if normalised(option) == said
+    ]
     if not same:
         padded = f" {said} "
         same = [

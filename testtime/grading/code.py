@@ -1,8 +1,9 @@
 """Programs, graded by running their tests in the sandbox.
 
 The gold is JSON with the tests, as a task's `gold` mapping gives it; four kinds are known:
-`{"prompt", "test", "entry_point"}` (HumanEval), `{"tests", "setup"}` with asserts, a list or a text (MBPP),
-`{"inputs", "outputs"}` (standard input and what must be printed), `{"public", "private", "metadata"}` (LiveCodeBench).
+`{"prompt", "test", "entry_point"}` (HumanEval), `{"tests", "setup"}` with asserts, a list or a text
+(MBPP), `{"inputs", "outputs"}` (standard input and what must be printed), `{"public", "private",
+"metadata"}` (LiveCodeBench).
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ LONGEST = 100_000
 class Code(Grader):
     """Correct where every test passes within the limits.
 
-    allow_code: must be true: this grader runs what a model wrote. allow_unsandboxed: run it with the limits alone where
-    bubblewrap does not work; the program can then read files, use the network and end other processes.
-    cpu_s, wall_s: seconds of one run; a run over cpu_s is wrong, one over wall_s (asleep, or a busy machine) a timeout.
+    allow_code: must be true: this grader runs what a model wrote. allow_unsandboxed: run it with
+    the limits alone where bubblewrap does not work; the program can then read files, use the
+    network and end other processes. cpu_s, wall_s: seconds of one run; a run over cpu_s is wrong,
+    one over wall_s (asleep, or a busy machine) a timeout.
     """
 
     version: ClassVar[str] = "code-1"
@@ -44,9 +46,14 @@ class Code(Grader):
     @model_validator(mode="after")
     def _may_run(self) -> Self:
         if not self.allow_code:
-            raise ValueError("it runs programs that a model wrote; to permit that set its option allow_code: true")
+            raise ValueError(
+                "it runs programs that a model wrote; to permit that set its option allow_code: "
+                "true"
+            )
         if not self.allow_unsandboxed and (missing := sandbox.available()):
-            raise ValueError(f"{missing}; or set allow_unsandboxed: true to run the programs without a sandbox")
+            raise ValueError(
+                f"{missing}; or set allow_unsandboxed: true to run the programs without a sandbox"
+            )
         return self
 
     def prepare(self, gold: str, answer: str) -> Grade | Work:
@@ -55,7 +62,9 @@ class Code(Grader):
         if program is None:
             return self.grade("unparsed", None, None, "no program in the answer")
         if len(program) > LONGEST:
-            return self.grade("unparsed", program[:2000], None, f"the program has {len(program)} characters")
+            return self.grade(
+                "unparsed", program[:2000], None, f"the program has {len(program)} characters"
+            )
         return (gold, program)
 
     def judge(self, work: Work) -> Grade:
@@ -63,7 +72,9 @@ class Code(Grader):
         tests = json.loads(gold)
         for source, given, wanted in _runs(tests, program):
             bounds = sandbox.Bounds(self.cpu_s, self.wall_s, self.memory_mb, self.processes)
-            outcome = sandbox.run(source, bounds, given, self.packages, sandboxed=sandbox.available() is None)
+            outcome = sandbox.run(
+                source, bounds, given, self.packages, sandboxed=sandbox.available() is None
+            )
             if outcome.status == "timeout":
                 return self.grade("timeout", program, None, f"no end after {self.wall_s:g} s")
             if outcome.status != "finished":
@@ -71,16 +82,22 @@ class Code(Grader):
                 reason = {"cpu": f"over {self.cpu_s} s of CPU time", "output": "too much output"}
                 return self.grade(False, program, None, reason.get(outcome.status, last))
             if wanted is not None and not _same_output(outcome.output, wanted):
-                return self.grade(False, program, None, f"printed {outcome.output[:80]!r}, not {wanted[:80]!r}")
+                return self.grade(
+                    False, program, None, f"printed {outcome.output[:80]!r}, not {wanted[:80]!r}"
+                )
         return self.grade(True, program)
 
 
 def program_of(answer: str, tests: dict[str, Any]) -> str | None:
-    """The program in an answer: its last code block that defines what is asked for, or the text as a continuation."""
+    """The program in an answer: its last code block that defines what is asked for, or the text as
+    a continuation.
+    """
     entry = tests.get("entry_point")
     blocks = [block for block in _BLOCK.findall(answer) if block.strip()]
     if entry:
-        blocks = [block for block in blocks if re.search(rf"\bdef\s+{re.escape(entry)}\b", block)] or blocks
+        blocks = [
+            block for block in blocks if re.search(rf"\bdef\s+{re.escape(entry)}\b", block)
+        ] or blocks
     found = blocks[-1] if blocks else answer
     if not found.strip():
         return None
@@ -108,7 +125,10 @@ def _runs(tests: dict[str, Any], program: str) -> list[tuple[str, str, str | Non
     if "private" in tests:
         return contests.runs(tests, program)
     if "inputs" in tests:
-        return [(program, str(i), str(o)) for i, o in zip(tests["inputs"], tests["outputs"], strict=True)]
+        return [
+            (program, str(i), str(o))
+            for i, o in zip(tests["inputs"], tests["outputs"], strict=True)
+        ]
     if "entry_point" in tests:
         return [(f"{program}\n\n{tests['test']}\n\ncheck({tests['entry_point']})\n", "", None)]
     asserts = tests["tests"] if isinstance(tests["tests"], str) else "\n".join(tests["tests"])

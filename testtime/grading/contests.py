@@ -1,7 +1,7 @@
 """LiveCodeBench's tests as runs of the sandbox.
 
-Its hidden tests are JSON, pickled, compressed and in base64; a pickle may execute anything when it is read, so this one
-is read by an unpickler that knows no class at all, which is enough for a text.
+Its hidden tests are JSON, pickled, compressed and in base64; a pickle may execute anything when it
+is read, so this one is read by an unpickler that knows no class at all, which is enough for a text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from itertools import *; from math import *
 _CALL = """
 import json as _json
 for _given, _wanted in _json.loads({tests!r}):
-    _found = Solution().{name}(*[_json.loads(_line) for _line in _given.split("\\n") if _line.strip()])
+    _lines = [_line for _line in _given.split("\\n") if _line.strip()]
+    _found = Solution().{name}(*map(_json.loads, _lines))
     _found = list(_found) if isinstance(_found, tuple) else _found
     assert _found == _json.loads(_wanted), f"{name}: {{str(_found)[:80]}}, not {{_wanted[:80]}}"
 """
@@ -33,15 +34,21 @@ class _NoClasses(pickle.Unpickler):
 
 
 def runs(tests: dict[str, Any], program: str) -> list[tuple[str, str, str | None]]:
-    """(source, standard input, output that must come) of each run; all calls of a function are one run."""
+    """(source, standard input, output that must come) of each run; all calls of a function are one
+    run.
+    """
     cases = _cases(tests["public"]) + _cases(tests["private"])
     calls = [(case["input"], case["output"]) for case in cases if case["testtype"] == "functional"]
     found: list[tuple[str, str, str | None]] = [
-        (HEADER + program, case["input"], case["output"]) for case in cases if case["testtype"] != "functional"
+        (HEADER + program, case["input"], case["output"])
+        for case in cases
+        if case["testtype"] != "functional"
     ]
     if calls:
         name = json.loads(tests["metadata"])["func_name"]
-        found.append((HEADER + program + _CALL.format(tests=json.dumps(calls), name=name), "", None))
+        found.append(
+            (HEADER + program + _CALL.format(tests=json.dumps(calls), name=name), "", None)
+        )
     return found
 
 

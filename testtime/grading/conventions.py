@@ -1,7 +1,8 @@
 """Differences that a comparison of values does not see, and the conventions for them.
 
-A unit that both sides name must be the same one; a missing unit is forgiven. A base that both name must be the same.
-A list in braces is a set, one in round brackets is ordered. Derivatives must have the same number of primes.
+A unit that both sides name must be the same one; a missing unit is forgiven. A base that both name
+must be the same. A list in braces is a set, one in round brackets is ordered. Derivatives must have
+the same number of primes.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import re
 
 _UNITS = {
-    "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre",
-    "in": "inch inches", "ft": "foot feet", "yd": "yard", "mi": "mile", "mg": "milligram", "g": "gram",
-    "kg": "kilogram", "lb": "pound", "oz": "ounce", "t": "ton tonne", "ms": "millisecond", "s": "sec second",
-    "min": "minute", "h": "hr hour", "day": "", "week": "", "month": "", "year": "yr", "ml": "milliliter millilitre",
-    "l": "liter litre", "gal": "gallon", "mph": "", "km/h": "kph kmh", "m/s": "", "hz": "hertz", "n": "newton",
-    "j": "joule", "w": "watt", "v": "volt", "dollar": "usd", "cent": "", "euro": "eur", "degree": "deg",
+    "mm": "millimeter "
+          "millimetre", "cm": "centimeter "
+                              "centimetre", "m": "meter metre", "km": "kilometer kilometre",
+    "in": "inch inches", "ft": "foot feet", "yd": "yard", "mi": "mile", "mg": "milligram",
+    "g": "gram", "kg": "kilogram", "lb": "pound", "oz": "ounce", "t": "ton tonne",
+    "ms": "millisecond", "s": "sec second", "min": "minute", "h": "hr hour", "day": "", "week": "",
+    "month": "", "year": "yr", "ml": "milliliter millilitre", "l": "liter litre", "gal": "gallon",
+    "mph": "", "km/h": "kph kmh", "m/s": "", "hz": "hertz", "n": "newton", "j": "joule",
+    "w": "watt", "v": "volt", "dollar": "usd", "cent": "", "euro": "eur", "degree": "deg",
     "radian": "rad",
 }  # fmt: skip
 _NAMES = {name: unit for unit, others in _UNITS.items() for name in (unit, *others.split())}
@@ -33,10 +37,13 @@ _SHORT = {
     "min",
 }  # a variable's name unless it is marked as text
 _MARKED = re.compile(
-    r"\\(?:text|mbox|mathrm|textnormal|textbf|textrm|rm|hbox)\s*\{\s*(?P<words>[A-Za-z/ .]{1,40}?)\s*\}"
+    r"\\(?:text|mbox|mathrm|textnormal|textbf|textrm|rm|hbox)\s*\{\s*(?P<words>[A-Za-z/ "
+    r".]{1,40}?)\s*\}"
     r"(?:\s*\^\s*\{?(?P<power>[23])\}?)?[\s.]*$"
 )
-_OPEN = re.compile(r"(?<=[\d})])\s*(?P<words>[A-Za-z/][A-Za-z/ .]{0,40}?)(?:\s*\^\s*\{?(?P<power>[23])\}?)?[\s.]*$")
+_OPEN = re.compile(
+    r"(?<=[\d})])\s*(?P<words>[A-Za-z/][A-Za-z/ .]{0,40}?)(?:\s*\^\s*\{?(?P<power>[23])\}?)?[\s.]*$"
+)
 _COUNTED = re.compile(r"([-+]?[\d.,]*\d)\s+((?:[A-Za-z]{3,15}[\s.]*){1,4})")
 _FUNCTIONS = re.compile(
     r"\b(?:sin|cos|tan|cot|sec|csc|log|exp|mod|and|choose|sqrt|percent|inf|infinity|pct|percentage)\b"
@@ -46,7 +53,9 @@ _PRIMED = re.compile(r"([A-Za-z])\s*((?:'|\^\s*\{?(?:\s*\\prime\s*)+\}?)+)")
 
 
 def unit_of(text: str) -> str | None:
-    """The unit a value ends with, in one spelling (`cm^2`); None where there is none or it is not known."""
+    """The unit a value ends with, in one spelling (`cm^2`); None where there is none or it is not
+    known.
+    """
     match = _MARKED.search(text[-80:]) or _OPEN.search(text[-80:])
     if match is None:
         return None
@@ -67,7 +76,9 @@ def unit_of(text: str) -> str | None:
 
 
 def without_unit(text: str) -> str:
-    """The value alone, where the text ends with a known unit, or is a number followed by plain words (7 apples)."""
+    """The value alone, where the text ends with a known unit, or is a number followed by plain
+    words (7 apples).
+    """
     match = _MARKED.search(text) or _OPEN.search(text)
     if match and unit_of(text) and text[: match.start()].strip():
         return text[: match.start()].strip()
@@ -82,7 +93,9 @@ def base_of(text: str) -> tuple[str, str] | None:
 
 
 def difference(gold: str, found: str) -> str | None:
-    """Why two mended expressions differ although their values may compare equal; None where nothing says so."""
+    """Why two mended expressions differ although their values may compare equal; None where nothing
+    says so.
+    """
     units = unit_of(gold), unit_of(found)
     if units[0] and units[1] and units[0] != units[1]:
         return f"the unit is {units[1]}, not {units[0]}"
@@ -107,4 +120,6 @@ def _bracket(text: str) -> str | None:
 
 
 def _primes(text: str) -> list[tuple[str, int]]:
-    return sorted((name, marks.count("'") + marks.count("prime")) for name, marks in _PRIMED.findall(text))
+    return sorted(
+        (name, marks.count("'") + marks.count("prime")) for name, marks in _PRIMED.findall(text)
+    )

@@ -1,7 +1,8 @@
-"""Where the final answer stands in a text: after the thinking, in the last box, after "the answer is".
+"""Where the final answer stands in a text: after the thinking, in the last box, after "the answer
+is".
 
-Everything here is linear in the text's length, because it runs outside the killable workers: single passes and regular
-expressions without nested repetition, over the text's end only.
+Everything here is linear in the text's length, because it runs outside the killable workers: single
+passes and regular expressions without nested repetition, over the text's end only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ _ANNOUNCED = re.compile(
     r"|(?:答案|الجواب|उत्तर)\s*(?:是|为|هو|है)?\s*[:：]?|\\?#{4}|(?m:^\s*A\s*:)"
 )
 _TRAILER = re.compile(
-    r"(?i)\.?\s*(?:I hope it is correct|<\|)|(?<=[\w)}$%])\.\s+(?=[A-Z])|\s+\(because|,?\s+(?:because|since|which)\b"
+    r"(?i)\.?\s*(?:I hope it is "
+    r"correct|<\|)|(?<=[\w)}$%])\.\s+(?=[A-Z])|\s+\(because|,?\s+(?:because|since|which)\b"
 )
 _FORMULA = re.compile(
     r"\$\$(?:[^$]|\\\$){1,2000}?\$\$|(?<![\\$\d])\$(?![\s$])(?:[^$\n]|\\\$){0,2000}?[^\s$\\]\$(?!\d)"
@@ -28,11 +30,15 @@ _NUMBERS = re.compile(
     r"(?:[eE][+-]?\d{1,4})?(?:\s?/\s?\d+)?"
     r"|(?<=[^\x00-\x7f])\d+(?:[.,/]\d+)?"
 )
-_JOINED = re.compile(r"(?:[\s$,;]|\\[()\[\],;!]|\\quad|\\qquad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*")
+_JOINED = re.compile(
+    r"(?:[\s$,;]|\\[()\[\],;!]|\\quad|\\qquad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)*"
+)
 
 
 def after_thinking(text: str) -> str:
-    """The text behind the thinking, inside `<answer>` tags if there are any; empty where a `<think>` never closed."""
+    """The text behind the thinking, inside `<answer>` tags if there are any; empty where a
+    `<think>` never closed.
+    """
     _, _, rest = text.rpartition("</think>")
     if "<think>" in rest:
         return ""
@@ -43,7 +49,9 @@ def after_thinking(text: str) -> str:
 
 
 def boxes(text: str) -> list[tuple[int, int, str]]:
-    """(start, end, content) of every closed `\\boxed{}` or `\\fbox{}` that stands in no other closed one, in order."""
+    """(start, end, content) of every closed `\\boxed{}` or `\\fbox{}` that stands in no other
+    closed one, in order.
+    """
     found: list[tuple[int, int, str]] = []
     stack: list[int] = []  # for each open brace: where its box begins, or -1
     opens: list[int] = []
@@ -71,28 +79,38 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
-_BOX_OR_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\(?:boxed|fbox)\b|\\[{}]|\\\\(?!boxed|fbox)|[{}]")
+_BOX_OR_BRACE = re.compile(
+    r"\\(?:boxed|fbox)\s{0,3}\{|\\(?:boxed|fbox)\b|\\[{}]|\\\\(?!boxed|fbox)|[{}]"
+)
 _CJK = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 ESCAPED = ("\\{", "\\}", "\\\\")
 _BARE_BOXED = re.compile(r"\s+([^\s$\\{}]+?)(?=[.,;]?(?:[\s$]|$))")
 
 
 def last_box(text: str) -> str | None:
-    """The content of the last box; of boxes joined by commas, "and" or "or" alone, all of them as one list."""
+    """The content of the last box; of boxes joined by commas, "and" or "or" alone, all of them as
+    one list.
+    """
     found = boxes(text)
     if not found:
         return None
     group = [found[-1]]
     for box in reversed(found[:-1]):
         between = text[box[1] : group[0][0]]
-        if len(between) > 40 or not _JOINED.fullmatch(between) or not re.search(r"[,;]|and|or", between):
+        if (
+            len(between) > 40
+            or not _JOINED.fullmatch(between)
+            or not re.search(r"[,;]|and|or", between)
+        ):
             break
         group.insert(0, box)
     return ", ".join(content for _, _, content in group)
 
 
 def announced(text: str) -> str | None:
-    """The rest of the line (or the display) behind the last "answer is", "Answer:", "####" or "A:"."""
+    """The rest of the line (or the display) behind the last "answer is", "Answer:", "####" or
+    "A:".
+    """
     tail = text[-TAIL:]
     matches = list(_ANNOUNCED.finditer(tail))
     if not matches:
@@ -104,8 +122,10 @@ def announced(text: str) -> str | None:
 
 
 def final_answer(text: str) -> str | None:
-    """The final answer of a solution: the last box, else what is announced, else a text that is an answer as a whole,
-    else the last mathematics or number. None where the text has nothing of the kind."""
+    """The final answer of a solution: the last box, else what is announced, else a text that is an
+    answer as a whole, else the last mathematics or number. None where the text has nothing of the
+    kind.
+    """
     boxed = last_box(text)
     if boxed is not None:
         return boxed.strip()
@@ -139,7 +159,12 @@ def _of_snippet(snippet: str) -> str | None:
 def _is_mathematics(text: str) -> bool:
     """Whether a short text reads as one expression and not as a sentence."""
     words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[A-Za-z]+(?:\{[^{}]*\})?", " ", text))
-    return bool(text.strip()) and len(words) <= 2 and not _CJK.search(text) and "\n" not in text.strip()
+    return (
+        bool(text.strip())
+        and len(words) <= 2
+        and not _CJK.search(text)
+        and "\n" not in text.strip()
+    )
 
 
 def _last_mathematics(text: str) -> str | None:

@@ -1,7 +1,9 @@
-"""Answers to reasoning-gym's problems: the answer itself, or whatever the data set's own scorer accepts.
+"""Answers to reasoning-gym's problems: the answer itself, or whatever the data set's own scorer
+accepts.
 
-Many of its problems have one answer and a comparison is enough. Others have many (any path, any program), and only the
-data set's scorer knows; but several scorers execute what the model wrote, so they run in the sandbox only.
+Many of its problems have one answer and a comparison is enough. Others have many (any path, any
+program), and only the data set's scorer knows; but several scorers execute what the model wrote, so
+they run in the sandbox only.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ print("score", create_dataset(asked["dataset"], size=1, seed=0).score_answer(ask
 
 
 class Gym(Grader):
-    """Correct where the final answer is the gold but for spaces, or (`own_scorer`) where the data set's scorer gives 1.
+    """Correct where the final answer is the gold but for spaces, or (`own_scorer`) where the data
+    set's scorer gives 1.
 
-    The gold is JSON: {"dataset", "question", "answer", "metadata"}. The own scorer costs seconds of CPU an answer.
+    The gold is JSON: {"dataset", "question", "answer", "metadata"}. The own scorer costs seconds of
+    CPU an answer.
     """
 
     version: ClassVar[str] = "gym-1"

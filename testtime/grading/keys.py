@@ -1,8 +1,9 @@
 """Which answers are the same vote: a key that depends on the answer alone, never on the gold.
 
-Symbolic comparison of every pair of answers would be slow and not transitive. Instead an answer is evaluated once:
-exactly where it is rational, else to ten digits. Variables get fixed values, so equal expressions get equal keys
-whatever their form (x+1 and 1+x; two different ones collide by chance only). What cannot be read votes by its spelling.
+Symbolic comparison of every pair of answers would be slow and not transitive. Instead an answer is
+evaluated once: exactly where it is rational, else to ten digits. Variables get fixed values, so
+equal expressions get equal keys whatever their form (x+1 and 1+x; two different ones collide by
+chance only). What cannot be read votes by its spelling.
 """
 
 from __future__ import annotations
@@ -89,7 +90,11 @@ def _part(text: str) -> str | None:
             return None
         if isinstance(value, float):
             whole = round(value)
-            shown = str(whole) if abs(value - whole) < 1e-10 * max(1, abs(value)) < 1 else f"~{value:.10g}"
+            shown = (
+                str(whole)
+                if abs(value - whole) < 1e-10 * max(1, abs(value)) < 1
+                else f"~{value:.10g}"
+            )
         elif reader.variables:
             shown = hashlib.sha256(str(value).encode()).hexdigest()[:16]
         else:
@@ -100,7 +105,9 @@ def _part(text: str) -> str | None:
 
 
 class _Reader:
-    """Recursive descent over an expression, evaluating as it reads. Raises ValueError for what it does not know."""
+    """Recursive descent over an expression, evaluating as it reads. Raises ValueError for what it
+    does not know.
+    """
 
     def __init__(self, text: str) -> None:
         self.tokens = _TOKEN.findall(text)
@@ -167,7 +174,9 @@ class _Reader:
             value = self.sum()
             self.take("}")
             return value
-        if self.token is not None and self.token.isdigit() and len(self.token) > 1:  # \frac12 is one over two
+        if (
+            self.token is not None and self.token.isdigit() and len(self.token) > 1
+        ):  # \frac12 is one over two
             first, rest = self.token[0], self.token[1:]
             self.tokens[self.at : self.at + 1] = [first, rest]
         return self.signed() if self.token == "-" else self.atom()

@@ -1,7 +1,9 @@
-"""Answers in one spelling: what models and people write for the same mathematics, before anything is parsed.
+"""Answers in one spelling: what models and people write for the same mathematics, before anything
+is parsed.
 
-math-verify reads a clean LaTeX expression well; most of its false negatives are spellings (a Unicode fraction, digits
-of another alphabet, a thousands space, `1e3`, a repeating decimal), and these are mended here, in linear time.
+math-verify reads a clean LaTeX expression well; most of its false negatives are spellings (a
+Unicode fraction, digits of another alphabet, a thousands space, `1e3`, a repeating decimal), and
+these are mended here, in linear time.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from fractions import Fraction
 from testtime.grading.numbers import to_ascii
 
 _FRACTIONS = {
-    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
+    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5",
+    "⅗": "3/5", "⅘": "4/5",
     "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
 }  # fmt: skip
 _SIGNS = {
-    "π": r"\pi ", "∞": r"\infty ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "×": r"\times ", "·": r"\cdot ",
-    "⋅": r"\cdot ", "÷": r"\div ", "±": r"\pm ", "°": r"^\circ ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",
-    "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "φ": r"\phi ",
+    "π": r"\pi ", "∞": r"\infty ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "×": r"\times ",
+    "·": r"\cdot ",
+    "⋅": r"\cdot ", "÷": r"\div ", "±": r"\pm ", "°": r"^\circ ", "∪": r"\cup ", "∩": r"\cap ",
+    "∈": r"\in ",
+    "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ",
+    "φ": r"\phi ",
     "∅": r"\emptyset ", "′": "'", "“": '"', "”": '"', "，": ",", "。": ". ", "；": ";", "：": ":",
 }  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n")
@@ -32,7 +38,9 @@ _CJK = "\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef"
 
 
 def mend(text: str) -> str:
-    """The text with one spelling for digits, signs, fractions, roots and powers. Words around the mathematics stay."""
+    """The text with one spelling for digits, signs, fractions, roots and powers. Words around the
+    mathematics stay.
+    """
     if not text.isascii():
         text = _plain_signs(text)
     text = to_ascii(text)
@@ -73,11 +81,17 @@ def _repeating(match: re.Match[str]) -> str:
 
 
 def unwrap(text: str) -> str:
-    """The expression without its dollar signs, brackets of LaTeX, bold marks, full stop and surrounding spaces."""
+    """The expression without its dollar signs, brackets of LaTeX, bold marks, full stop and
+    surrounding spaces.
+    """
     before = None
     while before != text:
         before = text
-        text = text.strip().rstrip(".,;:").strip() if not text.rstrip().endswith("\\,") else text.strip()[:-2]
+        text = (
+            text.strip().rstrip(".,;:").strip()
+            if not text.rstrip().endswith("\\,")
+            else text.strip()[:-2]
+        )
         for left, right in _WRAPPERS:
             inner = text[len(left) : -len(right)]
             if (
@@ -91,9 +105,13 @@ def unwrap(text: str) -> str:
 
 
 def one_spelling(text: str) -> str:
-    """A mended expression alone: also joins digit groups, drops redundant outer brackets and runs of minus signs."""
+    """A mended expression alone: also joins digit groups, drops redundant outer brackets and runs
+    of minus signs.
+    """
     text = unwrap(text)
-    text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m.group()), text) if _is_one_number(text) else text
+    text = (
+        _GROUPED.sub(lambda m: re.sub(r"\D", "", m.group()), text) if _is_one_number(text) else text
+    )
     text = _EU_GROUPED.sub(lambda m: m.group().replace(".", ""), text)
     text = re.sub(r"-{2,}", lambda m: "-" if len(m.group()) % 2 else "", text)
     depth = _redundant_depth(text)
@@ -101,15 +119,22 @@ def one_spelling(text: str) -> str:
 
 
 def _is_one_number(text: str) -> bool:
-    """Whether commas and spaces can only be separators: every group after the first has three digits, nothing else."""
+    """Whether commas and spaces can only be separators: every group after the first has three
+    digits, nothing else.
+    """
     return (
-        re.fullmatch(r"[-+]?\s*(?:\\?\$)?\s*[1-9]\d{0,2}(?:(?:\{,\}|,\\!|,|\s|\\[,;! ])\d{3})+(?:\.\d+)?\D*", text)
+        re.fullmatch(
+            r"[-+]?\s*(?:\\?\$)?\s*[1-9]\d{0,2}(?:(?:\{,\}|,\\!|,|\s|\\[,;! ])\d{3})+(?:\.\d+)?\D*",
+            text,
+        )
         is not None
     )
 
 
 def _redundant_depth(text: str) -> int:
-    """How many pairs of round brackets enclose the whole text, when nothing but one value is inside them."""
+    """How many pairs of round brackets enclose the whole text, when nothing but one value is inside
+    them.
+    """
     opening, closing = len(text) - len(text.lstrip("(")), len(text) - len(text.rstrip(")"))
     if not opening or not closing or "," in text or ";" in text:
         return 0
@@ -126,7 +151,9 @@ def as_percent(text: str) -> str:
 
 
 def letter_e(gold: str, given: str) -> tuple[str, str]:
-    """Both with another letter for `e` where it is a variable: among others, and never raised to a power."""
+    """Both with another letter for `e` where it is a variable: among others, and never raised to a
+    power.
+    """
     both = f"{gold} {given}"
     letters = set("".join(run for run in _RUNS.findall(both) if _is_product(run)))
     if "e" not in letters or not letters - set("eixyt") or re.search(r"e\s*\^|\\ln|\\exp", both):
@@ -148,21 +175,31 @@ def _is_product(run: str) -> bool:
     return len(run) < 4 and not run.startswith("\\")
 
 
-_TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|textrm|mathrm|mathbf|mathit|textnormal)\s*\{([^{}]*)\}")
+_TEXT = re.compile(
+    r"\\(?:text|mbox|textbf|textit|textrm|mathrm|mathbf|mathit|textnormal)\s*\{([^{}]*)\}"
+)
 
 
 def words_of(text: str) -> str | None:
-    """The words of an answer that is words (a name, yes, a day), in small letters; None for mathematics.
+    """The words of an answer that is words (a name, yes, a day), in small letters; None for
+    mathematics.
 
-    Bare letters are words from four letters on with a vowel among them: shorter ones may be a product of variables.
+    Bare letters are words from four letters on with a vowel among them: shorter ones may be a
+    product of variables.
     """
     marked = _TEXT.sub(r" \1 ", text)
     plain = re.sub(r"[\"'`*]|\\[,;! ]|^[(\[]|[)\]]$", " ", marked).strip(" .,;:$")
     plain = re.sub(r"^[(\[]|[)\]]$", "", plain).strip()
     words = plain.split()
-    if not words or re.search(r"[\\^_=<>{}|+*/$]|\d\.\d", plain) or not re.fullmatch(r"[A-Za-z(]", plain[0]):
+    if (
+        not words
+        or re.search(r"[\\^_=<>{}|+*/$]|\d\.\d", plain)
+        or not re.fullmatch(r"[A-Za-z(]", plain[0])
+    ):
         return None
-    long_word = any(len(word) > 3 and re.search("[aeiouyAEIOUY]", word) and word.isalpha() for word in words)
+    long_word = any(
+        len(word) > 3 and re.search("[aeiouyAEIOUY]", word) and word.isalpha() for word in words
+    )
     if marked != text or long_word:
         return " ".join(words).lower()
     return None

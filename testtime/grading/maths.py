@@ -1,8 +1,9 @@
-"""Mathematical answers: math-verify, with what it gets wrong mended and kept in a worker it cannot harm.
+"""Mathematical answers: math-verify, with what it gets wrong mended and kept in a worker it cannot
+harm.
 
-The convention: the last box counts (boxes joined by commas or "and" are one list); a percent sign is ignored unless
-`percent` is "strict"; a missing unit is forgiven, a different one is not. Plain numbers, equal spellings and words are
-decided without a worker.
+The convention: the last box counts (boxes joined by commas or "and" are one list); a percent sign
+is ignored unless `percent` is "strict"; a missing unit is forgiven, a different one is not. Plain
+numbers, equal spellings and words are decided without a worker.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, wor
 from testtime.grading.numbers import parse_number, parse_sum
 
 LONGEST = 2000  # characters of an answer that a parser is given
-MOST_BITS = 10_000_000  # of a power that sympy is let to write out: seconds, and memory, grow with them
+MOST_BITS = (
+    10_000_000  # of a power that sympy is let to write out: seconds, and memory, grow with them
+)
 
 
 class Math(Grader):
@@ -75,16 +78,25 @@ class Math(Grader):
     def judge(self, work: Work) -> Grade:
         gold, given, key, shown = work
         if any(_huge(_parsed(mend(text), self.match_types)) for text in (gold, given)):
-            return self.grade("timeout", shown, key, f"a power of over {MOST_BITS:,} bits is not evaluated")
+            return self.grade(
+                "timeout", shown, key, f"a power of over {MOST_BITS:,} bits is not evaluated"
+            )
         return self.grade(self.verify(gold, given), shown, key)
 
     def verify(self, gold: str, given: str) -> bool:
-        """math-verify's comparison of two mended texts, each with its mathematics as LaTeX or in the open."""
+        """math-verify's comparison of two mended texts, each with its mathematics as LaTeX or in
+        the open.
+        """
         from math_verify import verify
         from sympy.core.random import seed
 
-        seed(0)  # sympy tries expressions at random points: unseeded, the same pair takes 0.1 s or 12 s
-        wanted, found = _parsed(mend(gold), self.match_types), _parsed(mend(given), self.match_types)
+        seed(
+            0
+        )  # sympy tries expressions at random points: unseeded, the same pair takes 0.1 s or 12 s
+        wanted, found = (
+            _parsed(mend(gold), self.match_types),
+            _parsed(mend(given), self.match_types),
+        )
         return bool(
             verify(
                 wanted,
@@ -114,7 +126,8 @@ class Math(Grader):
         marks = gold.endswith("%"), given.endswith("%")
         if self.percent == "strict":
             wanted, value = (
-                number / 100 if mark else number for number, mark in zip((wanted, value), marks, strict=True)
+                number / 100 if mark else number
+                for number, mark in zip((wanted, value), marks, strict=True)
             )
         right = self._close(wanted, value, decimal)
         if self.percent == "ignore" and marks[0] != marks[1]:
@@ -124,7 +137,9 @@ class Math(Grader):
 
     def _close(self, gold: Fraction, value: Fraction, decimal: bool) -> bool:
         gap = abs(gold - value)
-        return not gap or (decimal and gap <= Fraction(1, 2 * 10**self.precision) and gap <= abs(gold) / 100)
+        return not gap or (
+            decimal and gap <= Fraction(1, 2 * 10**self.precision) and gap <= abs(gold) / 100
+        )
 
 
 def _clean(text: str) -> str:
@@ -136,12 +151,17 @@ def _clean(text: str) -> str:
 def _parsed(text: str, match_types: tuple[str, ...]) -> Any:
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
-    targets = [LatexExtractionConfig() if kind == "latex" else ExprExtractionConfig() for kind in match_types]
+    targets = [
+        LatexExtractionConfig() if kind == "latex" else ExprExtractionConfig()
+        for kind in match_types
+    ]
     return parse(text, targets, parsing_timeout=None)
 
 
 def _huge(found: list[Any]) -> bool:
-    """Whether a parsed answer holds a power of a fraction that would be too long written out, as 9^{9^9}."""
+    """Whether a parsed answer holds a power of a fraction that would be too long written out, as
+    9^{9^9}.
+    """
     from sympy import Basic, Pow, preorder_traversal
 
     nodes = (node for tree in found if isinstance(tree, Basic) for node in preorder_traversal(tree))
@@ -149,19 +169,25 @@ def _huge(found: list[Any]) -> bool:
 
 
 def _bits(node: Any) -> float:
-    """About log2 of a number made of integers and powers, 0 for anything else; infinite for towers."""
+    """About log2 of a number made of integers and powers, 0 for anything else; infinite for
+    towers.
+    """
     if node.is_Rational:
         return float(max(abs(node.p), node.q).bit_length())
     if not node.is_Pow:
         return 0.0
     base, exponent = _bits(node.base), node.exp
     return base * (
-        abs(float(exponent)) if exponent.is_Float or exponent.is_Rational else 2.0 ** min(_bits(exponent), 1000.0)
+        abs(float(exponent))
+        if exponent.is_Float or exponent.is_Rational
+        else 2.0 ** min(_bits(exponent), 1000.0)
     )
 
 
 def _same_solutions(wanted: list[Any], found: list[Any]) -> bool:
-    """Whether two inequalities in one real variable hold for the same numbers (-1 < x < 1 and |x| < 1)."""
+    """Whether two inequalities in one real variable hold for the same numbers (-1 < x < 1 and |x| <
+    1).
+    """
     from math_verify.grader import is_relation
 
     if not (wanted and found and is_relation(wanted[0]) and is_relation(found[0])):

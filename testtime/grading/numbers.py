@@ -1,7 +1,8 @@
 """Numbers as people and models write them, as exact fractions.
 
-Unicode digits and minus signs, thousands separators, currency and percent signs, exponents, fractions in LaTeX or with
-a slash, mixed numbers. A percent sign is dropped here; who cares about it looks for it first.
+Unicode digits and minus signs, thousands separators, currency and percent signs, exponents,
+fractions in LaTeX or with a slash, mixed numbers. A percent sign is dropped here; who cares about
+it looks for it first.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from fractions import Fraction
 LONGEST = 4000  # digits; Python refuses to convert more, and no answer has them
 
 _SPACES = "\u00a0\u2000-\u200a\u202f\u205f\u3000"
-_INVISIBLE = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-_DASHES = str.maketrans({"−": "-", "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "⁄": "/", "∕": "/"})
+_INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+)
+_DASHES = str.maketrans(
+    {"−": "-", "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "⁄": "/", "∕": "/"}
+)
 _DECIMAL = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d*)?|\.\d+"
 _NUMBER = re.compile(
     rf"([+-]?)\s*({_DECIMAL})(?:\s*(?:[eE]|(?:\\times|\\cdot|[x×*·])\s*10\s*\^?)\s*\{{?([+-]?\d{{1,4}})\}}?)?"
@@ -25,11 +30,15 @@ _LATEX_FRACTION = re.compile(
 )
 _INNER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _AFFIXES = re.compile(r"^(?:\\?[$€£¥]|\\text\{\s*\$\s*\})\s*|\s*(?:\\?%|\\?[$€£¥])$|^\+")
-_INSIDE = re.compile(rf"(?<![\w.,])[+-]?\s?[$€£¥]?(?:{_INNER})(?:[eE][+-]?\d{{1,4}})?(?:\s?/\s?\d+)?")
+_INSIDE = re.compile(
+    rf"(?<![\w.,])[+-]?\s?[$€£¥]?(?:{_INNER})(?:[eE][+-]?\d{{1,4}})?(?:\s?/\s?\d+)?"
+)
 
 
 def to_ascii(text: str) -> str:
-    """Digits, signs, letters and spaces of other alphabets and widths as plain ones, without invisible characters."""
+    """Digits, signs, letters and spaces of other alphabets and widths as plain ones, without
+    invisible characters.
+    """
     if text.isascii():
         return text if text.isprintable() else _INVISIBLE.sub("", text)
     text = re.sub(f"[{_SPACES}]", " ", _INVISIBLE.sub("", text)).translate(_DASHES)
@@ -46,11 +55,20 @@ def _plain(char: str) -> str:
 
 
 def parse_number(text: str) -> Fraction | None:
-    """The value of a text that is one number and nothing else but signs of money and percent; None otherwise."""
+    """The value of a text that is one number and nothing else but signs of money and percent; None
+    otherwise.
+    """
     if len(text) > LONGEST:
         return None
     text = to_ascii(text).strip().strip("$").strip()
-    text = text.replace("{,}", ",").replace("\\!", "").replace("\\,", " ").replace("\\ ", " ").rstrip(".").strip()
+    text = (
+        text.replace("{,}", ",")
+        .replace("\\!", "")
+        .replace("\\,", " ")
+        .replace("\\ ", " ")
+        .rstrip(".")
+        .strip()
+    )
     sign = 1
     if text[:1] == "-" and text[1:].lstrip()[:1] in {"$", "€", "£", "¥", "\\"}:
         sign, text = -1, text[1:].lstrip()

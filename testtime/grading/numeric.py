@@ -13,9 +13,11 @@ from testtime.grading.numbers import last_number, number_key, parse_number
 
 
 class Numeric(Grader):
-    """Correct where |answer - gold| <= max(abs_tol, rel_tol * |gold|); with both 0, where the two are the same number.
+    """Correct where |answer - gold| <= max(abs_tol, rel_tol * |gold|); with both 0, where the two
+    are the same number.
 
-    The answer is the last box, else what is announced as the answer, else the last number of the text.
+    The answer is the last box, else what is announced as the answer, else the last number of the
+    text.
     """
 
     version: ClassVar[str] = "numeric-1"

@@ -1,7 +1,8 @@
 """Worker processes that can be killed: one bad answer costs its own verdict and nothing else.
 
-Plain child processes over pipes rather than multiprocessing: they start from any thread, notebook or event loop, never
-import the caller's main module, and are ended by the kernel when their parent is gone.
+Plain child processes over pipes rather than multiprocessing: they start from any thread, notebook
+or event loop, never import the caller's main module, and are ended by the kernel when their parent
+is gone.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ RECYCLED = 17  # exit code of a worker that has grown too large and asks for a s
 class Limits:
     """What judgements may use.
 
-    cpu_s: CPU seconds of one judgement; CPU and not wall time, so that a busy machine gives the same verdicts.
-    wall_s: seconds after which a worker that has not answered is killed, unless it runs or waits for a processor:
-        then its CPU seconds count alone.
-    memory_mb: address space of a worker. total_s: seconds for all; what is left then is a timeout.
+    cpu_s: CPU seconds of one judgement; CPU and not wall time, so that a busy machine gives the
+    same verdicts. wall_s: seconds after which a worker that has not answered is killed, unless it
+    runs or waits for a processor: then its CPU seconds count alone. memory_mb: address space of a
+    worker. total_s: seconds for all; what is left then is a timeout.
     """
 
     cpu_s: float = 4.0
@@ -44,7 +45,9 @@ class Limits:
     total_s: float | None = None
 
 
-def judge_all(grader: Grader, path: str, works: Sequence[Work], workers: int | None, limits: Limits) -> list[Grade]:
+def judge_all(
+    grader: Grader, path: str, works: Sequence[Work], workers: int | None, limits: Limits
+) -> list[Grade]:
     """One grade for each work, in order. `path` is the grader's `module:Class`."""
     if grader.runs == "batch":
         return grader.judge_all(works)
@@ -56,7 +59,9 @@ def judge_all(grader: Grader, path: str, works: Sequence[Work], workers: int | N
 
 
 class _Worker:
-    """One process and what it works on. `current` holds indices into the pool's works, the first one in progress."""
+    """One process and what it works on. `current` holds indices into the pool's works, the first
+    one in progress.
+    """
 
     def __init__(self, hello: dict[str, Any]) -> None:
         paths = os.pathsep.join(str(Path(entry or ".").absolute()) for entry in sys.path)
@@ -105,7 +110,9 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, grader: Grader, path: str, works: Sequence[Work], count: int, limits: Limits) -> None:
+    def __init__(
+        self, grader: Grader, path: str, works: Sequence[Work], count: int, limits: Limits
+    ) -> None:
         self.grader, self.works, self.count, self.limits = grader, works, count, limits
         self.hello = {
             "path": path,
@@ -133,7 +140,9 @@ class _Pool:
                     if worker.computing():  # the CPU limit will end it
                         worker.deadline += 1.0
                     else:
-                        self._replace(worker, "timeout", f"no verdict after {self.limits.wall_s:g} s")
+                        self._replace(
+                            worker, "timeout", f"no verdict after {self.limits.wall_s:g} s"
+                        )
         finally:
             for worker in self._workers():
                 worker.stop()
@@ -152,7 +161,9 @@ class _Pool:
         self.selector.register(worker.process.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
 
     def _feed(self, worker: _Worker) -> None:
-        """The next works for an idle worker: small batches, so that the last ones are spread over all workers."""
+        """The next works for an idle worker: small batches, so that the last ones are spread over
+        all workers.
+        """
         size = max(1, min(BATCH, len(self.waiting) // (2 * self.count)))
         for _ in range(min(size, len(self.waiting))):
             worker.current.append(self.waiting.popleft())
@@ -167,27 +178,37 @@ class _Pool:
             if not worker.ready:
                 self.failed_starts += 1
                 if self.failed_starts > 3:
-                    raise RuntimeError(f"grading workers do not start: they end with exit code {code}")
+                    raise RuntimeError(
+                        f"grading workers do not start: they end with exit code {code}"
+                    )
                 self._replace(worker)
             elif code == RECYCLED:
                 self._replace(worker)
             elif code == -signal.SIGXCPU:
-                self._replace(worker, "timeout", f"stopped after {self.limits.cpu_s:g} s of CPU time")
+                self._replace(
+                    worker, "timeout", f"stopped after {self.limits.cpu_s:g} s of CPU time"
+                )
             else:
-                self._replace(worker, "error", f"the worker died (exit code {code}: out of memory or a crash)")
+                self._replace(
+                    worker, "error", f"the worker died (exit code {code}: out of memory or a crash)"
+                )
             return
         for message in messages:
             if message == "ready":
                 worker.ready = True
             else:
                 verdict, extracted, key, detail = message
-                self.grades[worker.current.popleft()] = self.grader.grade(verdict, extracted, key, detail)
+                self.grades[worker.current.popleft()] = self.grader.grade(
+                    verdict, extracted, key, detail
+                )
                 worker.deadline = time.monotonic() + self.limits.wall_s
         if worker.ready and not worker.current:
             self._feed(worker)
 
     def _replace(self, worker: _Worker, verdict: Any = None, detail: str = "") -> None:
-        """End a worker; the work in progress gets the verdict, if any, its neighbours go back to the queue."""
+        """End a worker; the work in progress gets the verdict, if any, its neighbours go back to
+        the queue.
+        """
         self.selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
         worker.stop()
         if verdict and worker.current:

@@ -1,4 +1,6 @@
-"""Graders by name: one file and one line here each; one of your own is named `module:Class` and needs no line."""
+"""Graders by name: one file and one line here each; one of your own is named `module:Class` and
+needs no line.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,14 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> str:
-    """`module:Class` of a grader. Raises UserError for a name that is neither known nor such a path."""
+    """`module:Class` of a grader. Raises UserError for a name that is neither known nor such a
+    path.
+    """
     if name not in GRADERS and ":" not in name:
-        raise UserError(f"there is no grader {name!r} (one of your own: give module:Class){suggest(name, GRADERS)}")
+        raise UserError(
+            f"there is no grader {name!r} (one of your own: give "
+            f"module:Class){suggest(name, GRADERS)}"
+        )
     return GRADERS.get(name, name)
 
 
@@ -40,7 +47,9 @@ def make(name: str, options: dict[str, Any]) -> Grader:
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"grader {name!r} cannot be imported ({error}); write module:Class") from None
+        raise UserError(
+            f"grader {name!r} cannot be imported ({error}); write module:Class"
+        ) from None
     if not (isinstance(found, type) and issubclass(found, Grader)):
         raise UserError(f"grader {name!r} is no subclass of testtime.grading.Grader")
     try:
@@ -49,6 +58,10 @@ def make(name: str, options: dict[str, Any]) -> Grader:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise UserError(f"grader {name}: unknown option {key!r}{suggest(key, found.model_fields)}") from None
+            raise UserError(
+                f"grader {name}: unknown option {key!r}{suggest(key, found.model_fields)}"
+            ) from None
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"grader {name}: option {key!r}: {message}" if key else f"grader {name}: {message}") from None
+        raise UserError(
+            f"grader {name}: option {key!r}: {message}" if key else f"grader {name}: {message}"
+        ) from None

@@ -19,13 +19,13 @@ def grade(
 ) -> list[Grade]:
     """One grade for each (gold, answer text), in order.
 
-    grader: a name of `testtime.grading.names()`, or `module:Class` for one of your own; options: its fields.
-    pairs: the answer text is what came after the thinking; a `<think>` block left in it is dropped.
-    workers: processes at most (default: one a core, at most 8); none is started where nothing needs one.
-    limits: time and memory of one judgement and of all together.
+    grader: a name of `testtime.grading.names()`, or `module:Class` for one of your own; options:
+    its fields. pairs: the answer text is what came after the thinking; a `<think>` block left in it
+    is dropped. workers: processes at most (default: one a core, at most 8); none is started where
+    nothing needs one. limits: time and memory of one judgement and of all together.
 
-    May be called from any thread (in asyncio: `await asyncio.to_thread(grade, ...)`). Raises UserError for an unknown
-    grader or option; whatever an answer does becomes a verdict.
+    May be called from any thread (in asyncio: `await asyncio.to_thread(grade, ...)`). Raises
+    UserError for an unknown grader or option; whatever an answer does becomes a verdict.
     """
     chosen = make(grader, options or {})
     prepared: dict[tuple[str, str], Grade | Work] = {}
@@ -35,8 +35,17 @@ def grade(
     works = list(dict.fromkeys(result for result in prepared.values() if isinstance(result, tuple)))
     judged: dict[Work, Grade] = {}
     if works:
-        judged = dict(zip(works, judge_all(chosen, path_of(grader), works, workers, limits or Limits()), strict=True))
-    return [judged[result] if isinstance(result, tuple) else result for result in (prepared[pair] for pair in pairs)]
+        judged = dict(
+            zip(
+                works,
+                judge_all(chosen, path_of(grader), works, workers, limits or Limits()),
+                strict=True,
+            )
+        )
+    return [
+        judged[result] if isinstance(result, tuple) else result
+        for result in (prepared[pair] for pair in pairs)
+    ]
 
 
 def _prepare(grader: Grader, gold: str, answer: str) -> Grade | Work:

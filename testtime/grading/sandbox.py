@@ -1,9 +1,11 @@
-"""Run one untrusted Python program where it can reach nothing: bubblewrap's namespaces plus kernel limits.
+"""Run one untrusted Python program where it can reach nothing: bubblewrap's namespaces plus kernel
+limits.
 
-No network, no file of the user's, an empty environment, a small temporary folder in memory, and limits on CPU time,
-memory, processes and output. The whole process tree dies with the sandbox, and the sandbox with this process.
-As root, bubblewrap makes the namespaces with root's rights and the program then runs as a user that owns nothing: the
-kernel does not count root's processes, so a fork bomb would not be stopped otherwise.
+No network, no file of the user's, an empty environment, a small temporary folder in memory, and
+limits on CPU time, memory, processes and output. The whole process tree dies with the sandbox, and
+the sandbox with this process. As root, bubblewrap makes the namespaces with root's rights and the
+program then runs as a user that owns nothing: the kernel does not count root's processes, so a fork
+bomb would not be stopped otherwise.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ import json, os, resource, sys
 order = json.loads(sys.stdin.readline())
 if order["uid"]:
     os.setgroups([]); os.setgid(order["uid"]); os.setuid(order["uid"])
-limits = {"CPU": order["cpu_s"], "AS": order["memory_mb"] << 20, "NPROC": order["processes"], "FSIZE": 16 << 20,
-          "NOFILE": 128, "CORE": 0}
+limits = {"CPU": order["cpu_s"], "AS": order["memory_mb"] << 20, "NPROC": order["processes"],
+          "FSIZE": 16 << 20, "NOFILE": 128, "CORE": 0}
 for name, value in limits.items():
     if value is not None:
         kind = getattr(resource, "RLIMIT_" + name)
@@ -73,7 +75,9 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended. finished: it ran to its end; status "timeout" is the wall clock, "output" too much of it."""
+    """How a program ended. finished: it ran to its end; status "timeout" is the wall clock,
+    "output" too much of it.
+    """
 
     status: Literal["finished", "failed", "cpu", "timeout", "output"]
     output: str
@@ -98,9 +102,14 @@ def _mode() -> str | None:
 
 
 def run(
-    program: str, bounds: Bounds, stdin: str = "", packages: tuple[str, ...] = (), sandboxed: bool = True
+    program: str,
+    bounds: Bounds,
+    stdin: str = "",
+    packages: tuple[str, ...] = (),
+    sandboxed: bool = True,
 ) -> Outcome:
-    """Run a program to its end. `packages`: what it may import beside the standard library; ("*",) is all installed.
+    """Run a program to its end. `packages`: what it may import beside the standard library; ("*",)
+    is all installed.
 
     Without the sandbox only the limits hold, in a temporary folder with an empty environment.
     """
@@ -113,17 +122,46 @@ def run(
 
 
 def _wrapped(mode: str, packages: tuple[str, ...]) -> list[str]:
-    """bubblewrap's command line. The interpreter and the system's libraries are all that can be read."""
+    """bubblewrap's command line. The interpreter and the system's libraries are all that can be
+    read.
+    """
     python = Path(sys.base_prefix)
-    command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv", "--unshare-pid", "--unshare-net"]
+    command = [
+        "bwrap",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--unshare-pid",
+        "--unshare-net",
+    ]
     command += ["--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox"]
     if mode == "user":
-        command += ["--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"]
+        command += [
+            "--unshare-user",
+            "--disable-userns",
+            "--uid",
+            "65534",
+            "--gid",
+            "65534",
+            "--cap-drop",
+            "ALL",
+        ]
     else:
         command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    for folder in (*reversed(python.parents[:-1]), Path("/etc"), Path("/packages")):  # else only root may enter them
+    for folder in (
+        *reversed(python.parents[:-1]),
+        Path("/etc"),
+        Path("/packages"),
+    ):  # else only root may enter them
         command += ["--perms", "0755", "--dir", str(folder)]
-    command += ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    command += [
+        "--ro-bind",
+        "/usr",
+        "/usr",
+        "--ro-bind-try",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.cache",
+    ]
     for name in ("bin", "lib", "lib64", "lib32"):
         root = Path("/", name)
         if root.is_symlink():
@@ -141,8 +179,30 @@ def _wrapped(mode: str, packages: tuple[str, ...]) -> list[str]:
             if folder.is_dir():
                 command += ["--ro-bind", str(folder), f"/packages/{folder.name}"]
     size = str(FOLDER_BYTES)
-    command += ["--proc", "/proc", "--dev", "/dev", "--size", size, "--perms", "1777", "--tmpfs", "/dev/shm"]
-    command += ["--size", size, "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"]
+    command += [
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--size",
+        size,
+        "--perms",
+        "1777",
+        "--tmpfs",
+        "/dev/shm",
+    ]
+    command += [
+        "--size",
+        size,
+        "--perms",
+        "1777",
+        "--tmpfs",
+        "/tmp",
+        "--remount-ro",
+        "/dev",
+        "--remount-ro",
+        "/",
+    ]
     command += ["--chdir", "/tmp", "--setenv", "HOME", "/tmp", "--setenv", "PATH", "/usr/bin:/bin"]
     command += ["--setenv", "PYTHONPATH", "/packages", "--setenv", "PYTHONDONTWRITEBYTECODE", "1"]
     command += ["--setenv", "OPENBLAS_NUM_THREADS", "1", "--setenv", "PYTHONHASHSEED", "0"]
@@ -151,12 +211,25 @@ def _wrapped(mode: str, packages: tuple[str, ...]) -> list[str]:
 
 
 def _run(
-    command: list[str], program: str, stdin: str, bounds: Bounds, drop: bool, folder: str | None = None
+    command: list[str],
+    program: str,
+    stdin: str,
+    bounds: Bounds,
+    drop: bool,
+    folder: str | None = None,
 ) -> Outcome:
     token = secrets.token_hex(16)
-    order = {**asdict(bounds), "program": program, "stdin": stdin, "token": token, "uid": next(_UIDS) if drop else 0}
+    order = {
+        **asdict(bounds),
+        "program": program,
+        "stdin": stdin,
+        "token": token,
+        "uid": next(_UIDS) if drop else 0,
+    }
     if folder is not None:
-        order["processes"] = None  # counted over all of a user's processes there, so it would stop the innocent
+        order["processes"] = (
+            None  # counted over all of a user's processes there, so it would stop the innocent
+        )
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -1,8 +1,9 @@
 """The process that judges: `python -m testtime.grading.worker`, started by `pool`.
 
-It reads one line with the grader and its limits, then lines of works, and answers each work with one line. The timer of
-a judgement counts CPU time and raises in the grader's code; the kernel's own CPU limit ends a process that does not
-listen (one big-number operation can hold the interpreter for minutes), also when the parent is long gone.
+It reads one line with the grader and its limits, then lines of works, and answers each work with
+one line. The timer of a judgement counts CPU time and raises in the grader's code; the kernel's own
+CPU limit ends a process that does not listen (one big-number operation can hold the interpreter for
+minutes), also when the parent is long gone.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ GROWN = 0.7  # of the memory limit: after that a fresh process is cheaper than t
 
 
 class OutOfTime(BaseException):
-    """Raised in the middle of a judgement. Libraries may swallow it (bare `except:`), so that a judgement was cut short
-    is also remembered: what it then says is no verdict."""
+    """Raised in the middle of a judgement. Libraries may swallow it (bare `except:`), so that a
+    judgement was cut short is also remembered: what it then says is no verdict.
+    """
 
     happened = False
 
@@ -34,7 +36,9 @@ class OutOfTime(BaseException):
 def main() -> None:
     """Serve until the input closes."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints must not mix with the answers
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), 1
+    )  # what a library prints must not mix with the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     hello = json.loads(sys.stdin.readline())
@@ -42,7 +46,10 @@ def main() -> None:
     limit = hello["memory_mb"] << 20
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+        resource.setrlimit(
+            resource.RLIMIT_AS,
+            (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard),
+        )
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _out_of_time)
     print('"ready"', file=answers)
@@ -54,7 +61,9 @@ def main() -> None:
 
 
 def _die_with_parent() -> None:
-    """Linux ends this process with the thread that started it; elsewhere the closed input and the CPU limit do."""
+    """Linux ends this process with the thread that started it; elsewhere the closed input and the
+    CPU limit do.
+    """
     if sys.platform == "linux":
         import ctypes
 

@@ -1,6 +1,7 @@
 """Other tools' results as run directories: `import_csv`, `import_lm_eval`, `import_inspect`.
 
-Each reads a log into a `Log` (plain tables) and `save` writes it; nothing is sampled and nothing is graded again.
+Each reads a log into a `Log` (plain tables) and `save` writes it; nothing is sampled and nothing is
+graded again.
 """
 
 from testtime.importers.inspect_log import import_inspect

@@ -1,7 +1,8 @@
-"""Logs of Inspect (inspect_ai): .json files, and .eval archives (zip; newer ones packed with zstd, method 93).
+"""Logs of Inspect (inspect_ai): .json files, and .eval archives (zip; newer ones packed with zstd,
+method 93).
 
-Python's zipfile knows no zstd before 3.14, so members are unpacked here with pyarrow's. Several logs of one task (one
-for each reasoning effort, say) become one run with a setting each.
+Python's zipfile knows no zstd before 3.14, so members are unpacked here with pyarrow's. Several
+logs of one task (one for each reasoning effort, say) become one run with a setting each.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}  # inspect's own values: N is 
 APART = ("google/", "vertex/")  # providers whose output tokens leave out the reasoning tokens
 
 
-def import_inspect(paths: Sequence[str | Path], out: str | Path = "runs", *, scorer: str | None = None) -> Run:
+def import_inspect(
+    paths: Sequence[str | Path], out: str | Path = "runs", *, scorer: str | None = None
+) -> Run:
     """One log, or several of one task, as a run directory. scorer: default the log's first.
 
-    Raises UserError for a file that is no such log, one without scored samples, an unknown scorer, and several tasks.
+    Raises UserError for a file that is no such log, one without scored samples, an unknown scorer,
+    and several tasks.
     """
     import pandas as pd
 
@@ -36,7 +40,8 @@ def import_inspect(paths: Sequence[str | Path], out: str | Path = "runs", *, sco
     tasks = {str(log["eval"].get("task", "inspect")) for _, log in logs}
     if len(tasks) > 1:
         raise UserError(
-            f"{paths[0]}: the logs are of several tasks ({', '.join(sorted(tasks))}); import each by itself"
+            f"{paths[0]}: the logs are of several tasks ({', '.join(sorted(tasks))}); import each "
+            f"by itself"
         )
     rows: list[Data] = []
     problems: dict[str, tuple[str, str]] = {}
@@ -49,9 +54,13 @@ def import_inspect(paths: Sequence[str | Path], out: str | Path = "runs", *, sco
         printed += _printed(log, chosen, own)
         rows += own
     if not any(row["score"] is not None for row in rows):
-        raise UserError(f"{paths[0]}: no sample of this log was scored, so there is nothing to import")
+        raise UserError(
+            f"{paths[0]}: no sample of this log was scored, so there is nothing to import"
+        )
     scores = pd.DataFrame(rows)
-    return save(Log(tasks.pop(), "inspect", [str(p) for p, _ in logs], scores, problems, printed), out)
+    return save(
+        Log(tasks.pop(), "inspect", [str(p) for p, _ in logs], scores, problems, printed), out
+    )
 
 
 def _load(path: Path) -> Data:
@@ -61,11 +70,15 @@ def _load(path: Path) -> Data:
             return _archive(path)
         log = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read as an Inspect log ({error}); give its .eval or .json file") from None
+        raise UserError(
+            f"{path}: cannot be read as an Inspect log ({error}); give its .eval or .json file"
+        ) from None
     if not isinstance(log, dict) or "eval" not in log:
         raise UserError(f"{path}: not an Inspect log: it has no key 'eval'")
     if not log.get("samples"):
-        raise UserError(f"{path}: this log holds no samples; Inspect writes them unless told --no-log-samples")
+        raise UserError(
+            f"{path}: this log holds no samples; Inspect writes them unless told --no-log-samples"
+        )
     return log
 
 
@@ -78,9 +91,13 @@ def _archive(path: Path) -> Data:
         if head not in names:
             raise UserError(f"{path}: not an Inspect log: it has no header.json")
         log: Data = json.loads(_member(path, archive, head))
-        log["samples"] = [json.loads(_member(path, archive, n)) for n in sorted(names) if n.startswith("samples/")]
+        log["samples"] = [
+            json.loads(_member(path, archive, n)) for n in sorted(names) if n.startswith("samples/")
+        ]
     if not log["samples"]:
-        raise UserError(f"{path}: this log holds no samples; Inspect writes them unless told --no-log-samples")
+        raise UserError(
+            f"{path}: this log holds no samples; Inspect writes them unless told --no-log-samples"
+        )
     return log
 
 
@@ -92,7 +109,9 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
 
     with path.open("rb") as file:
         file.seek(info.header_offset)
-        head = file.read(30)  # the local header: its name and extra lengths may differ from the directory's
+        head = file.read(
+            30
+        )  # the local header: its name and extra lengths may differ from the directory's
         name_length, extra_length = struct.unpack("<HH", head[26:30])
         file.seek(info.header_offset + 30 + name_length + extra_length)
         packed = file.read(info.compress_size)
@@ -116,7 +135,9 @@ def _row(sample: Data, evaluation: Data, scorer: str) -> Data:
     score = (sample.get("scores") or {}).get(scorer)
     value = _value(score["value"]) if score else None
     failed = bool(sample.get("error"))
-    verdict = "error" if failed else "missing" if value is None else "correct" if value == 1 else "wrong"
+    verdict = (
+        "error" if failed else "missing" if value is None else "correct" if value == 1 else "wrong"
+    )
     if verdict == "wrong" and score and score.get("answer") in (None, ""):
         verdict = "unparsed"
     model = str(evaluation.get("model", "model"))
@@ -130,7 +151,9 @@ def _row(sample: Data, evaluation: Data, scorer: str) -> Data:
         "budget": float(budget) if budget else float("nan"),
         "sample": int(sample.get("epoch", 1)) - 1,
         "score": None if failed else value,
-        "answer_key": None if score is None or score.get("answer") in (None, "") else str(score["answer"]),
+        "answer_key": None
+        if score is None or score.get("answer") in (None, "")
+        else str(score["answer"]),
         **_tokens(sample, model),
         "seconds": sample.get("working_time"),
         "verdict": verdict,
@@ -155,11 +178,17 @@ def _value(value: Any) -> float | None:
 
 
 def _tokens(sample: Data, model: str) -> Data:
-    usage = (sample.get("model_usage") or {}).get(model) or (sample.get("output") or {}).get("usage") or {}
+    usage = (
+        (sample.get("model_usage") or {}).get(model)
+        or (sample.get("output") or {}).get("usage")
+        or {}
+    )
     if not usage:
         return {"thinking_tokens": None, "answer_tokens": None, "prompt_tokens": None}
     reasoning, output = usage.get("reasoning_tokens") or 0, usage.get("output_tokens") or 0
-    cached = (usage.get("input_tokens_cache_read") or 0) + (usage.get("input_tokens_cache_write") or 0)
+    cached = (usage.get("input_tokens_cache_read") or 0) + (
+        usage.get("input_tokens_cache_write") or 0
+    )
     answer = output if model.startswith(APART) else max(output - reasoning, 0)
     return {
         "thinking_tokens": reasoning,
@@ -175,7 +204,11 @@ def _written(sample: Data) -> tuple[str, str]:
     if isinstance(content, str):
         return "", _resolved(content, sample)
     parts = [p for p in content if isinstance(p, dict)]
-    thinking = [_resolved(str(p.get("reasoning", "")), sample) for p in parts if p.get("type") == "reasoning"]
+    thinking = [
+        _resolved(str(p.get("reasoning", "")), sample)
+        for p in parts
+        if p.get("type") == "reasoning"
+    ]
     text = [_resolved(str(p.get("text", "")), sample) for p in parts if p.get("type") == "text"]
     return "\n".join(thinking), "\n".join(text)
 
@@ -184,7 +217,9 @@ def _asked(sample: Data) -> str:
     given = sample.get("input", "")
     if isinstance(given, str):
         return _resolved(given, sample)
-    return "\n\n".join(_resolved(m["content"], sample) for m in given if isinstance(m.get("content"), str))
+    return "\n\n".join(
+        _resolved(m["content"], sample) for m in given if isinstance(m.get("content"), str)
+    )
 
 
 def _resolved(text: str, sample: Data) -> str:
@@ -196,17 +231,30 @@ def _resolved(text: str, sample: Data) -> str:
 
 
 def _joined(target: Any) -> str:
-    return ", ".join(map(str, target)) if isinstance(target, list) else str(target if target is not None else "")
+    return (
+        ", ".join(map(str, target))
+        if isinstance(target, list)
+        else str(target if target is not None else "")
+    )
 
 
 def _printed(log: Data, scorer: str, rows: list[Data]) -> list[tuple[str, float, float]]:
-    """The log's own mean accuracy beside that of the imported rows (a mean over problems, as its reducer takes it)."""
+    """The log's own mean accuracy beside that of the imported rows (a mean over problems, as its
+    reducer takes it).
+    """
     import pandas as pd
 
     for score in (log.get("results") or {}).get("scores", []):
-        metric = (score.get("metrics") or {}).get("accuracy") or (score.get("metrics") or {}).get("mean")
+        metric = (score.get("metrics") or {}).get("accuracy") or (score.get("metrics") or {}).get(
+            "mean"
+        )
         if score.get("name") == scorer and score.get("reducer") in (None, "mean") and metric:
             table = pd.DataFrame(rows)
-            here = table.assign(score=table["score"].astype(float)).groupby("problem_id")["score"].mean().mean()
+            here = (
+                table.assign(score=table["score"].astype(float))
+                .groupby("problem_id")["score"]
+                .mean()
+                .mean()
+            )
             return [(f"{scorer} {metric['name']}", float(metric["value"]), float(here))]
     return []

@@ -1,8 +1,10 @@
-"""Logs of EleutherAI's lm-evaluation-harness: a folder with results_*.json and samples_TASK_*.jsonl.
+"""Logs of EleutherAI's lm-evaluation-harness: a folder with results_*.json and
+samples_TASK_*.jsonl.
 
-A row of its log is a (document, filter) and holds every repeat, but most filters score only the first. The other
-repeats are scored by applying the log's own filter and exact match to them; this is used only where it gives lm-eval's
-recorded score on the first repeat of every document. Otherwise one sample a document is imported, as lm-eval scored it.
+A row of its log is a (document, filter) and holds every repeat, but most filters score only the
+first. The other repeats are scored by applying the log's own filter and exact match to them; this
+is used only where it gives lm-eval's recorded score on the first repeat of every document.
+Otherwise one sample a document is imported, as lm-eval scored it.
 """
 
 from __future__ import annotations
@@ -32,14 +34,18 @@ def import_lm_eval(
     metric: str | None = None,
     filter_name: str | None = None,
 ) -> list[Run]:
-    """Every task of a folder as a run directory. task, metric, filter_name: default all tasks, each one's first.
+    """Every task of a folder as a run directory. task, metric, filter_name: default all tasks, each
+    one's first.
 
     Raises UserError for a folder without such logs, and for unknown tasks, metrics and filters.
     """
     root = Path(folder)
     files = [root] if root.is_file() else sorted(root.rglob("samples_*.jsonl"))
     if not files:
-        raise UserError(f"{root}: no samples_*.jsonl here; run lm-eval with --log_samples, and give its output folder")
+        raise UserError(
+            f"{root}: no samples_*.jsonl here; run lm-eval with --log_samples, and give its "
+            f"output folder"
+        )
     logs = [_read(file, metric, filter_name) for file in files]
     known = [log.task for log in logs]
     if task is not None:
@@ -83,17 +89,29 @@ def _read(file: Path, metric: str | None, filter_name: str | None) -> Log:
     scores = pd.DataFrame(found).assign(model=str(results.get("model_name") or "model"))
     printed = results.get("results", {}).get(task, {}).get(f"{name},{chosen}")
     here = float(scores.loc[scores["sample"] == 0, "score"].mean())
-    beside = [(f"{name},{chosen}", float(printed), here)] if isinstance(printed, (int, float)) else []
-    return Log(task, "lm-eval", [str(file)], scores, {str(r["doc_id"]): _problem(r) for r in rows}, beside)
+    beside = (
+        [(f"{name},{chosen}", float(printed), here)] if isinstance(printed, (int, float)) else []
+    )
+    return Log(
+        task, "lm-eval", [str(file)], scores, {str(r["doc_id"]): _problem(r) for r in rows}, beside
+    )
 
 
 def _rows(file: Path) -> list[Row]:
     try:
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [
+            json.loads(line)
+            for line in file.read_text(encoding="utf-8").splitlines()
+            if line.strip()
+        ]
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: not a log of lm-eval's samples ({error}); give the folder it wrote") from None
+        raise UserError(
+            f"{file}: not a log of lm-eval's samples ({error}); give the folder it wrote"
+        ) from None
     if not rows or not all(isinstance(r, dict) and {"doc_id", "resps"} <= r.keys() for r in rows):
-        raise UserError(f"{file}: not a log of lm-eval's samples: its rows have no doc_id and resps")
+        raise UserError(
+            f"{file}: not a log of lm-eval's samples: its rows have no doc_id and resps"
+        )
     return rows
 
 
@@ -115,7 +133,9 @@ def _task_name(file: Path, results: Row) -> str:
 
 def _problem(row: Row) -> tuple[str, str]:
     doc = row.get("doc") or {}
-    asked = next((str(doc[k]) for k in ("question", "problem", "query", "input", "prompt") if k in doc), None)
+    asked = next(
+        (str(doc[k]) for k in ("question", "problem", "query", "input", "prompt") if k in doc), None
+    )
     if asked is None:
         arguments = row.get("arguments") or {}
         first: Any = next(iter(arguments.values()), {}) if isinstance(arguments, dict) else {}
@@ -126,8 +146,12 @@ def _problem(row: Row) -> tuple[str, str]:
 Scored = tuple[float | None, str | None, str]  # score, answer key, text
 
 
-def _rescored(rows: Sequence[Row], metric: str, chosen: str, config: Mapping[str, Any]) -> list[list[Scored]]:
-    """The samples of every row: all repeats where the log's own rule could be repeated, else the first."""
+def _rescored(
+    rows: Sequence[Row], metric: str, chosen: str, config: Mapping[str, Any]
+) -> list[list[Scored]]:
+    """The samples of every row: all repeats where the log's own rule could be repeated, else the
+    first.
+    """
     rule = _rule(metric, chosen, config)
     if rule is not None:
         every = [[rule(str(text), str(row["target"])) for text in row["resps"][0]] for row in rows]
@@ -137,8 +161,12 @@ def _rescored(rows: Sequence[Row], metric: str, chosen: str, config: Mapping[str
 
 
 def _rule(metric: str, chosen: str, config: Mapping[str, Any]) -> Any:
-    """(text, target) -> Scored as lm-eval's regex filters and exact match do it; None for anything else."""
-    filters = next((f["filter"] for f in config.get("filter_list", []) if f["name"] == chosen), None)
+    """(text, target) -> Scored as lm-eval's regex filters and exact match do it; None for anything
+    else.
+    """
+    filters = next(
+        (f["filter"] for f in config.get("filter_list", []) if f["name"] == chosen), None
+    )
     options = next((m for m in config.get("metric_list", []) if m.get("metric") == metric), None)
     if metric != "exact_match" or options is None or config.get("output_type") != "generate_until":
         return None
@@ -148,7 +176,11 @@ def _rule(metric: str, chosen: str, config: Mapping[str, Any]) -> Any:
     finds = [s for s in steps if s["function"] == "regex"]
     try:
         patterns = [
-            (re.compile(str(s["regex_pattern"])), int(s.get("group_select", 0)), str(s.get("fallback", NO_MATCH)))
+            (
+                re.compile(str(s["regex_pattern"])),
+                int(s.get("group_select", 0)),
+                str(s.get("fallback", NO_MATCH)),
+            )
             for s in finds
         ]
         ignored = [re.compile(p) for p in options.get("regexes_to_ignore") or []]
@@ -200,5 +232,7 @@ def _key(row: Row) -> str | None:
 def _text(row: Row) -> str:
     first = row["resps"][0]
     return (
-        str(first[0]) if isinstance(first, list) and first and isinstance(first[0], str) else json.dumps(row["resps"])
+        str(first[0])
+        if isinstance(first, list) and first and isinstance(first[0], str)
+        else json.dumps(row["resps"])
     )

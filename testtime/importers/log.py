@@ -1,7 +1,8 @@
 """An imported log, and how it lives in a run directory.
 
-The directory holds a manifest, the problems, and tables/ written directly: scores, cells, and `texts` (what the model
-wrote, one row a sample). There are no chains, because no tool keeps token ids; everything that reads tables works.
+The directory holds a manifest, the problems, and tables/ written directly: scores, cells, and
+`texts` (what the model wrote, one row a sample). There are no chains, because no tool keeps token
+ids; everything that reads tables works.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ TEXTS = ["problem_id", *GROUP, "sample", "thinking", "text"]
 
 @dataclass(frozen=True)
 class Log:
-    """What was read. scores: as DESIGN describes, with optional columns thinking and text (taken out by `save`).
+    """What was read. scores: as DESIGN describes, with optional columns thinking and text (taken
+    out by `save`).
 
-    problems: problem_id -> (question, gold); format: the tool; files: what was read; printed: (metric, as its tool
-    printed it, as computed here), so that a person sees whether the import is faithful.
+    problems: problem_id -> (question, gold); format: the tool; files: what was read; printed:
+    (metric, as its tool printed it, as computed here), so that a person sees whether the import is
+    faithful.
     """
 
     task: str
@@ -47,8 +50,8 @@ class Log:
 def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> Run:
     """Write a log as a run directory: OUT/TASK/MODEL, or OUT/TASK/models where it holds several.
 
-    selectors: default majority where answers can vote, and the oracle. Raises UserError where a run of another origin
-    is in the way, or the table supports no cell.
+    selectors: default majority where answers can vote, and the oracle. Raises UserError where a run
+    of another origin is in the way, or the table supports no cell.
     """
     from testtime.pipeline import load
 
@@ -57,30 +60,40 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
     if "answer_key" in table:
         table["answer_key"] = (
-            table["answer_key"].astype("string").astype(object).where(table["answer_key"].notna(), None)
+            table["answer_key"]
+            .astype("string")
+            .astype(object)
+            .where(table["answer_key"].notna(), None)
         )
     table, left_out = _scored(table)
     names = list(dict.fromkeys(table["model"]))
     task = file_name(log.task) or "imported"
     store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
     if store.exists and "imported" not in store.manifest():
-        raise UserError(f"{store.root}: a run drawn by testtime is here; give another folder with --out")
+        raise UserError(
+            f"{store.root}: a run drawn by testtime is here; give another folder with --out"
+        )
     if store.exists and store.manifest()["imported"]["files"] != list(log.files):
         raise UserError(
-            f"{store.root}: holds an import of {', '.join(store.manifest()['imported']['files'])}; give another folder"
+            f"{store.root}: holds an import of "
+            f"{', '.join(store.manifest()['imported']['files'])}; give another folder"
             " with --out, or move it away"
         )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
     config = config_file.parse(_config(task, names, table, chosen), "import")
-    grid = cells(table, config.sample_counts(), chosen, resamples=config.resamples, seed=config.seed)
+    grid = cells(
+        table, config.sample_counts(), chosen, resamples=config.resamples, seed=config.seed
+    )
     with store.lock():
         store.replace("problems", _problems(log, table))
         present = [c for c in ("thinking", "text") if c in table]
         if present:
             texts = table.reindex(columns=TEXTS)
             store.write_file("tables/texts.parquet", texts.to_parquet(index=False))
-        store.write_file("tables/scores.parquet", table.drop(columns=present).to_parquet(index=False))
+        store.write_file(
+            "tables/scores.parquet", table.drop(columns=present).to_parquet(index=False)
+        )
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
         printed = [{"metric": m, "printed": float(p), "here": float(h)} for m, p, h in log.printed]
         store.write_manifest(
@@ -89,7 +102,12 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                 "testtime": metadata.version("testtime"),
                 "model": names[0] if len(names) == 1 else f"{len(names)} models",
                 "identity": {"model": f"imported from {log.format}"},
-                "imported": {"format": log.format, "files": list(log.files), "printed": printed, "left_out": left_out},
+                "imported": {
+                    "format": log.format,
+                    "files": list(log.files),
+                    "printed": printed,
+                    "left_out": left_out,
+                },
                 "config": config.model_dump(),
                 "problems": list(dict.fromkeys(table["problem_id"])),
                 "model_config": {},
@@ -100,15 +118,20 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
 
 
 def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The table without the problems that some pool could not score once, which would leave no cell; and their names.
+    """The table without the problems that some pool could not score once, which would leave no
+    cell; and their names.
 
     Unknown is not wrong, so they cannot count as 0; the report says how many were left out.
     """
-    known = table.groupby(["model", "problem_id", "setting", "budget"], dropna=False)["score"].count()
+    known = table.groupby(["model", "problem_id", "setting", "budget"], dropna=False)[
+        "score"
+    ].count()
     unknown = set(known[known == 0].index.get_level_values("problem_id"))
     kept = table[~table["problem_id"].isin(unknown)].reset_index(drop=True)
     if kept.empty:
-        raise UserError("nothing to import: every problem has a model or setting in which no sample was scored")
+        raise UserError(
+            "nothing to import: every problem has a model or setting in which no sample was scored"
+        )
     return kept, sorted(map(str, unknown))
 
 
@@ -117,7 +140,9 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
 
 
-def _config(task: str, models: list[str], table: pd.DataFrame, selectors: list[str]) -> dict[str, Any]:
+def _config(
+    task: str, models: list[str], table: pd.DataFrame, selectors: list[str]
+) -> dict[str, Any]:
     budgets = sorted({int(b) for b in table["budget"].dropna() if b >= 0}) or [0]
     samples = int(table.groupby([*GROUP, "problem_id"], dropna=False).size().max())
     return {

@@ -1,8 +1,10 @@
-"""Anybody's table of scores: CSV, Parquet, or JSON lines (where a list in a row holds one entry a sample).
+"""Anybody's table of scores: CSV, Parquet, or JSON lines (where a list in a row holds one entry a
+sample).
 
-Columns: problem_id, sample and score are enough; the others of the scores table are understood (model, setting, budget,
-answer_key, thinking_tokens, answer_tokens, prompt_tokens, flops, usd, seconds, forced, verdict, any number that a
-selector may weigh by), and so are question, gold, thinking and text, which people read in the report.
+Columns: problem_id, sample and score are enough; the others of the scores table are understood
+(model, setting, budget, answer_key, thinking_tokens, answer_tokens, prompt_tokens, flops, usd,
+seconds, forced, verdict, any number that a selector may weigh by), and so are question, gold,
+thinking and text, which people read in the report.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def import_csv(
     model: str | None = None,
     selectors: Sequence[str] | None = None,
 ) -> Run:
-    """A table as a run directory. columns: ours -> the table's name for it. Raises UserError naming what is missing.
+    """A table as a run directory. columns: ours -> the table's name for it. Raises UserError naming
+    what is missing.
 
     A table without `sample` has its rows of one problem (model, setting, budget) numbered in order.
     """
@@ -51,7 +54,10 @@ def import_csv(
     for name in ("problem_id", "score"):
         if name not in table:
             known = ", ".join(map(str, table.columns))
-            raise UserError(f"{source}: needs a column {name!r}; it has {known}. Name it: --column {name}=COLUMN")
+            raise UserError(
+                f"{source}: needs a column {name!r}; it has {known}. Name it: --column "
+                f"{name}=COLUMN"
+            )
     if model is not None or "model" not in table:
         table["model"] = model or source.stem
     if not pd.api.types.is_numeric_dtype(table["score"]):
@@ -65,16 +71,25 @@ def import_csv(
     if "question" in table or "gold" in table:
         first = table.drop_duplicates("problem_id").fillna({"question": "", "gold": ""})
         for row in first.to_dict("records"):
-            problems[str(row["problem_id"])] = (str(row.get("question", "")), str(row.get("gold", "")))
+            problems[str(row["problem_id"])] = (
+                str(row.get("question", "")),
+                str(row.get("gold", "")),
+            )
     scores = table.drop(columns=[c for c in ("question", "gold") if c in table])
     for name in ("thinking", "text"):
         if name in scores:
             scores[name] = scores[name].astype("string")
-    return save(Log(task or source.stem.split(".")[0], "csv", [str(source)], scores, problems), out, selectors)
+    return save(
+        Log(task or source.stem.split(".")[0], "csv", [str(source)], scores, problems),
+        out,
+        selectors,
+    )
 
 
 def _score(value: Any) -> Any:
-    """C, I, P, N, true and false as numbers, blanks as null; anything else as it is, for the reader to judge."""
+    """C, I, P, N, true and false as numbers, blanks as null; anything else as it is, for the reader
+    to judge.
+    """
     text = "" if value is None or value != value else str(value).strip()
     return GRADES.get(text, GRADES.get(text.lower(), value)) if text else None
 
@@ -82,7 +97,10 @@ def _score(value: Any) -> Any:
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str], source: Path) -> pd.DataFrame:
     for ours, theirs in columns.items():
         if theirs not in table:
-            raise UserError(f"{source}: no column {theirs!r} for {ours}{suggest(theirs, map(str, table.columns))}")
+            raise UserError(
+                f"{source}: no column {theirs!r} for "
+                f"{ours}{suggest(theirs, map(str, table.columns))}"
+            )
     renames = {theirs: ours for ours, theirs in columns.items()}
     for ours, others in ALIASES.items():
         found = next((o for o in others if o in table and o not in renames), None)
@@ -99,12 +117,22 @@ def _json_lines(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     try:
         table = pd.read_json(source, lines=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"{source}: not readable as JSON lines: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"{source}: not readable as JSON lines: {str(error).splitlines()[0]}"
+        ) from None
     score = columns.get("score", "score")
-    if table.empty or score not in table or not table[score].map(lambda v: isinstance(v, list)).all():
+    if (
+        table.empty
+        or score not in table
+        or not table[score].map(lambda v: isinstance(v, list)).all()
+    ):
         return table
     size = table[score].map(len)
-    wide = [c for c in table if table[c].map(lambda v: len(v) if isinstance(v, list) else -1).eq(size).all()]
+    wide = [
+        c
+        for c in table
+        if table[c].map(lambda v: len(v) if isinstance(v, list) else -1).eq(size).all()
+    ]
     table = table.explode(wide, ignore_index=True)
     for name in wide:  # reward models give a list of one a sample
         if table[name].map(lambda v: isinstance(v, list) and len(v) == 1).all():

@@ -1,8 +1,10 @@
-"""How it scales: forms, one fitting core, published constants, and laws of training and test compute together.
+"""How it scales: forms, one fitting core, published constants, and laws of training and test
+compute together.
 
-Reading order: `law` (what a law is), `fitting` (the core), `fit` and `result` (what a person calls and gets), then
-the forms: `pretraining`, `optimum`, `sizes`, `deployment`, `accuracy`, `coverage`, `forcing`, `joint`; `published`
-holds constants; `curves`, `study` and `figures` take a table from anywhere to a report.
+Reading order: `law` (what a law is), `fitting` (the core), `fit` and `result` (what a person calls
+and gets), then the forms: `pretraining`, `optimum`, `sizes`, `deployment`, `accuracy`, `coverage`,
+`forcing`, `joint`; `published` holds constants; `curves`, `study` and `figures` take a table from
+anywhere to a report.
 """
 
 from testtime.laws.fit import fit

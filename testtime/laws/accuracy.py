@@ -1,7 +1,8 @@
 """The laws of test-time compute: accuracy against what one problem costs.
 
-Compute is counted in multiples of a reference (the geometric mean of the points), so that parameters say what happens
-where the points are. With a plateau, accuracy saturates below 1 at `ceiling`.
+Compute is counted in multiples of a reference (the geometric mean of the points), so that
+parameters say what happens where the points are. With a plateau, accuracy saturates below 1 at
+`ceiling`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def linear(x0: float) -> Law:
     return Law(
         "linear",
         f"accuracy = middle + doubling * log2(x / {x0:.4g})",
-        (Parameter("middle", "free", (0.2, 0.5, 0.8)), Parameter("doubling", "free", (0.0, 0.05, 0.2))),
+        (
+            Parameter("middle", "free", (0.2, 0.5, 0.8)),
+            Parameter("doubling", "free", (0.0, 0.05, 0.2)),
+        ),
         ("x",),
         "accuracy",
         "the form of OpenAI 2024 (o1): accuracy linear in log compute",
@@ -98,7 +102,10 @@ def coverage(x0: float) -> Law:
     return Law(
         "coverage",
         f"accuracy = exp(-A * (x / {x0:.4g})^-exponent)",
-        (Parameter("A", "positive", (0.03, 0.1, 0.5, 1.0, 3.0)), Parameter("exponent", "free", EXPONENTS)),
+        (
+            Parameter("A", "positive", (0.03, 0.1, 0.5, 1.0, 3.0)),
+            Parameter("exponent", "free", EXPONENTS),
+        ),
         ("x",),
         "accuracy",
         "Brown et al. 2024, eq. 1, with compute for the number of samples",
@@ -116,8 +123,9 @@ def laws(x: ArrayLike) -> tuple[Law, ...]:
 class Plateau:
     """Has the curve stopped growing?
 
-    gain: accuracy gained over the last doubling of compute that was measured, under `law`, with its interval [lo,
-    hi]; p_value: of the likelihood-ratio test that the ceiling is 1 (NaN without a covariance).
+    gain: accuracy gained over the last doubling of compute that was measured, under `law`, with its
+    interval [lo, hi]; p_value: of the likelihood-ratio test that the ceiling is 1 (NaN without a
+    covariance).
     """
 
     law: str
@@ -135,14 +143,15 @@ class Plateau:
             verdict = "undecided: the interval holds both no gain and more than one point"
         test = "" if np.isnan(self.p_value) else f"; ceiling below 1: p = {self.p_value:.3g}"
         return (
-            f"last doubling gains {100 * self.gain:.2f} points [{100 * self.lo:.2f}, {100 * self.hi:.2f}] "
+            f"last doubling gains {100 * self.gain:.2f} points [{100 * self.lo:.2f}, "
+            f"{100 * self.hi:.2f}] "
             f"({self.law}): {verdict}{test}"
         )
 
 
 def plateau(free: Fit, fixed: Fit | None, x: ArrayLike, level: float = 0.95) -> Plateau:
-    """Test for a plateau. free: the fit of a law that can saturate; fixed: its counterpart with ceiling 1, if that
-    was fitted.
+    """Test for a plateau. free: the fit of a law that can saturate; fixed: its counterpart with
+    ceiling 1, if that was fitted.
     """
     top = float(np.max(np.asarray(x, dtype=np.float64)))
     ends = np.array([top / 2, top])
@@ -157,6 +166,7 @@ def plateau(free: Fit, fixed: Fit | None, x: ArrayLike, level: float = 0.95) -> 
     if fixed is not None and np.isfinite(fixed.chi2) and np.isfinite(free.chi2):
         from scipy.special import gammaincc
 
-        # the ceiling lies on the boundary of what is allowed: half of chi-square with one degree (Self and Liang 1987)
+        # the ceiling lies on the boundary of what is allowed: half of chi-square with one degree
+        # (Self and Liang 1987)
         p_value = float(gammaincc(0.5, max(fixed.chi2 - free.chi2, 0.0) / 2)) / 2
     return Plateau(free.law.name, gain, float(lo), float(hi), p_value)

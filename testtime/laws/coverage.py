@@ -1,8 +1,9 @@
 """Coverage, pass@k against k: the mean over problems, and the spread of problems behind it.
 
-A mean pass@k that falls like a power law in -log comes from a heavy tail of hard problems (Schaeffer et al. 2025):
-each problem alone fails exponentially, (1 - p)^k. A beta distribution of p, fitted by maximum likelihood to the
-counts, gives that tail's exponent (alpha) without needing large k.
+A mean pass@k that falls like a power law in -log comes from a heavy tail of hard problems
+(Schaeffer et al. 2025): each problem alone fails exponentially, (1 - p)^k. A beta distribution of
+p, fitted by maximum likelihood to the counts, gives that tail's exponent (alpha) without needing
+large k.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from testtime.laws.optimum import PowerLaw, power_law
 BROWN = Law(
     "coverage",
     "coverage = exp(-A * k^-b)",
-    (Parameter("A", "positive", (0.1, 0.5, 1.0, 3.0, 10.0)), Parameter("b", "free", (0.1, 0.3, 0.7, 1.0))),
+    (
+        Parameter("A", "positive", (0.1, 0.5, 1.0, 3.0, 10.0)),
+        Parameter("b", "free", (0.1, 0.3, 0.7, 1.0)),
+    ),
     ("k",),
     "coverage",
     "Brown et al. 2024, eq. 1 (their exponent is -b)",
@@ -28,8 +32,8 @@ BROWN = Law(
 
 
 def coverage_power_law(k: ArrayLike, coverage: ArrayLike) -> PowerLaw:
-    """-log of mean pass@k as a power law in k (Schaeffer et al. 2025, eq. 2): slope -b, scale A. Coverage of 0 or 1
-    is left out.
+    """-log of mean pass@k as a power law in k (Schaeffer et al. 2025, eq. 2): slope -b, scale A.
+    Coverage of 0 or 1 is left out.
     """
     x, y = np.asarray(k, dtype=np.float64), np.asarray(coverage, dtype=np.float64)
     inside = (y > 0) & (y < 1)
@@ -55,9 +59,14 @@ class BetaBinomial:
 
         size = np.asarray(k, dtype=np.float64)
         if self.scale == 1:
-            result: Floats = -np.expm1(betaln(self.alpha, self.beta + size) - betaln(self.alpha, self.beta))
+            result: Floats = -np.expm1(
+                betaln(self.alpha, self.beta + size) - betaln(self.alpha, self.beta)
+            )
             return result
-        value = [-np.expm1(_log_miss(self.alpha, self.beta, self.scale, float(one))) for one in size.ravel()]
+        value = [
+            -np.expm1(_log_miss(self.alpha, self.beta, self.scale, float(one)))
+            for one in size.ravel()
+        ]
         return np.array(value).reshape(size.shape)
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
@@ -65,34 +74,45 @@ class BetaBinomial:
         if self.replicates is None:
             raise UserError("intervals of a beta-binomial fit need resamples > 0")
         lo, hi = np.quantile(self.replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return {name: (float(a), float(b)) for name, a, b in zip(("alpha", "beta", "scale"), lo, hi, strict=True)}
+        return {
+            name: (float(a), float(b))
+            for name, a, b in zip(("alpha", "beta", "scale"), lo, hi, strict=True)
+        }
 
 
-def beta_binomial(correct: ArrayLike, total: ArrayLike, *, resamples: int = 0, seed: int = 0) -> BetaBinomial:
-    """Maximum likelihood of (alpha, beta) from correct counts out of total, one a problem (Kazdan et al. 2025;
-    Schaeffer et al. 2025).
+def beta_binomial(
+    correct: ArrayLike, total: ArrayLike, *, resamples: int = 0, seed: int = 0
+) -> BetaBinomial:
+    """Maximum likelihood of (alpha, beta) from correct counts out of total, one a problem (Kazdan
+    et al. 2025; Schaeffer et al. 2025).
 
-    resamples: bootstrap over problems, all fitted at once. Counts spread no wider than one binomial's have their
-    maximum at infinity: alpha and beta come back very large, in the ratio of the rate. Raises UserError for counts that
-    are no counts, where no problem, or every problem, was always solved, and where none has two samples.
+    resamples: bootstrap over problems, all fitted at once. Counts spread no wider than one
+    binomial's have their maximum at infinity: alpha and beta come back very large, in the ratio of
+    the rate. Raises UserError for counts that are no counts, where no problem, or every problem,
+    was always solved, and where none has two samples.
     """
     c, n, weights = _counts(correct, total, resamples, seed)
     rate = float((weights[0] @ c) / (weights[0] @ n))
-    starts = np.array([(np.log(m * rate), np.log(m * (1 - rate))) for m in (0.1, 0.3, 1.0, 3.0, 10.0)])
+    starts = np.array(
+        [(np.log(m * rate), np.log(m * (1 - rate))) for m in (0.1, 0.3, 1.0, 3.0, 10.0)]
+    )
     main = _newton(starts, np.repeat(weights[:1], len(starts), axis=0), c, n)
     best = main[0][np.argmax(main[1])]
     drawn = None
     if resamples:
         theta, _ = _newton(np.repeat(best[None], resamples, axis=0), weights[1:], c, n)
         drawn = np.column_stack([np.exp(theta), np.ones(resamples)])
-    return BetaBinomial(float(np.exp(best[0])), float(np.exp(best[1])), 1.0, float(main[1].max()), drawn)
+    return BetaBinomial(
+        float(np.exp(best[0])), float(np.exp(best[1])), 1.0, float(main[1].max()), drawn
+    )
 
 
 def scaled_beta_binomial(correct: ArrayLike, total: ArrayLike) -> BetaBinomial:
-    """The same with a largest success rate `scale` below 1, also free: for tasks whose best problems are not sure
-    either.
+    """The same with a largest success rate `scale` below 1, also free: for tasks whose best
+    problems are not sure either.
 
-    Three parameters, by Nelder and Mead; where the scale is not called for, the plain fit comes back.
+    Three parameters, by Nelder and Mead; where the scale is not called for, the plain fit comes
+    back.
     """
     from scipy.optimize import minimize
 
@@ -109,25 +129,41 @@ def scaled_beta_binomial(correct: ArrayLike, total: ArrayLike) -> BetaBinomial:
         return missed if np.isfinite(missed) else float("inf")
 
     scale = min(0.98, max(highest * 1.02, 0.05))
-    start = np.array([np.log(plain.alpha), np.log(min(plain.beta, 10.0)), np.log(scale / (1 - scale))])
-    best = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-6, "maxiter": 600})
+    start = np.array(
+        [np.log(plain.alpha), np.log(min(plain.beta, 10.0)), np.log(scale / (1 - scale))]
+    )
+    best = minimize(
+        loss, start, method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-6, "maxiter": 600}
+    )
     if -float(best.fun) <= plain.log_likelihood + 1e-4:  # no better than rounding
         return plain
     alpha, beta = np.exp(best.x[:2])
-    return BetaBinomial(float(alpha), float(beta), float(1 / (1 + np.exp(-best.x[2]))), -float(best.fun))
+    return BetaBinomial(
+        float(alpha), float(beta), float(1 / (1 + np.exp(-best.x[2]))), -float(best.fun)
+    )
 
 
-def _counts(correct: ArrayLike, total: ArrayLike, resamples: int, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Distinct (correct, total) pairs and how many problems have each: weights (1 + resamples, pairs), the data
-    first.
+def _counts(
+    correct: ArrayLike, total: ArrayLike, resamples: int, seed: int
+) -> tuple[Floats, Floats, Floats]:
+    """Distinct (correct, total) pairs and how many problems have each: weights (1 + resamples,
+    pairs), the data first.
     """
     c, n = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
     if c.shape != n.shape or not np.all((c >= 0) & (c <= n)) or not len(c):
-        raise UserError("beta-binomial: needs as many totals as correct counts, with 0 <= correct <= total, none blank")
+        raise UserError(
+            "beta-binomial: needs as many totals as correct counts, with 0 <= correct <= total, "
+            "none blank"
+        )
     if n.max() < 2:
-        raise UserError("beta-binomial: one sample a problem cannot tell hard problems from bad luck; at least two")
+        raise UserError(
+            "beta-binomial: one sample a problem cannot tell hard problems from bad luck; at "
+            "least two"
+        )
     if c.sum() == 0 or np.all(c == n):
-        raise UserError("beta-binomial: every count is 0, or every one is full; there is no spread to fit")
+        raise UserError(
+            "beta-binomial: every count is 0, or every one is full; there is no spread to fit"
+        )
     pairs, member = np.unique(np.column_stack([c, n]), axis=0, return_inverse=True)
     member = member.ravel()
     rng = np.random.default_rng(seed)
@@ -137,8 +173,8 @@ def _counts(correct: ArrayLike, total: ArrayLike, resamples: int, seed: int) -> 
 
 
 def _newton(theta: Floats, weights: Floats, c: Floats, n: Floats) -> tuple[Floats, Floats]:
-    """Maximise the weighted log-likelihood in (log alpha, log beta) for a whole batch: (theta (batch, 2), value
-    (batch,)).
+    """Maximise the weighted log-likelihood in (log alpha, log beta) for a whole batch: (theta
+    (batch, 2), value (batch,)).
     """
     from scipy.special import betaln, digamma, gammaln, polygamma
 
@@ -155,7 +191,10 @@ def _newton(theta: Floats, weights: Floats, c: Floats, n: Floats) -> tuple[Float
         shared = digamma(a + b) - digamma(a + b + n)
         bent = polygamma(1, a + b) - polygamma(1, a + b + n)
         first = [digamma(a + c) - digamma(a) + shared, digamma(b + n - c) - digamma(b) + shared]
-        second = [polygamma(1, a + c) - polygamma(1, a) + bent, polygamma(1, b + n - c) - polygamma(1, b) + bent]
+        second = [
+            polygamma(1, a + c) - polygamma(1, a) + bent,
+            polygamma(1, b + n - c) - polygamma(1, b) + bent,
+        ]
         g = np.stack([(f * weights).sum(axis=1) for f in first], axis=1) * np.exp(theta)
         h = np.empty((len(theta), 2, 2))
         h[:, 0, 0], h[:, 1, 1] = ((s * weights).sum(axis=1) for s in second)
@@ -169,7 +208,9 @@ def _newton(theta: Floats, weights: Floats, c: Floats, n: Floats) -> tuple[Float
     for _ in range(100):
         g, h = derivatives(theta)
         values, vectors = np.linalg.eigh(-h)
-        flat = np.maximum(np.abs(values), 1e-8 * np.abs(values).max(axis=1, keepdims=True)) * (1 + damping[:, None])
+        flat = np.maximum(np.abs(values), 1e-8 * np.abs(values).max(axis=1, keepdims=True)) * (
+            1 + damping[:, None]
+        )
         step = np.einsum("bij,bj->bi", vectors, np.einsum("bji,bj->bi", vectors, g) / flat)
         step = np.clip(step, -2, 2)
         trial = theta + step
@@ -185,9 +226,10 @@ def _newton(theta: Floats, weights: Floats, c: Floats, n: Floats) -> tuple[Float
 def _log_scaled(alpha: float, beta: float, scale: float, c: Floats, n: Floats) -> Floats:
     """Log-probability of c out of n when p = scale * u with u ~ Beta(alpha, beta), for each pair.
 
-    The trapezoidal rule in t = logit u, where the integrand is smooth and falls off exponentially on both sides; a
-    step of one standard deviation of the sharpest binomial peak leaves an error of about 1e-9. What lies beyond the
-    ends is added in closed form, which matters for c = 0 and small alpha.
+    The trapezoidal rule in t = logit u, where the integrand is smooth and falls off exponentially
+    on both sides; a step of one standard deviation of the sharpest binomial peak leaves an error of
+    about 1e-9. What lies beyond the ends is added in closed form, which matters for c = 0 and small
+    alpha.
     """
     from scipy.special import betaln, gammaln, logsumexp
 
@@ -201,9 +243,16 @@ def _log_scaled(alpha: float, beta: float, scale: float, c: Floats, n: Floats) -
     prior[[0, -1]] -= np.log(2)  # the ends count half
     terms = c[:, None] * (np.log(scale) + log_u) + (n - c)[:, None] * log_q + prior
     left = (alpha + c) * low + c * np.log(scale) - np.log(alpha + c)
-    right = c * np.log(scale) + (n - c) * (np.log1p(-scale) if scale < 1 else -high) - beta * t[-1] - np.log(beta)
+    right = (
+        c * np.log(scale)
+        + (n - c) * (np.log1p(-scale) if scale < 1 else -high)
+        - beta * t[-1]
+        - np.log(beta)
+    )
     total: Floats = np.logaddexp(logsumexp(terms, axis=1), np.logaddexp(left, right))
-    result: Floats = total + gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1) - betaln(alpha, beta)
+    result: Floats = (
+        total + gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1) - betaln(alpha, beta)
+    )
     return result
 
 

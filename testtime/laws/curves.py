@@ -1,8 +1,10 @@
-"""Which points make a curve: from a scores or cells table to lists of (compute, accuracy) that a law may be fitted to.
+"""Which points make a curve: from a scores or cells table to lists of (compute, accuracy) that a
+law may be fitted to.
 
-Along budgets (one sample, longer thinking) and along n (more samples at one budget), for each model. Effort levels
-and "wait" counts have no budget; their settings, told apart by what follows "=", make one curve. Scores carry
-replicates and their covariance; a table of cells brings at most its intervals.
+Along budgets (one sample, longer thinking) and along n (more samples at one budget), for each
+model. Effort levels and "wait" counts have no budget; their settings, told apart by what follows
+"=", make one curve. Scores carry replicates and their covariance; a table of cells brings at most
+its intervals.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ MIN_PROBLEMS = 2
 class Curve:
     """Points of one curve, cheapest first.
 
-    x: mean compute a problem, in units of `axis`; y: accuracy; lo, hi: its interval (NaN where unknown); covariance:
-    (n, n) of y, or None for least squares; replicates: (x, y), each (resamples, n), or None. names: what each point is;
-    left_out: cells that cost nothing known, or nothing, on this axis.
+    x: mean compute a problem, in units of `axis`; y: accuracy; lo, hi: its interval (NaN where
+    unknown); covariance: (n, n) of y, or None for least squares; replicates: (x, y), each
+    (resamples, n), or None. names: what each point is; left_out: cells that cost nothing known, or
+    nothing, on this axis.
     """
 
     model: str
@@ -58,17 +61,21 @@ class Curve:
 def from_scores(
     scores: pd.DataFrame, selectors: tuple[str, ...], *, resamples: int = 2000, seed: int = 0
 ) -> list[Curve]:
-    """Every curve of a scores table: `mean` along budgets, each other selector along n at the largest budget. Raises
-    UserError for fewer than two problems.
+    """Every curve of a scores table: `mean` along budgets, each other selector along n at the
+    largest budget. Raises UserError for fewer than two problems.
     """
     table = normalise(scores)
     if table["problem_id"].nunique() < MIN_PROBLEMS:
         raise UserError(
-            "scores table: only 1 problem; how sure a point is, is known over problems, so it needs at least 2"
+            "scores table: only 1 problem; how sure a point is, is known over problems, so it "
+            "needs at least 2"
         )
     largest = table.groupby(["model", "setting"])["budget"].transform("max")
     found: list[Curve] = []
-    for part, chosen in ((table, ("mean",)), (table[(table["budget"] == largest) | largest.isna()], selectors)):
+    for part, chosen in (
+        (table, ("mean",)),
+        (table[(table["budget"] == largest) | largest.isna()], selectors),
+    ):
         sample = build(part, None, chosen, seed=seed).bootstrap(resamples, seed)
         cells = summary(sample)
         if len(cells) == 1:
@@ -78,12 +85,18 @@ def from_scores(
 
 
 def from_cells(cells: pd.DataFrame) -> list[Curve]:
-    """Every curve of a cells table; intervals, where it has them, give each point its own variance. Raises UserError
-    for absent columns.
+    """Every curve of a cells table; intervals, where it has them, give each point its own variance.
+    Raises UserError for absent columns.
     """
     require(cells, ("value",), "cells table")
     table = cells.reset_index(drop=True).copy()
-    for name, default in (("model", "model"), ("setting", ""), ("selector", "mean"), ("n", 1), ("budget", np.nan)):
+    for name, default in (
+        ("model", "model"),
+        ("setting", ""),
+        ("selector", "mean"),
+        ("n", 1),
+        ("budget", np.nan),
+    ):
         if name not in table:
             table[name] = default
     table["setting"] = table["setting"].fillna("").astype(str)
@@ -103,8 +116,8 @@ def _curves(cells: pd.DataFrame, sample: Replicates | None) -> list[Curve]:
 
 
 def _axis(cells: pd.DataFrame) -> tuple[str, pd.Series[bool]]:
-    """The axis of compute that prices most of these cells, the first of several, and which those are: there is no
-    logarithm of a cost of 0.
+    """The axis of compute that prices most of these cells, the first of several, and which those
+    are: there is no logarithm of a cost of 0.
     """
     priced = {
         name: cells[name].astype("Float64").gt(0).fillna(False).astype(bool)
@@ -132,7 +145,9 @@ def _groups(cells: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
             else:
                 along = "budgets" + (f" ({name})" if name else "")
             yield along, rows.index.tolist()
-        for (setting, _), rows in part[part["selector"] != "mean"].groupby(["setting", "selector"], sort=True):
+        for (setting, _), rows in part[part["selector"] != "mean"].groupby(
+            ["setting", "selector"], sort=True
+        ):
             top = rows["budget"].max()
             at_top = rows if rows["budget"].isna().all() else rows[rows["budget"] == top]
             where = "" if rows["budget"].isna().all() else f" at budget {top:g}"
@@ -150,7 +165,9 @@ def _curve(part: pd.DataFrame, along: str, axis: str, sample: Replicates | None)
         replicates = (sample.cost(axis)[:, at] if axis in AXES else fixed, sample.value[:, at])
         problems = int(part["problems"].min())
         if problems >= MIN_PROBLEMS:
-            covariance = shrunk_covariance(replicates[1][np.isfinite(replicates[1]).all(axis=1)], problems)
+            covariance = shrunk_covariance(
+                replicates[1][np.isfinite(replicates[1]).all(axis=1)], problems
+            )
     elif np.isfinite(lo).all() and np.isfinite(hi).all() and np.all(hi > lo):
         covariance = np.diag(((hi - lo) / (2 * normal_quantile(0.975))) ** 2)
     first = part.iloc[0]
@@ -162,5 +179,7 @@ def _names(cells: pd.DataFrame) -> tuple[str, ...]:
     """What each cell is, in words."""
     return tuple(
         f"{s or 'budget ' + format(b, 'g')}, n={n}" if b == b else f"{s}, n={n}"
-        for s, b, n in zip(cells["setting"], cells["budget"].astype("float64"), cells["n"], strict=True)
+        for s, b, n in zip(
+            cells["setting"], cells["budget"].astype("float64"), cells["n"], strict=True
+        )
     )

@@ -1,5 +1,5 @@
-"""Figures of fits: points with intervals, the curve and its band, in one plain style. Vector or bitmap by the file's
-suffix.
+"""Figures of fits: points with intervals, the curve and its band, in one plain style. Vector or
+bitmap by the file's suffix.
 """
 
 from __future__ import annotations
@@ -38,14 +38,23 @@ def testtime(panels: Sequence[tuple[Curve, Fit | None]], path: Path) -> None:
         below = np.where(np.isnan(curve.lo), 0, curve.y - curve.lo)
         above = np.where(np.isnan(curve.hi), 0, curve.hi - curve.y)
         axis.errorbar(
-            curve.x, curve.y, np.maximum([below, above], 0), fmt="o", ms=4, capsize=2, color="black", zorder=3
+            curve.x,
+            curve.y,
+            np.maximum([below, above], 0),
+            fmt="o",
+            ms=4,
+            capsize=2,
+            color="black",
+            zorder=3,
         )
         if fit is not None:
             x = np.geomspace(curve.x.min() / 1.2, curve.x.max() * 2, 200)
             lo, hi = fit.band(x=x)
             beyond = x >= curve.x.max()
             axis.plot(x[~beyond], fit.predict(x=x[~beyond]), color="C0", label=fit.law.name)
-            axis.plot(x[beyond], fit.predict(x=x[beyond]), color="C0", ls="--", label="extrapolated")
+            axis.plot(
+                x[beyond], fit.predict(x=x[beyond]), color="C0", ls="--", label="extrapolated"
+            )
             axis.fill_between(x, lo, hi, color="C0", alpha=0.2, lw=0)
             axis.axvspan(curve.x.max(), x[-1], color="0.95", zorder=0)
             axis.legend(frameon=False, fontsize=8)
@@ -59,7 +68,9 @@ def testtime(panels: Sequence[tuple[Curve, Fit | None]], path: Path) -> None:
 
 
 def pretraining(fit: Fit, N: Floats, D: Floats, loss: Floats, path: Path) -> None:
-    """Loss against compute with the compute-optimal frontier; and compute-optimal N with the runs that were made."""
+    """Loss against compute with the compute-optimal frontier; and compute-optimal N with the runs
+    that were made.
+    """
     figure, axes = _canvas(1, 2)
     C = 6 * N * D
     span = np.geomspace(C.min(), C.max() * 10, 200)
@@ -69,7 +80,9 @@ def pretraining(fit: Fit, N: Floats, D: Floats, loss: Floats, path: Path) -> Non
     axes[0].plot(span, best.loss, color="C3", label="compute-optimal")
     if fit.replicates is not None:
         drawn = fit.replicates[:400]
-        curves = np.array([optimum.parametric(dict(zip(fit.law.names, v, strict=True)), span).N for v in drawn])
+        curves = np.array(
+            [optimum.parametric(dict(zip(fit.law.names, v, strict=True)), span).N for v in drawn]
+        )
         lo, hi = np.nanquantile(curves, [0.025, 0.975], axis=0)
         axes[1].fill_between(span, lo, hi, color="C3", alpha=0.2, lw=0)
     axes[1].scatter(C, N, s=8, color="0.6", label="runs")
@@ -84,7 +97,8 @@ def pretraining(fit: Fit, N: Floats, D: Floats, loss: Floats, path: Path) -> Non
 
 
 def lineage(path: Path) -> None:
-    """The GPT lineage, parameters against training FLOPs, on the compute-optimal lines of Besiroglu and Hoffmann.
+    """The GPT lineage, parameters against training FLOPs, on the compute-optimal lines of Besiroglu
+    and Hoffmann.
 
     Filled: as published. Hollow: a public estimate. What was not disclosed is not drawn.
     """
@@ -95,9 +109,15 @@ def lineage(path: Path) -> None:
     for model in GPT_LINEAGE:
         if model.parameters is not None and model.flops is not None:
             face = "none" if model.estimate else "black"
-            axis.scatter(model.flops, model.parameters, s=18, facecolors=face, edgecolors="black", zorder=3)
+            axis.scatter(
+                model.flops, model.parameters, s=18, facecolors=face, edgecolors="black", zorder=3
+            )
             axis.annotate(
-                model.name, (model.flops, model.parameters), xytext=(4, -8), textcoords="offset points", fontsize=6
+                model.name,
+                (model.flops, model.parameters),
+                xytext=(4, -8),
+                textcoords="offset points",
+                fontsize=6,
             )
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -124,8 +144,8 @@ def _save(figure: Any, unused: Sequence[Any], path: Path) -> None:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure in the format of the file's suffix. Raises UserError for another suffix, or where it cannot be
-    written.
+    """Write a figure in the format of the file's suffix. Raises UserError for another suffix, or
+    where it cannot be written.
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: a figure's name ends in one of {', '.join(SUFFIXES)}")
@@ -133,4 +153,6 @@ def save(figure: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); give another file") from None
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); give another file"
+        ) from None

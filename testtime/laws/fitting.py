@@ -1,10 +1,11 @@
 """The one fitting core: damped Newton steps on a whole batch of fits at once, in float64.
 
-A batch is every starting point, or every bootstrap resample, of one law on one table. Each member keeps its own
-damping and leaves when it has converged, so a batch costs little more than its slowest members. Residuals are
-squared, or Huber's with a small delta (Hoffmann et al. 2022), whose objective is nearly a sum of absolute values:
-there curvature lives only in the few points within delta, where Newton is fast but fragile, while weights delta/|r|
-on the others (iteratively reweighted least squares) always descend but crawl. The damping slides between the two.
+A batch is every starting point, or every bootstrap resample, of one law on one table. Each member
+keeps its own damping and leaves when it has converged, so a batch costs little more than its
+slowest members. Residuals are squared, or Huber's with a small delta (Hoffmann et al. 2022), whose
+objective is nearly a sum of absolute values: there curvature lives only in the few points within
+delta, where Newton is fast but fragile, while weights delta/|r| on the others (iteratively
+reweighted least squares) always descend but crawl. The damping slides between the two.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ CACHE = 1 << 15  # residuals worked on at once: a block's arrays stay in the pro
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a batch of fits minimises: sum over points of weight * rho(law - y), rho(r) = r^2 / 2 or Huber's.
+    """What a batch of fits minimises: sum over points of weight * rho(law - y), rho(r) = r^2 / 2 or
+    Huber's.
 
-    x: inputs, each (n,) for all or (batch, n); y: fitted scale, (n,) or (batch, n); weights: (batch, n), (n,) or None;
-    whiten: (n, n) matrix that multiplies residuals before they are squared (generalised least squares), or None;
-    delta: Huber's, None for squares.
+    x: inputs, each (n,) for all or (batch, n); y: fitted scale, (n,) or (batch, n); weights:
+    (batch, n), (n,) or None; whiten: (n, n) matrix that multiplies residuals before they are
+    squared (generalised least squares), or None; delta: Huber's, None for squares.
     """
 
     law: Law
@@ -59,7 +61,11 @@ class Problem:
             if self.delta is None
             else np.where(size <= self.delta, r * r / 2, self.delta * (size - self.delta / 2))
         )
-        total: Floats = rho.sum(axis=1) if self.weights is None else np.einsum("bn,bn->b", rho, self._w(r, rows))
+        total: Floats = (
+            rho.sum(axis=1)
+            if self.weights is None
+            else np.einsum("bn,bn->b", rho, self._w(r, rows))
+        )
         return np.where(np.isfinite(total), total, np.inf)
 
     def _w(self, r: Floats, rows: Rows) -> Floats:
@@ -91,11 +97,13 @@ class Minimum:
     converged: NDArray[np.bool_]
 
 
-def minimise(problem: Problem, start: Floats, *, iterations: int = 200, tolerance: float = 1e-11) -> Minimum:
+def minimise(
+    problem: Problem, start: Floats, *, iterations: int = 200, tolerance: float = 1e-11
+) -> Minimum:
     """Minimise every member of a batch from its own start (batch, P), given as internal parameters.
 
-    A member stops when a step promises to lower its objective by less than `tolerance` of it. Members whose start
-    gives no finite objective come back unconverged, with infinity.
+    A member stops when a step promises to lower its objective by less than `tolerance` of it.
+    Members whose start gives no finite objective come back unconverged, with infinity.
     """
     theta = np.array(start, dtype=np.float64)
     best = np.full(len(theta), np.inf)
@@ -104,7 +112,13 @@ def minimise(problem: Problem, start: Floats, *, iterations: int = 200, toleranc
     with np.errstate(all="ignore"):
         for first in range(0, len(theta), block):
             _minimise(
-                problem, np.arange(first, min(first + block, len(theta))), theta, best, converged, iterations, tolerance
+                problem,
+                np.arange(first, min(first + block, len(theta))),
+                theta,
+                best,
+                converged,
+                iterations,
+                tolerance,
             )
     return Minimum(theta, best, converged)
 
@@ -175,7 +189,9 @@ def _step(gradient: Floats, sharp: Floats, safe: Floats, damping: Floats) -> tup
 
 
 def best_start(problem: Problem, starts: Floats, *, keep: int = 64) -> Floats:
-    """The `keep` natural starting points with the lowest objective, as internal parameters (at most keep, P)."""
+    """The `keep` natural starting points with the lowest objective, as internal parameters (at most
+    keep, P).
+    """
     theta = problem.law.internal(starts)
     rows = np.zeros(len(theta), dtype=np.intp)
     with np.errstate(all="ignore"):
@@ -185,8 +201,8 @@ def best_start(problem: Problem, starts: Floats, *, keep: int = 64) -> Floats:
 
 
 def graduated(problem: Problem, start: Floats, **options: float) -> Minimum:
-    """`minimise`, with Huber's delta lowered by steps of ten from 0.1: each solution starts the next, sharper
-    problem.
+    """`minimise`, with Huber's delta lowered by steps of ten from 0.1: each solution starts the
+    next, sharper problem.
     """
     if problem.delta is None:
         return minimise(problem, start)

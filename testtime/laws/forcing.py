@@ -1,5 +1,5 @@
-"""s1's three measures of a way to control thinking (Muennighoff et al. 2025, section 3.1), and the slope per
-doubling.
+"""s1's three measures of a way to control thinking (Muennighoff et al. 2025, section 3.1), and the
+slope per doubling.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from testtime.laws.law import Floats
 
 @dataclass(frozen=True, slots=True)
 class Forcing:
-    """control: share of runs whose tokens lie within bounds (NaN without bounds); scaling: mean slope over all pairs
-    of points, in accuracy a token; performance: the highest accuracy; doubling: least-squares slope of accuracy on
-    log2 tokens."""
+    """control: share of runs whose tokens lie within bounds (NaN without bounds); scaling: mean
+    slope over all pairs of points, in accuracy a token; performance: the highest accuracy;
+    doubling: least-squares slope of accuracy on log2 tokens.
+    """
 
     control: float
     scaling: float
@@ -31,8 +32,8 @@ class Forcing:
 
 
 def scaling(tokens: ArrayLike, accuracy: ArrayLike) -> float:
-    """Mean of (f(b) - f(a)) / (b - a) over all pairs a < b (s1, eq. 2). Raises UserError with fewer than two distinct
-    points.
+    """Mean of (f(b) - f(a)) / (b - a) over all pairs a < b (s1, eq. 2). Raises UserError with fewer
+    than two distinct points.
     """
     x, y = _points(tokens, accuracy)
     i, j = np.triu_indices(len(x), k=1)
@@ -41,8 +42,8 @@ def scaling(tokens: ArrayLike, accuracy: ArrayLike) -> float:
 
 
 def doubling(tokens: ArrayLike, accuracy: ArrayLike) -> float:
-    """Least-squares slope of accuracy on log2 of tokens: accuracy gained a doubling. A description, no law: any two
-    points have one.
+    """Least-squares slope of accuracy on log2 of tokens: accuracy gained a doubling. A description,
+    no law: any two points have one.
     """
     x, y = _points(tokens, accuracy)
     step = np.log2(x) - np.log2(x).mean()
@@ -55,7 +56,9 @@ def control(tokens: ArrayLike, low: float, high: float) -> float:
     return float(np.mean((x >= low) & (x <= high)))
 
 
-def measure(tokens: ArrayLike, accuracy: ArrayLike, bounds: tuple[float, float] | None = None) -> Forcing:
+def measure(
+    tokens: ArrayLike, accuracy: ArrayLike, bounds: tuple[float, float] | None = None
+) -> Forcing:
     """All of them for the points of one curve."""
     x, y = _points(tokens, accuracy)
     held = control(x, *bounds) if bounds is not None else float("nan")

@@ -1,9 +1,10 @@
-"""Train more, or think more: laws in training and test compute together, and what one is worth in the other.
+"""Train more, or think more: laws in training and test compute together, and what one is worth in
+the other.
 
-Two forms. `TRAIN_TO_TEST` adds a term for samples to Hoffmann's law, for losses such as -log pass@k over (N, D, k)
-(Roberts et al. 2026). `accuracy_surface` takes only what was spent, training FLOPs and test FLOPs a problem, and
-bounds accuracy by a ceiling; its curves of equal accuracy are straight in the logarithms of both, so the exchange
-rate is one number.
+Two forms. `TRAIN_TO_TEST` adds a term for samples to Hoffmann's law, for losses such as -log pass@k
+over (N, D, k) (Roberts et al. 2026). `accuracy_surface` takes only what was spent, training FLOPs
+and test FLOPs a problem, and bounds accuracy by a ceiling; its curves of equal accuracy are
+straight in the logarithms of both, so the exchange rate is one number.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from testtime.laws.result import Fit
 
 TRAIN_TO_TEST = power_sum(
     "train-to-test",
-    [Term("A", (("N", "alpha"),)), Term("B", (("D", "beta"),)), Term("G", (("k", "gamma"),)), Term("E")],
+    [
+        Term("A", (("N", "alpha"),)),
+        Term("B", (("D", "beta"),)),
+        Term("G", (("k", "gamma"),)),
+        Term("E"),
+    ],
     [
         Parameter("A", "positive", (1.0, 1e3, 1e6)),
         Parameter("B", "positive", (1.0, 1e3, 1e6)),
@@ -39,15 +45,19 @@ TRAIN_TO_TEST = power_sum(
 
 
 def accuracy_surface(train: ArrayLike, test: ArrayLike, *, plateau: bool = False) -> Law:
-    """Accuracy over (train FLOPs, test FLOPs a problem): logistic in both logarithms, as the test-compute law is in
-    its own.
+    """Accuracy over (train FLOPs, test FLOPs a problem): logistic in both logarithms, as the
+    test-compute law is in its own.
 
     References are the geometric means of the points. plateau: ceiling free instead of 1.
     """
     t0, i0 = reference(train), reference(test)
     inner = f"odds + train * ln(T / {t0:.4g}) + test * ln(I / {i0:.4g})"
     slopes = (0.1, 0.3, 1.0)
-    shared = (Parameter("odds", "free", ODDS), Parameter("train", "free", slopes), Parameter("test", "free", slopes))
+    shared = (
+        Parameter("odds", "free", ODDS),
+        Parameter("train", "free", slopes),
+        Parameter("test", "free", slopes),
+    )
     if not plateau:
         return Law(
             "surface",
@@ -71,8 +81,8 @@ def accuracy_surface(train: ArrayLike, test: ArrayLike, *, plateau: bool = False
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRate:
-    """test compute is multiplied by `value` [lo, hi] to make up for training with 1/factor of the compute, at equal
-    accuracy.
+    """test compute is multiplied by `value` [lo, hi] to make up for training with 1/factor of the
+    compute, at equal accuracy.
     """
 
     value: float
@@ -82,21 +92,26 @@ class ExchangeRate:
 
     def __str__(self) -> str:
         return (
-            f"training with 1/{self.factor:g} of the compute is made up by {self.value:.3g} times the test compute "
+            f"training with 1/{self.factor:g} of the compute is made up by {self.value:.3g} times "
+            f"the test compute "
             f"[{self.lo:.3g}, {self.hi:.3g}]"
         )
 
 
 def exchange_rate(fit: Fit, *, factor: float = 10.0, level: float = 0.95) -> ExchangeRate:
-    """How many times more test compute replaces all but 1/factor of the training compute, from a fitted
-    `accuracy_surface`.
+    """How many times more test compute replaces all but 1/factor of the training compute, from a
+    fitted `accuracy_surface`.
 
-    factor^(train slope / test slope), constant over the surface. Where the test slope is not above 0, infinite: no
-    amount of test compute does. The interval is that of the fit's replicates; NaN without.
+    factor^(train slope / test slope), constant over the surface. Where the test slope is not above
+    0, infinite: no amount of test compute does. The interval is that of the fit's replicates; NaN
+    without.
     """
     at = {name: i for i, name in enumerate(fit.law.names)}
     if not {"train", "test"} <= at.keys():
-        raise UserError(f"an exchange rate needs a fit of a law of training and test compute, not of {fit.law.name!r}")
+        raise UserError(
+            f"an exchange rate needs a fit of a law of training and test compute, not of "
+            f"{fit.law.name!r}"
+        )
 
     def rate(values: Floats) -> Floats:
         up, across = values[..., at["train"]], values[..., at["test"]]
@@ -106,14 +121,16 @@ def exchange_rate(fit: Fit, *, factor: float = 10.0, level: float = 0.95) -> Exc
 
     lo = hi = float("nan")
     if fit.replicates is not None:
-        lo, hi = np.quantile(rate(fit.replicates), [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+        lo, hi = np.quantile(
+            rate(fit.replicates), [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf"
+        )
     return ExchangeRate(float(rate(fit.values)), float(lo), float(hi), factor)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A way to reach an accuracy: N parameters trained on D tokens, a thinking budget, n samples; all costs in
-    FLOPs.
+    """A way to reach an accuracy: N parameters trained on D tokens, a thinking budget, n samples;
+    all costs in FLOPs.
     """
 
     N: float
@@ -137,12 +154,13 @@ def cheapest(
     samples: Sequence[int],
     query_flops: Callable[[float, float, int], float] | None = None,
 ) -> Setting:
-    """The (N, D, budget, n) that reaches `target` accuracy with the least training plus inference compute over
-    `queries` problems.
+    """The (N, D, budget, n) that reaches `target` accuracy with the least training plus inference
+    compute over `queries` problems.
 
-    accuracy: of (N, array of D, budget, n), rising in D; the least D between two of `tokens` is found to 1e-9, the
-    others are searched. query_flops: of (N, budget, n), FLOPs a problem; default 2 N budget n. Training costs 6 N D.
-    Raises UserError where nothing in the search reaches the target, with the best there is.
+    accuracy: of (N, array of D, budget, n), rising in D; the least D between two of `tokens` is
+    found to 1e-9, the others are searched. query_flops: of (N, budget, n), FLOPs a problem; default
+    2 N budget n. Training costs 6 N D. Raises UserError where nothing in the search reaches the
+    target, with the best there is.
     """
     spend = query_flops or (lambda size, budget, n: 2 * size * budget * n)
     grid = np.asarray(sorted(tokens), dtype=np.float64)
@@ -165,12 +183,19 @@ def cheapest(
             got = float(np.asarray(accuracy(size, np.array([D]), budget, n))[0])
             best = Setting(size, D, budget, n, got, train, query, train + queries * query)
     if best is None:
-        raise UserError(f"accuracy {target:g} is not reached by any of these settings; the highest is {highest:.4f}")
+        raise UserError(
+            f"accuracy {target:g} is not reached by any of these settings; the highest is "
+            f"{highest:.4f}"
+        )
     return best
 
 
-def train_to_test_accuracy(values: Mapping[str, float]) -> Callable[[float, Floats, float, int], Floats]:
-    """pass@k of a fitted `TRAIN_TO_TEST` law as `cheapest` takes it: k samples, whatever the budget."""
+def train_to_test_accuracy(
+    values: Mapping[str, float],
+) -> Callable[[float, Floats, float, int], Floats]:
+    """pass@k of a fitted `TRAIN_TO_TEST` law as `cheapest` takes it: k samples, whatever the
+    budget.
+    """
 
     def accuracy(N: float, D: Floats, budget: float, n: int) -> Floats:
         result: Floats = np.exp(-TRAIN_TO_TEST(values, N=N, D=D, k=float(n)))

@@ -1,10 +1,11 @@
-"""What a law is: a curve with named parameters, their kinds and starting grid, and where it comes from.
+"""What a law is: a curve with named parameters, their kinds and starting grid, and where it comes
+from.
 
-A law is evaluated in batches: internal parameters (batch, P) at inputs shared by the batch or its own, giving values
-(batch, n) and derivatives (batch, P, n). Kinds map the parameters a person reads to unbounded internal ones (positive
-through log, unit through logit), so that one unconstrained fit serves every law. Derivatives are taken by complex
-steps, exact to rounding and free of hand-made algebra; sums of power laws, which are fitted thousands of times, have
-theirs written out.
+A law is evaluated in batches: internal parameters (batch, P) at inputs shared by the batch or its
+own, giving values (batch, n) and derivatives (batch, P, n). Kinds map the parameters a person reads
+to unbounded internal ones (positive through log, unit through logit), so that one unconstrained fit
+serves every law. Derivatives are taken by complex steps, exact to rounding and free of hand-made
+algebra; sums of power laws, which are fitted thousands of times, have theirs written out.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ class Parameter:
 class Law:
     """y = function(parameters, inputs).
 
-    function takes the natural parameters, each (batch, 1), and the inputs, each (n,) or (batch, n), as two lists.
-    log: fitted on log y (losses) rather than y (accuracies). source: paper and equation.
+    function takes the natural parameters, each (batch, 1), and the inputs, each (n,) or (batch, n),
+    as two lists. log: fitted on log y (losses) rather than y (accuracies). source: paper and
+    equation.
     """
 
     name: str
@@ -95,7 +97,9 @@ class Law:
         return np.stack([p.slope(values[..., i]) for i, p in enumerate(self.parameters)], axis=-1)
 
     def __call__(self, values: Mapping[str, float] | ArrayLike, **inputs: ArrayLike) -> Floats:
-        """The law's value at natural parameters (a mapping, or an array (..., P)) and inputs by name."""
+        """The law's value at natural parameters (a mapping, or an array (..., P)) and inputs by
+        name.
+        """
         natural = self.ordered(values)
         x = [np.asarray(inputs[name], dtype=np.float64) for name in self.inputs]
         if natural.ndim == 1:
@@ -104,11 +108,15 @@ class Law:
         return np.asarray(self.function([flat[:, i, None] for i in range(flat.shape[1])], x))
 
     def ordered(self, values: Mapping[str, float] | ArrayLike) -> Floats:
-        """Natural parameters as an array in this law's order. Raises UserError for a name that is missing."""
+        """Natural parameters as an array in this law's order. Raises UserError for a name that is
+        missing.
+        """
         if isinstance(values, Mapping):
             for name in self.names:
                 if name not in values:
-                    raise UserError(f"law {self.name!r}: no value for parameter {name!r}{suggest(name, values)}")
+                    raise UserError(
+                        f"law {self.name!r}: no value for parameter {name!r}{suggest(name, values)}"
+                    )
             return np.array([values[name] for name in self.names], dtype=np.float64)
         return np.asarray(values, dtype=np.float64)
 
@@ -158,13 +166,15 @@ class Term:
 
 @dataclass(frozen=True)
 class PowerSum(Law):
-    """A law that is a sum of power laws, fitted on its logarithm in log-sum-exp form (Hoffmann et al. 2022, appendix
-    D.3).
+    """A law that is a sum of power laws, fitted on its logarithm in log-sum-exp form (Hoffmann et
+    al. 2022, appendix D.3).
     """
 
     terms: tuple[Term, ...] = ()
 
-    def _logs(self, theta: Floats, x: Sequence[Floats]) -> tuple[Floats, list[Floats], list[Floats]]:
+    def _logs(
+        self, theta: Floats, x: Sequence[Floats]
+    ) -> tuple[Floats, list[Floats], list[Floats]]:
         """(log of the sum, each term's share of it, logs of the inputs)."""
         at = {name: i for i, name in enumerate(self.names)}
         logs = [np.log(v) for v in x]
@@ -203,13 +213,17 @@ def power_sum(
     output: str,
     source: str,
 ) -> PowerSum:
-    """A sum of power laws; its formula and function follow from the terms. Coefficients must be positive parameters."""
+    """A sum of power laws; its formula and function follow from the terms. Coefficients must be
+    positive parameters.
+    """
     order = {p.name: i for i, p in enumerate(parameters)}
     column = {x: i for i, x in enumerate(inputs)}
 
     def function(p: Sequence[Numbers], x: Sequence[Numbers]) -> Numbers:
         total: Numbers = np.zeros(())
-        for term in terms:  # in logs: of a steep replicate A and N^alpha overflow, their ratio does not
+        for (
+            term
+        ) in terms:  # in logs: of a steep replicate A and N^alpha overflow, their ratio does not
             with np.errstate(divide="ignore"):
                 value = np.log(p[order[term.coefficient]])
             for variable, exponent in term.exponents:
@@ -217,7 +231,17 @@ def power_sum(
             total = total + np.exp(value)
         return total
 
-    formula = " + ".join(" / ".join([t.coefficient, *(f"{x}^{e}" for x, e in t.exponents)]) for t in terms)
+    formula = " + ".join(
+        " / ".join([t.coefficient, *(f"{x}^{e}" for x, e in t.exponents)]) for t in terms
+    )
     return PowerSum(
-        name, f"{output} = {formula}", tuple(parameters), tuple(inputs), output, source, function, True, tuple(terms)
+        name,
+        f"{output} = {formula}",
+        tuple(parameters),
+        tuple(inputs),
+        output,
+        source,
+        function,
+        True,
+        tuple(terms),
     )

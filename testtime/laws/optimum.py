@@ -1,5 +1,5 @@
-"""The compute-optimal model: what a budget of FLOPs is best spent on, from a law or from runs alone (approaches 1 to
-3).
+"""The compute-optimal model: what a budget of FLOPs is best spent on, from a law or from runs alone
+(approaches 1 to 3).
 
 FLOPs are 6 N D throughout, in float64: as integers they overflow 64 bits at today's sizes.
 """
@@ -16,12 +16,16 @@ from testtime.errors import UserError
 from testtime.laws.law import Floats
 
 FLOPS_PER = 6.0  # FLOPs a parameter and token in training
-SAME = 2e-3  # computes that differ by less, relatively, are one budget: tokens are rounded where they are written down
+# computes that differ by less, relatively, are one budget: tokens are rounded where they are
+# written down
+SAME = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """Compute-optimal parameters N and tokens D at C FLOPs, and the loss there (NaN where only runs were used)."""
+    """Compute-optimal parameters N and tokens D at C FLOPs, and the loss there (NaN where only runs
+    were used).
+    """
 
     C: Floats
     N: Floats
@@ -31,7 +35,9 @@ class Optimum:
 
 @dataclass(frozen=True, slots=True)
 class PowerLaw:
-    """y = scale * x^slope, from least squares of log y on log x. se: standard error of the slope."""
+    """y = scale * x^slope, from least squares of log y on log x. se: standard error of the
+    slope.
+    """
 
     slope: float
     scale: float
@@ -44,7 +50,9 @@ class PowerLaw:
 
 
 def parametric(values: Mapping[str, float], C: ArrayLike) -> Optimum:
-    """Approach 3: the minimum of E + A/N^alpha + B/D^beta on 6 N D = C (Hoffmann et al. 2022, eq. 4)."""
+    """Approach 3: the minimum of E + A/N^alpha + B/D^beta on 6 N D = C (Hoffmann et al. 2022, eq.
+    4).
+    """
     A, B, alpha, beta = (values[k] for k in ("A", "B", "alpha", "beta"))
     compute = np.asarray(C, dtype=np.float64)
     G = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
@@ -54,14 +62,20 @@ def parametric(values: Mapping[str, float], C: ArrayLike) -> Optimum:
 
 
 def tokens_for(values: Mapping[str, float], N: ArrayLike) -> Floats:
-    """Tokens at which N parameters are compute-optimal: where alpha A / N^alpha = beta B / D^beta."""
+    """Tokens at which N parameters are compute-optimal: where alpha A / N^alpha = beta B /
+    D^beta.
+    """
     A, B, alpha, beta = (values[k] for k in ("A", "B", "alpha", "beta"))
-    result: Floats = (beta * B / (alpha * A) * np.asarray(N, dtype=np.float64) ** alpha) ** (1 / beta)
+    result: Floats = (beta * B / (alpha * A) * np.asarray(N, dtype=np.float64) ** alpha) ** (
+        1 / beta
+    )
     return result
 
 
 def budgets(C: ArrayLike) -> Floats:
-    """Each run's nominal compute budget: the mean of the runs within `SAME` of the cheapest of them."""
+    """Each run's nominal compute budget: the mean of the runs within `SAME` of the cheapest of
+    them.
+    """
     c = np.asarray(C, dtype=np.float64)
     result, order, first = np.empty_like(c), np.argsort(c), 0
     for i in range(1, len(c) + 1):
@@ -72,9 +86,11 @@ def budgets(C: ArrayLike) -> Floats:
 
 
 def envelope(N: ArrayLike, D: ArrayLike, loss: ArrayLike, *, bins: int = 0) -> Optimum:
-    """Approach 1: of the runs (or points of training curves) in each bin of log compute, the one with the lowest loss.
+    """Approach 1: of the runs (or points of training curves) in each bin of log compute, the one
+    with the lowest loss.
 
-    bins: number of equal bins of log C; 0 takes every point no cheaper point beats (the lower envelope).
+    bins: number of equal bins of log C; 0 takes every point no cheaper point beats (the lower
+    envelope).
     """
     n, d, y = (np.asarray(v, dtype=np.float64) for v in (N, D, loss))
     C = budgets(FLOPS_PER * n * d)
@@ -85,15 +101,17 @@ def envelope(N: ArrayLike, D: ArrayLike, loss: ArrayLike, *, bins: int = 0) -> O
     else:
         edges = np.linspace(np.log(C.min()), np.log(C.max()), bins + 1)
         label = np.clip(np.searchsorted(edges, np.log(C), side="right") - 1, 0, bins - 1)
-        chosen = np.array([np.flatnonzero(label == b)[np.argmin(y[label == b])] for b in np.unique(label)])
+        chosen = np.array(
+            [np.flatnonzero(label == b)[np.argmin(y[label == b])] for b in np.unique(label)]
+        )
     return Optimum(C[chosen], n[chosen], d[chosen], y[chosen])
 
 
 def isoflop(N: ArrayLike, C: ArrayLike, loss: ArrayLike) -> Optimum:
     """Approach 2: at each compute budget, the minimum of a parabola of loss in log N.
 
-    C: of each run; runs whose `budgets` agree belong together. Budgets with fewer than three sizes, or whose parabola
-    has no minimum, are left out. Raises UserError when none is left.
+    C: of each run; runs whose `budgets` agree belong together. Budgets with fewer than three sizes,
+    or whose parabola has no minimum, are left out. Raises UserError when none is left.
     """
     n, y = (np.asarray(v, dtype=np.float64) for v in (N, loss))
     c = budgets(C)
@@ -131,5 +149,8 @@ def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     rest = float(((db - slope * da) ** 2).sum())
     se = float(np.sqrt(rest / (len(a) - 2) / (da @ da))) if len(a) > 2 else float("nan")
     return PowerLaw(
-        slope, float(np.exp(b.mean() - slope * a.mean())), se, 1 - rest / float(db @ db) if db @ db else 1.0
+        slope,
+        float(np.exp(b.mean() - slope * a.mean())),
+        se,
+        1 - rest / float(db @ db) if db @ db else 1.0,
     )

@@ -1,7 +1,7 @@
 """The laws of training: loss against parameters, data and compute.
 
-Kaplan et al. 2020 count parameters without embeddings, losses in nats a token, compute in PF-days; Hoffmann et al.
-2022 count all parameters, and FLOPs. Units are those of each paper.
+Kaplan et al. 2020 count parameters without embeddings, losses in nats a token, compute in PF-days;
+Hoffmann et al. 2022 count all parameters, and FLOPs. Units are those of each paper.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def _kaplan_power(variable: str, source: str, scales: tuple[float, ...], name: s
     return Law(
         name or f"kaplan-{variable}",
         f"L = ({variable}c / {variable})^alpha",
-        (Parameter(f"{variable}c", "positive", scales), Parameter("alpha", "free", (0.05, 0.1, 0.3))),
+        (
+            Parameter(f"{variable}c", "positive", scales),
+            Parameter("alpha", "free", (0.05, 0.1, 0.3)),
+        ),
         (variable,),
         "L",
         source,
@@ -60,9 +63,14 @@ def _kaplan_power(variable: str, source: str, scales: tuple[float, ...], name: s
 
 KAPLAN_N = _kaplan_power("N", "Kaplan et al. 2020, eq. 1.1", (1e9, 1e12, 1e15))
 KAPLAN_D = _kaplan_power("D", "Kaplan et al. 2020, eq. 1.2", (1e9, 1e12, 1e15))
-KAPLAN_C = _kaplan_power("C", "Kaplan et al. 2020, table 5 (compute at a fixed batch size)", (1e4, 1e7, 1e10))
+KAPLAN_C = _kaplan_power(
+    "C", "Kaplan et al. 2020, table 5 (compute at a fixed batch size)", (1e4, 1e7, 1e10)
+)
 KAPLAN_C_MIN = _kaplan_power(
-    "C", "Kaplan et al. 2020, eq. 1.3 (compute at the smallest batch)", (1e4, 1e8, 1e10), "kaplan-C-min"
+    "C",
+    "Kaplan et al. 2020, eq. 1.3 (compute at the smallest batch)",
+    (1e4, 1e8, 1e10),
+    "kaplan-C-min",
 )
 
 KAPLAN_ND = Law(
@@ -99,13 +107,17 @@ KAPLAN_NS = Law(
 
 
 def critical_batch(loss: ArrayLike, scale: float = 2e8, alpha: float = 0.21) -> Floats:
-    """Tokens in the batch that trades time and compute evenly at a loss (Kaplan et al. 2020, eq. 1.4)."""
+    """Tokens in the batch that trades time and compute evenly at a loss (Kaplan et al. 2020, eq.
+    1.4).
+    """
     result: Floats = scale / np.asarray(loss, dtype=np.float64) ** (1 / alpha)
     return result
 
 
 def minimum_steps(steps: ArrayLike, batch: ArrayLike, loss: ArrayLike) -> Floats:
-    """Steps a run of `steps` at `batch` tokens would need at an infinite batch (Kaplan et al. 2020, eq. 5.4)."""
+    """Steps a run of `steps` at `batch` tokens would need at an infinite batch (Kaplan et al. 2020,
+    eq. 5.4).
+    """
     result: Floats = np.asarray(steps, dtype=np.float64) / (
         1 + critical_batch(loss) / np.asarray(batch, dtype=np.float64)
     )
@@ -113,7 +125,9 @@ def minimum_steps(steps: ArrayLike, batch: ArrayLike, loss: ArrayLike) -> Floats
 
 
 def minimum_compute(compute: ArrayLike, batch: ArrayLike, loss: ArrayLike) -> Floats:
-    """Compute a run would need at a batch far below the critical one (Kaplan et al. 2020, eq. 5.5)."""
+    """Compute a run would need at a batch far below the critical one (Kaplan et al. 2020, eq.
+    5.5).
+    """
     result: Floats = np.asarray(compute, dtype=np.float64) / (
         1 + np.asarray(batch, dtype=np.float64) / critical_batch(loss)
     )

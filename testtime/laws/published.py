@@ -1,4 +1,5 @@
-"""Published constants as named objects with their source, and the GPT lineage as points to place on them.
+"""Published constants as named objects with their source, and the GPT lineage as points to place on
+them.
 
 What a company did not disclose is None; a public estimate is marked as one.
 """
@@ -28,27 +29,50 @@ class Published:
         return self.law(self.values, **inputs)
 
 
-def _hoffmann(name: str, source: str, A: float, B: float, E: float, alpha: float, beta: float) -> Published:
+def _hoffmann(
+    name: str, source: str, A: float, B: float, E: float, alpha: float, beta: float
+) -> Published:
     values = {"A": A, "B": B, "E": E, "alpha": alpha, "beta": beta}
     return Published(name, pretraining.HOFFMANN, values, source)
 
 
-HOFFMANN = _hoffmann("hoffmann", "Hoffmann et al. 2022, eq. 10 (rounded)", 406.4, 410.7, 1.69, 0.34, 0.28)
-HOFFMANN_TEX = _hoffmann(
-    "hoffmann-unrounded", "Hoffmann et al. 2022, from the paper's TeX source", 406.4, 410.7, 1.6934, 0.3392, 0.2849
+HOFFMANN = _hoffmann(
+    "hoffmann", "Hoffmann et al. 2022, eq. 10 (rounded)", 406.4, 410.7, 1.69, 0.34, 0.28
 )
-BESIROGLU = _hoffmann("besiroglu", "Besiroglu et al. 2024, table 1", 482.01, 2085.43, 1.8172, 0.34781, 0.36585)
+HOFFMANN_TEX = _hoffmann(
+    "hoffmann-unrounded",
+    "Hoffmann et al. 2022, from the paper's TeX source",
+    406.4,
+    410.7,
+    1.6934,
+    0.3392,
+    0.2849,
+)
+BESIROGLU = _hoffmann(
+    "besiroglu", "Besiroglu et al. 2024, table 1", 482.01, 2085.43, 1.8172, 0.34781, 0.36585
+)
 SARDANA = _hoffmann("sardana", "Sardana et al. 2024, section 2.1", 406.4, 410.7, 1.69, 0.336, 0.283)
 
 KAPLAN_N = Published(
-    "kaplan-N", pretraining.KAPLAN_N, {"Nc": 8.8e13, "alpha": 0.076}, "Kaplan et al. 2020, eq. 1.1 (non-embedding)"
+    "kaplan-N",
+    pretraining.KAPLAN_N,
+    {"Nc": 8.8e13, "alpha": 0.076},
+    "Kaplan et al. 2020, eq. 1.1 (non-embedding)",
 )
-KAPLAN_D = Published("kaplan-D", pretraining.KAPLAN_D, {"Dc": 5.4e13, "alpha": 0.095}, "Kaplan et al. 2020, eq. 1.2")
+KAPLAN_D = Published(
+    "kaplan-D", pretraining.KAPLAN_D, {"Dc": 5.4e13, "alpha": 0.095}, "Kaplan et al. 2020, eq. 1.2"
+)
 KAPLAN_C = Published(
-    "kaplan-C", pretraining.KAPLAN_C, {"Cc": 1.6e7, "alpha": 0.057}, "Kaplan et al. 2020, table 5 (PF-days)"
+    "kaplan-C",
+    pretraining.KAPLAN_C,
+    {"Cc": 1.6e7, "alpha": 0.057},
+    "Kaplan et al. 2020, table 5 (PF-days)",
 )
 KAPLAN_C_MIN = Published(
-    "kaplan-C-min", pretraining.KAPLAN_C_MIN, {"Cc": 3.1e8, "alpha": 0.050}, "Kaplan et al. 2020, eq. 1.3 (PF-days)"
+    "kaplan-C-min",
+    pretraining.KAPLAN_C_MIN,
+    {"Cc": 3.1e8, "alpha": 0.050},
+    "Kaplan et al. 2020, eq. 1.3 (PF-days)",
 )
 KAPLAN_ND = Published(
     "kaplan-ND",
@@ -63,7 +87,9 @@ KAPLAN_NS = Published(
     "Kaplan et al. 2020, table 3 (S: smallest number of steps)",
 )
 
-MUENNIGHOFF: Mapping[str, float] = {  # Muennighoff et al. 2023, appendix A; A, B, E were fitted as logarithms
+MUENNIGHOFF: Mapping[
+    str, float
+] = {  # Muennighoff et al. 2023, appendix A; A, B, E were fitted as logarithms
     "A": float(np.exp(6.255414)),
     "B": float(np.exp(7.3049974)),
     "E": float(np.exp(0.6254804)),
@@ -92,7 +118,8 @@ CONSTANTS: Mapping[str, Published] = {
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model of the lineage. parameters: total; tokens: seen in training; flops: of training. None: not disclosed.
+    """A model of the lineage. parameters: total; tokens: seen in training; flops: of training.
+    None: not disclosed.
 
     estimate: which of the fields are others' public estimates, not the makers' figures.
     """
@@ -114,8 +141,28 @@ def _gpt3(size: str, parameters: float, layers: int, width: int, flops: float) -
 
 
 GPT_LINEAGE: tuple[Model, ...] = (
-    Model("GPT", 2018, 117e6, 12, 768, None, 1.76e19, "Radford et al. 2018; FLOPs: Epoch AI", ("flops",)),
-    Model("GPT-2", 2019, 1542e6, 48, 1600, None, 1.92e21, "Radford et al. 2019, table 2; FLOPs: Epoch AI", ("flops",)),
+    Model(
+        "GPT",
+        2018,
+        117e6,
+        12,
+        768,
+        None,
+        1.76e19,
+        "Radford et al. 2018; FLOPs: Epoch AI",
+        ("flops",),
+    ),
+    Model(
+        "GPT-2",
+        2019,
+        1542e6,
+        48,
+        1600,
+        None,
+        1.92e21,
+        "Radford et al. 2019, table 2; FLOPs: Epoch AI",
+        ("flops",),
+    ),
     _gpt3("Small", 125e6, 12, 768, 2.25e20),
     _gpt3("Medium", 356e6, 24, 1024, 6.41e20),
     _gpt3("Large", 760e6, 24, 1536, 1.37e21),
@@ -124,7 +171,16 @@ GPT_LINEAGE: tuple[Model, ...] = (
     _gpt3("6.7B", 6.66e9, 32, 4096, 1.20e22),
     _gpt3("13B", 12.85e9, 40, 5140, 2.31e22),
     _gpt3("175B", 174.6e9, 96, 12288, 3.14e23),
-    Model("GPT-4", 2023, None, None, None, None, None, "OpenAI 2023, section 2: size, data and compute undisclosed"),
+    Model(
+        "GPT-4",
+        2023,
+        None,
+        None,
+        None,
+        None,
+        None,
+        "OpenAI 2023, section 2: size, data and compute undisclosed",
+    ),
     Model(
         "GPT-4 (public estimate)",
         2023,

@@ -1,7 +1,9 @@
-"""What a fit gives back: parameters with errors, correlation, goodness, a band, and a report a person can read.
+"""What a fit gives back: parameters with errors, correlation, goodness, a band, and a report a
+person can read.
 
-Shaped as lmfit's results are. Errors come from bootstrap replicates where there are any (they carry every source of
-noise that was resampled, and make no assumption about the shape), from the curvature otherwise.
+Shaped as lmfit's results are. Errors come from bootstrap replicates where there are any (they carry
+every source of noise that was resampled, and make no assumption about the shape), from the
+curvature otherwise.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from testtime.laws.law import Floats, Law
 
-MISFIT = 0.02  # a law that misses the points by more than this, beyond their noise, does not describe the curve
+# a law that misses the points by more than this, beyond their noise, does not describe the curve
+MISFIT = 0.02
 SELDOM = 0.05  # if noise alone would seldom miss them so far
 
 
@@ -21,12 +24,12 @@ SELDOM = 0.05  # if noise alone would seldom miss them so far
 class Fit:
     """A fitted law.
 
-    values: natural parameters (P,); covariance: (P, P), NaN where unknown; replicates: natural parameters of
-    bootstrap fits (resamples, P), or None; objective: what was minimised; residuals: (n,), on the fitted scale (log
-    for losses); chi2: whitened sum of squares, NaN unless a covariance was given; misfit: standard
-    deviation that each point needs beyond its noise for the law to hold, on the fitted scale; heldout: root mean
-    squared error on the dearer part of the points of a fit to the cheaper part, NaN where there were too few; aicc:
-    for independent points.
+    values: natural parameters (P,); covariance: (P, P), NaN where unknown; replicates: natural
+    parameters of bootstrap fits (resamples, P), or None; objective: what was minimised; residuals:
+    (n,), on the fitted scale (log for losses); chi2: whitened sum of squares, NaN unless a
+    covariance was given; misfit: standard deviation that each point needs beyond its noise for the
+    law to hold, on the fitted scale; heldout: root mean squared error on the dearer part of the
+    points of a fit to the cheaper part, NaN where there were too few; aicc: for independent points.
     """
 
     law: Law
@@ -46,15 +49,15 @@ class Fit:
 
     @property
     def rejected(self) -> bool:
-        """Whether the points speak against the law: by more than a hair (`misfit`) and more than chance
-        (`p_value`).
+        """Whether the points speak against the law: by more than a hair (`misfit`) and more than
+        chance (`p_value`).
         """
         return self.misfit > MISFIT and self.p_value < SELDOM
 
     @property
     def rank(self) -> tuple[bool, float, int, float]:
-        """To sort rivals by, best first: those not rejected, then by held-out error; of errors equal to two digits,
-        the law with fewer parameters.
+        """To sort rivals by, best first: those not rejected, then by held-out error; of errors
+        equal to two digits, the law with fewer parameters.
         """
         held = float("inf") if np.isnan(self.heldout) else float(f"{self.heldout:.1e}")
         return self.rejected, held, len(self.values), self.heldout
@@ -75,14 +78,20 @@ class Fit:
     @property
     def se(self) -> dict[str, float]:
         """Standard errors."""
-        spread = np.sqrt(np.diag(self.covariance)) if self.replicates is None else self.replicates.std(axis=0)
+        spread = (
+            np.sqrt(np.diag(self.covariance))
+            if self.replicates is None
+            else self.replicates.std(axis=0)
+        )
         return dict(zip(self.law.names, spread.tolist(), strict=True))
 
     @property
     def correlation(self) -> Floats:
         """(P, P)"""
         matrix = (
-            self.covariance if self.replicates is None else np.cov(self.replicates.T).reshape(self.covariance.shape)
+            self.covariance
+            if self.replicates is None
+            else np.cov(self.replicates.T).reshape(self.covariance.shape)
         )
         spread = np.sqrt(np.diag(matrix))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -108,16 +117,22 @@ class Fit:
         else:
             from scipy.special import stdtrit
 
-            reach = float(stdtrit(max(self.freedom, 1), (1 + level) / 2)) * np.array(list(self.se.values()))
+            reach = float(stdtrit(max(self.freedom, 1), (1 + level) / 2)) * np.array(
+                list(self.se.values())
+            )
             lo, hi = self.values - reach, self.values + reach
-        return {name: (float(a), float(b)) for name, a, b in zip(self.law.names, lo, hi, strict=True)}
+        return {
+            name: (float(a), float(b)) for name, a, b in zip(self.law.names, lo, hi, strict=True)
+        }
 
     def predict(self, **inputs: ArrayLike) -> Floats:
         """The fitted curve at inputs given by name."""
         return self.law(self.values, **inputs)
 
     def band(self, level: float = 0.95, **inputs: ArrayLike) -> tuple[Floats, Floats]:
-        """(lower, upper) of the curve at the inputs: percentiles over replicates, or the delta method."""
+        """(lower, upper) of the curve at the inputs: percentiles over replicates, or the delta
+        method.
+        """
         x = {k: np.atleast_1d(np.asarray(v, dtype=np.float64)) for k, v in inputs.items()}
         if self.replicates is not None:
             with np.errstate(all="ignore"):
@@ -127,31 +142,45 @@ class Fit:
         from scipy.special import ndtri
 
         center = self.law(self.values, **x)
-        _, slope = self.law.evaluate(self.law.internal(self.values[None]), [x[name] for name in self.law.inputs])
-        scale = self.law.slopes(self.values)[:, None]  # 0 at a bound, where the parameter does not vary either
+        _, slope = self.law.evaluate(
+            self.law.internal(self.values[None]), [x[name] for name in self.law.inputs]
+        )
+        scale = self.law.slopes(self.values)[
+            :, None
+        ]  # 0 at a bound, where the parameter does not vary either
         by_value = np.divide(slope[0], scale, out=np.zeros_like(slope[0]), where=scale != 0)
-        reach = float(ndtri((1 + level) / 2)) * np.sqrt(np.einsum("pn,pq,qn->n", by_value, self.covariance, by_value))
+        reach = float(ndtri((1 + level) / 2)) * np.sqrt(
+            np.einsum("pn,pq,qn->n", by_value, self.covariance, by_value)
+        )
         if self.law.log:
             return center * np.exp(-reach), center * np.exp(reach)
         return center - reach, center + reach
 
     def report(self, level: float = 0.95) -> str:
-        """The fit as text: law, goodness, parameters with errors and intervals, strong correlations, notes."""
+        """The fit as text: law, goodness, parameters with errors and intervals, strong
+        correlations, notes.
+        """
         lines = [
             f"law          {self.law.name}: {self.law.formula}",
             f"source       {self.law.source}",
             f"method       {self.method}",
             f"points       {self.points}, parameters {len(self.values)}",
             f"objective    {self.objective:.6g}",
-            f"residuals    rmse {self.rmse:.4g}{' (log)' if self.law.log else ''}, R2 {self.r2:.4f}",
+            f"residuals    rmse {self.rmse:.4g}{' (log)' if self.law.log else ''}, R2 "
+            f"{self.r2:.4f}",
         ]
         if np.isfinite(self.chi2) and self.freedom > 0:
-            lines.append(f"chi-square   {self.chi2:.3f} on {self.freedom} degrees of freedom (p = {self.p_value:.3g})")
+            lines.append(
+                f"chi-square   {self.chi2:.3f} on {self.freedom} degrees of freedom (p = "
+                f"{self.p_value:.3g})"
+            )
             lines.append(f"misfit       {self.misfit:.4g} beyond the points' noise")
         if np.isfinite(self.aicc):
             lines.append(f"AICc         {self.aicc:.2f} (independent points)")
         held = (
-            f"{self.heldout:.4g}{' (log)' if self.law.log else ''}" if np.isfinite(self.heldout) else "too few points"
+            f"{self.heldout:.4g}{' (log)' if self.law.log else ''}"
+            if np.isfinite(self.heldout)
+            else "too few points"
         )
         lines.append(f"held out     {held} (fitted on the cheaper part, tested on the dearer)")
         lines.append(f"parameters   {'value':>12} {'std. error':>12}   {level:.0%} interval")
@@ -170,7 +199,9 @@ class Fit:
         """Chance of a larger chi-square were the law true; NaN without a covariance."""
         from scipy.special import gammaincc
 
-        return float(gammaincc(self.freedom / 2, self.chi2 / 2)) if self.freedom > 0 else float("nan")
+        return (
+            float(gammaincc(self.freedom / 2, self.chi2 / 2)) if self.freedom > 0 else float("nan")
+        )
 
     def _strong_correlations(self) -> list[str]:
         names, matrix = self.law.names, self.correlation

@@ -1,7 +1,7 @@
 """Counting parameters: with embeddings or without, and what the choice does to a law.
 
-Kaplan et al. counted without embeddings, Hoffmann et al. with; at small sizes most parameters are embeddings, which
-is most of why their exponents differ (Pearce and Song 2024).
+Kaplan et al. counted without embeddings, Hoffmann et al. with; at small sizes most parameters are
+embeddings, which is most of why their exponents differ (Pearce and Song 2024).
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ OMEGA = 47491.0  # Pearce and Song 2024, eq. 10: fitted to the Chinchilla models
 
 
 def non_embedding(n_layer: ArrayLike, d_model: ArrayLike) -> Floats:
-    """12 n_layer d_model^2 (Kaplan et al. 2020, eq. 2.1, with a feed-forward width of 4 d_model). In float64."""
-    result: Floats = 12 * np.asarray(n_layer, dtype=np.float64) * np.asarray(d_model, dtype=np.float64) ** 2
+    """12 n_layer d_model^2 (Kaplan et al. 2020, eq. 2.1, with a feed-forward width of 4 d_model).
+    In float64.
+    """
+    result: Floats = (
+        12 * np.asarray(n_layer, dtype=np.float64) * np.asarray(d_model, dtype=np.float64) ** 2
+    )
     return result
 
 
@@ -31,7 +35,9 @@ def total_from_non_embedding(N: ArrayLike, omega: float = OMEGA) -> Floats:
 
 
 def non_embedding_from_total(N: ArrayLike, omega: float = OMEGA) -> Floats:
-    """The inverse: the real root of u^3 + omega u = N_total, cubed (by Newton's method, monotone from above)."""
+    """The inverse: the real root of u^3 + omega u = N_total, cubed (by Newton's method, monotone
+    from above).
+    """
     total = np.asarray(N, dtype=np.float64)
     u = np.cbrt(total)
     for _ in range(60):
@@ -47,12 +53,13 @@ def non_embedding_exponent(
     tokens: ArrayLike | None = None,
     omega: float = OMEGA,
 ) -> float:
-    """The exponent a study that counts without embeddings would find, were a Hoffmann law true (Pearce and Song 2024,
-    section 4).
+    """The exponent a study that counts without embeddings would find, were a Hoffmann law true
+    (Pearce and Song 2024, section 4).
 
-    values: A, B, E, alpha, beta, in total parameters. sizes: non-embedding sizes trained; compute: non-embedding
-    FLOPs at which the best size is read; tokens: where the training curves were logged (their spacing shows in the
-    third digit). Defaults are that paper's. Returns the slope of log N* on log C.
+    values: A, B, E, alpha, beta, in total parameters. sizes: non-embedding sizes trained; compute:
+    non-embedding FLOPs at which the best size is read; tokens: where the training curves were
+    logged (their spacing shows in the third digit). Defaults are that paper's. Returns the slope of
+    log N* on log C.
     """
     N = np.logspace(2.9, 9.2, 20) if sizes is None else np.asarray(sizes, dtype=np.float64)
     C = np.logspace(12.95, 20.7, 100) if compute is None else np.asarray(compute, dtype=np.float64)

@@ -24,9 +24,9 @@ def write(
 ) -> Path:
     """Write the report of one run or several; returns the path of its page.
 
-    folder: default `report` in the run's folder, or in the folder above the first of several runs. prices,
-    rates: for the axes in dollars and seconds, in place of the runs' own. Raises UserError where it cannot be written,
-    and without a run.
+    folder: default `report` in the run's folder, or in the folder above the first of several runs.
+    prices, rates: for the axes in dollars and seconds, in place of the runs' own. Raises UserError
+    where it cannot be written, and without a run.
     """
     from testtime.report.page import write as write_page
 
@@ -46,8 +46,15 @@ def _priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
     from testtime import config_file, pipeline
 
     config = run.manifest["config"]
-    scores, grid = pipeline.priced(run.scores, config_file.parse(config, str(run.path)), prices, rates)
+    scores, grid = pipeline.priced(
+        run.scores, config_file.parse(config, str(run.path)), prices, rates
+    )
     given = {"price": prices and asdict(prices), "rates": rates and asdict(rates)}
     told = {name: value for name, value in given.items() if value}
     held = [{**model, **told} for model in config["model"]]
-    return replace(run, manifest={**run.manifest, "config": {**config, "model": held}}, scores=scores, cells=grid)
+    return replace(
+        run,
+        manifest={**run.manifest, "config": {**config, "model": held}},
+        scores=scores,
+        cells=grid,
+    )

@@ -1,7 +1,8 @@
-"""The problems shown in the page: a spread over difficulty, the first samples of each, long texts cut in the middle.
+"""The problems shown in the page: a spread over difficulty, the first samples of each, long texts
+cut in the middle.
 
-Nothing is picked for being right or wrong: of each problem the first samples drawn are shown. The whole pool is in
-the terminal (`testtime show RUN PROBLEM`).
+Nothing is picked for being right or wrong: of each problem the first samples drawn are shown. The
+whole pool is in the terminal (`testtime show RUN PROBLEM`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ LEAST = 400  # characters of a text that are always shown
 
 
 def browser(evidence: Evidence, models: int) -> dict[str, Any]:
-    """`problems` (plain data for the page, hardest first) and `lead`, a sentence saying what they are."""
+    """`problems` (plain data for the page, hardest first) and `lead`, a sentence saying what they
+    are.
+    """
     top = evidence.at(evidence.levels[-1])
     solved = top.groupby("problem_id")["score"].mean().sort_values(kind="stable")
     limit = max(1, PROBLEMS // models)
@@ -30,13 +33,19 @@ def browser(evidence: Evidence, models: int) -> dict[str, Any]:
     first = sorted(evidence.scores["sample"].unique())[:SAMPLES]
     told = transcripts.read(evidence.run.path, evidence.scores, names, [int(s) for s in first])
     problems = [{**_plain(t), "solved": _known(solved[t.problem_id])} for t in told]
-    if not any(c["segments"] or any(a["text"] for a in c["answers"]) for p in problems for c in p["chains"]):
-        return {"problems": [], "lead": "This run holds no texts, so there is nothing to read here."}
+    if not any(
+        c["segments"] or any(a["text"] for a in c["answers"]) for p in problems for c in p["chains"]
+    ):
+        return {
+            "problems": [],
+            "lead": "This run holds no texts, so there is nothing to read here.",
+        }
     budget = CHARACTERS // models
     texts = sum(len(c["segments"]) + len(c["answers"]) + 1 for p in problems for c in p["chains"])
     cut = _clip(problems, max(LEAST, budget // max(texts, 1)), budget)
     lead = (
-        f"{len(problems)} of {len(solved):,} problems, hardest first, spread evenly over how often they were solved;"
+        f"{len(problems)} of {len(solved):,} problems, hardest first, spread evenly over how "
+        f"often they were solved;"
         f" the first {len(first)} samples of each."
     )
     if cut:
@@ -48,7 +57,12 @@ def _plain(transcript: transcripts.Transcript) -> dict[str, Any]:
     """A transcript as the page's script reads it."""
     data = asdict(transcript)
     chains = [{**chain, "segments": chain["segments"] or []} for chain in data["chains"]]
-    return {"id": data["problem_id"], "question": data["question"], "gold": data["gold"], "chains": chains}
+    return {
+        "id": data["problem_id"],
+        "question": data["question"],
+        "gold": data["gold"],
+        "chains": chains,
+    }
 
 
 def _known(value: float) -> float | None:
@@ -59,7 +73,9 @@ def _clip(problems: list[dict[str, Any]], limit: int, budget: int) -> bool:
     """Shorten texts in place where all together exceed the budget; says whether it did."""
     parts = [c["segments"] for p in problems for c in p["chains"]]
     answers = [a for p in problems for c in p["chains"] for a in c["answers"]]
-    total = sum(len(s[1]) for segments in parts for s in segments) + sum(len(a["text"]) for a in answers)
+    total = sum(len(s[1]) for segments in parts for s in segments) + sum(
+        len(a["text"]) for a in answers
+    )
     longest = max((len(p["question"]) for p in problems), default=0)
     if total <= budget and longest <= 20_000:
         return False

@@ -1,4 +1,6 @@
-"""What a better selector could still reach (coverage, pass@n), and for whom thinking helps (difficulty)."""
+"""What a better selector could still reach (coverage, pass@n), and for whom thinking helps
+(difficulty).
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,13 @@ BINS = 5
 
 
 def coverage(evidence: Evidence) -> Plate | None:
-    """pass@n and every selector against n, at the largest budget; the gap between them is shaded."""
+    """pass@n and every selector against n, at the largest budget; the gap between them is
+    shaded.
+    """
     if "oracle" not in evidence.selectors or len(evidence.counts) < 2:
-        evidence.left_out["coverage"] = "it needs the oracle among the selectors and more than one sample a problem"
+        evidence.left_out["coverage"] = (
+            "it needs the oracle among the selectors and more than one sample a problem"
+        )
         return None
     level = evidence.levels[-1]
     figure, axes = canvas()
@@ -39,12 +45,18 @@ def coverage(evidence: Evidence) -> Plate | None:
         dashes = "--" if selector == "oracle" else "-"
         trace(axes, line["n"], line["value"], line["lo"], line["hi"], colour, name, dashes)
         tips[name] = [
-            f"{selector_name(selector)}, n = {r['n']}: {interval_text(r['value'], r['lo'], r['hi'])}"
+            f"{selector_name(selector)}, n = {r['n']}: "
+            f"{interval_text(r['value'], r['lo'], r['hi'])}"
             for r in line.to_dict("records")
         ]
         kind = selector.partition(":")[0]
         alone = sum(s.startswith(kind) for s in deployed) == 1
-        short = {"oracle": "pass@n", "majority": "vote", "weighted": "weighted vote", "best": "best of n"}[kind]
+        short = {
+            "oracle": "pass@n",
+            "majority": "vote",
+            "weighted": "weighted vote",
+            "best": "best of n",
+        }[kind]
         label = short if alone or kind == "oracle" else selector_name(selector)
         ends.append((float(line["n"].iloc[-1]), float(line["value"].iloc[-1]), label, colour))
         lines[selector] = line
@@ -57,31 +69,49 @@ def coverage(evidence: Evidence) -> Plate | None:
     percent_axis(axes, float(lines["oracle"]["hi"].max()), "problems solved, %")
     label_ends(axes, ends)
     note = (
-        f"At budget {level_name(level, unit=True)}. pass@n: at least one of n samples is right, which only a perfect"
-        " verifier could pick. The distance to the other lines is what a better selector could gain."
+        f"At budget {level_name(level, unit=True)}. pass@n: at least one of n samples is right, "
+        f"which only a perfect"
+        " verifier could pick. The distance to the other lines is what a better selector could "
+        "gain."
     )
     title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {top}"
     table = evidence.cells[evidence.cells["selector"].isin(lines) & at_level(evidence.cells, level)]
     return Plate(
-        "coverage", title, note, figure, table[["setting", "budget", "n", "selector", "value", "lo", "hi"]], tips
+        "coverage",
+        title,
+        note,
+        figure,
+        table[["setting", "budget", "n", "selector", "value", "lo", "hi"]],
+        tips,
     )
 
 
 def by_difficulty(evidence: Evidence) -> Plate | None:
-    """Accuracy against budget in fifths of the problems, one sample each; bins decided on other samples than scored."""
+    """Accuracy against budget in fifths of the problems, one sample each; bins decided on other
+    samples than scored.
+    """
     if len(evidence.levels) < 2 or evidence.problems < 4 * BINS:
-        evidence.left_out["by difficulty"] = f"it needs two budgets or settings and {4 * BINS} problems"
+        evidence.left_out["by difficulty"] = (
+            f"it needs two budgets or settings and {4 * BINS} problems"
+        )
         return None
     try:
         config = evidence.run.manifest["config"]
         found = cells_by_difficulty(
-            evidence.scores, [1], ["mean"], bins=BINS, resamples=config["resamples"], seed=config["seed"]
+            evidence.scores,
+            [1],
+            ["mean"],
+            bins=BINS,
+            resamples=config["resamples"],
+            seed=config["seed"],
         )
     except UserError as error:
         evidence.left_out["by difficulty"] = str(error)
         return None
     if not all(at_level(found, level).any() for level in evidence.levels):
-        evidence.left_out["by difficulty"] = "unscored answers leave a half of the samples without some budget's cells"
+        evidence.left_out["by difficulty"] = (
+            "unscored answers leave a half of the samples without some budget's cells"
+        )
         return None
     figure, axes = canvas()
     x, ticks, names, label = budget_axis(evidence)
@@ -99,20 +129,30 @@ def by_difficulty(evidence: Evidence) -> Plate | None:
             for level, r in zip(evidence.levels, ordered, strict=True)
         ]
         ends.append((x[-1], value[-1], names_of.get(number, str(number)), colour))
-    percent_axis(axes, float(np.nanmax(found[["value", "hi"]].to_numpy(float))))  # a bin of one problem has no interval
+    percent_axis(
+        axes, float(np.nanmax(found[["value", "hi"]].to_numpy(float)))
+    )  # a bin of one problem has no interval
     plain_axis(axes, ticks, names, label)
     label_ends(axes, ends)
     note = (
-        "One sample. Problems are sorted by how often this model solves them, on other samples than those scored here."
+        "One sample. Problems are sorted by how often this model solves them, on other samples "
+        "than those scored here."
         " Bands are 95% intervals."
     )
     return Plate(
-        "difficulty", "Whom thinking helps: accuracy by difficulty", note, figure, found.drop(columns=["model"]), tips
+        "difficulty",
+        "Whom thinking helps: accuracy by difficulty",
+        note,
+        figure,
+        found.drop(columns=["model"]),
+        tips,
     )
 
 
 def budget_axis(evidence: Evidence) -> tuple[list[float], list[float], list[str], str]:
-    """Positions of the levels on x, and the ticks and label: equal steps, because budgets are doubled or named."""
+    """Positions of the levels on x, and the ticks and label: equal steps, because budgets are
+    doubled or named.
+    """
     x = [float(i) for i in range(len(evidence.levels))]
     told = all(np.isnan(budget) for _, budget in evidence.levels)
     names = [short_name(level) for level in evidence.levels]

@@ -1,4 +1,6 @@
-"""Where the tokens go: how long chains want to be, how often budgets cut them, and what the cut costs."""
+"""Where the tokens go: how long chains want to be, how often budgets cut them, and what the cut
+costs.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ VERDICTS = {  # verdict -> colour; order of stacking
 
 
 def lengths(evidence: Evidence) -> Plate | None:
-    """How long chains are when the largest budget lets them, with those it cut in a column of their own."""
+    """How long chains are when the largest budget lets them, with those it cut in a column of their
+    own.
+    """
     import pandas as pd
 
     pool = evidence.at(evidence.levels[-1])
@@ -46,13 +50,19 @@ def lengths(evidence: Evidence) -> Plate | None:
         evidence.left_out["chain lengths"] = "the scores table has no thinking_tokens"
         return None
     known = pool[pool["thinking_tokens"].notna()]
-    forced = known["forced"].fillna(False).astype(bool) if "forced" in known else pd.Series(False, index=known.index)
+    forced = (
+        known["forced"].fillna(False).astype(bool)
+        if "forced" in known
+        else pd.Series(False, index=known.index)
+    )
     natural = known.loc[~forced, "thinking_tokens"].to_numpy(float)
     if not len(natural) or natural.max() <= 0:
         evidence.left_out["chain lengths"] = "no chain ended by itself within the largest budget"
         return None
     figure, axes = canvas()
-    step = max(1, int(np.ceil((natural.max() + 1) / 30)))  # whole tokens, so that no bar is empty by construction
+    step = max(
+        1, int(np.ceil((natural.max() + 1) / 30))
+    )  # whole tokens, so that no bar is empty by construction
     edges = np.arange(0, natural.max() + step + 1, step)
     count, edges = np.histogram(natural, edges)
     share, width = count / len(known), float(edges[1] - edges[0])
@@ -60,7 +70,14 @@ def lengths(evidence: Evidence) -> Plate | None:
     median = float(np.median(natural))
     cut = float(forced.mean())
     if cut > 0:
-        axes.bar([edges[-1] + width], [cut], width=width * 0.92, align="edge", color=CATEGORY[1], gid="forced")
+        axes.bar(
+            [edges[-1] + width],
+            [cut],
+            width=width * 0.92,
+            align="edge",
+            color=CATEGORY[1],
+            gid="forced",
+        )
         axes.annotate(
             "cut",
             (edges[-1] + 1.5 * width, cut),
@@ -86,7 +103,13 @@ def lengths(evidence: Evidence) -> Plate | None:
     limit = level_name(evidence.levels[-1], unit=True)
     table = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "chains": count, "share": share})
     note = f"At budget {limit}; {100 * cut:.1f}% of {len(known):,} chains were cut there."
-    return Plate("lengths", f"Left alone, half of the chains end within {amount(median)} tokens", note, figure, table)
+    return Plate(
+        "lengths",
+        f"Left alone, half of the chains end within {amount(median)} tokens",
+        note,
+        figure,
+        table,
+    )
 
 
 def forced_share(evidence: Evidence) -> Plate | None:
@@ -101,14 +124,23 @@ def forced_share(evidence: Evidence) -> Plate | None:
     x, ticks, names, label = budget_axis(evidence)
     axes.bar(x, share, width=0.66, color=CATEGORY[1], gid="share")
     for place, value in zip(x, share, strict=True):
-        axes.annotate(f"{100 * value:.0f}", (place, value), (0, 2), textcoords="offset points", ha="center", color=INK)
+        axes.annotate(
+            f"{100 * value:.0f}",
+            (place, value),
+            (0, 2),
+            textcoords="offset points",
+            ha="center",
+            color=INK,
+        )
     percent_axis(axes, min(max(share) * 1.1, 1.0), "answers forced, %")
     if max(share) > 0.9:
         axes.set_ylim(0, 1.1)
     plain_axis(axes, ticks, names, label)
     table = pd.DataFrame({"level": names, "forced_share": share})
     title = f"At the largest budget {100 * share[-1]:.0f}% of the answers are still forced"
-    return Plate("forced", title, "An answer is forced where the budget cut the chain.", figure, table)
+    return Plate(
+        "forced", title, "An answer is forced where the budget cut the chain.", figure, table
+    )
 
 
 def forced_accuracy(evidence: Evidence) -> Plate | None:
@@ -148,7 +180,8 @@ def forced_accuracy(evidence: Evidence) -> Plate | None:
         line = table[table["answers"] == kind]
         trace(axes, line["place"], line["value"], line["lo"], line["hi"], colour, kind)
         tips[kind] = [
-            f"{kind}, {r['level']}: {interval_text(r['value'], r['lo'], r['hi'])} of {r['count']:,} answers"
+            f"{kind}, {r['level']}: {interval_text(r['value'], r['lo'], r['hi'])} of "
+            f"{r['count']:,} answers"
             for r in line.to_dict("records")
         ]
         ends.append((float(line["place"].iloc[-1]), float(line["value"].iloc[-1]), kind, colour))
@@ -157,11 +190,17 @@ def forced_accuracy(evidence: Evidence) -> Plate | None:
     plain_axis(axes, ticks, names, label)
     label_ends(axes, ends)
     note = (
-        "Not a fair race: at small budgets only easy problems end by themselves, at large ones only hard ones are cut."
+        "Not a fair race: at small budgets only easy problems end by themselves, at large ones "
+        "only hard ones are cut."
         " Bands are 95% intervals over problems."
     )
     return Plate(
-        "forced-accuracy", "Forced answers against natural ones", note, figure, table.drop(columns=["place"]), tips
+        "forced-accuracy",
+        "Forced answers against natural ones",
+        note,
+        figure,
+        table.drop(columns=["place"]),
+        tips,
     )
 
 
@@ -182,7 +221,16 @@ def verdicts(evidence: Evidence) -> Plate | None:
     ends = []
     for verdict in known:
         part = shares[verdict].to_numpy()
-        axes.bar(x, part, width=0.8, bottom=base, color=VERDICTS[verdict], gid=verdict, edgecolor=PAPER, linewidth=0.5)
+        axes.bar(
+            x,
+            part,
+            width=0.8,
+            bottom=base,
+            color=VERDICTS[verdict],
+            gid=verdict,
+            edgecolor=PAPER,
+            linewidth=0.5,
+        )
         if part.max() > 0.004:
             ends.append((x[-1] + 0.42, float(base[-1] + part[-1] / 2), verdict, VERDICTS[verdict]))
         base = base + part
@@ -191,7 +239,10 @@ def verdicts(evidence: Evidence) -> Plate | None:
     plain_axis(axes, ticks, names, label)
     label_ends(axes, ends)
     table = shares.reset_index(drop=True).assign(level=names)[["level", *known]]
-    note = "Wrong and unparsed score 0; timeout, error and missing are unknown and left out of the accuracy."
+    note = (
+        "Wrong and unparsed score 0; timeout, error and missing are unknown and left out of "
+        "the accuracy."
+    )
     return Plate("verdicts", "What became of the answers", note, figure, table)
 
 

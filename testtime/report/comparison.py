@@ -1,6 +1,7 @@
 """The figure of a comparison: every model's equal-compute frontier, and where longer beats more.
 
-It draws the tables of `testtime compare` with the report's own figures, so that both always look and read alike.
+It draws the tables of `testtime compare` with the report's own figures, so that both always look
+and read alike.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ WIDTH, TOP = 5.4, 3.7  # inches
 
 
 def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
-    """The figure from a comparison's tables: `frontiers` (by model) and, where there are any, `doublings`.
+    """The figure from a comparison's tables: `frontiers` (by model) and, where there are any,
+    `doublings`.
 
-    With several models the lower panel has a row for each at the least n that votes; with one, a row for each n.
+    With several models the lower panel has a row for each at the least n that votes; with one, a
+    row for each n.
     """
     lines = {str(model): part for model, part in tables["frontiers"].groupby("model", sort=False)}
     rows, label, title = _rows(tables.get("doublings"))
@@ -32,8 +35,10 @@ def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
         _title(axes[1], title)
         draw_differences(axes[1], rows, _levels(rows), label)
     note = (
-        f"Above: accuracy against {axis_name(axis)}, settings chosen on some problems and judged on others. Below:"
-        " points gained by a doubled budget minus those gained by a doubled n; orange: longer is better, blue: more,"
+        f"Above: accuracy against {axis_name(axis)}, settings chosen on some problems and judged "
+        f"on others. Below:"
+        " points gained by a doubled budget minus those gained by a doubled n; orange: longer is "
+        "better, blue: more,"
         " uncoloured: the 95% interval holds 0."
     )
     return Plate("compare", "Longer, more, or larger?", note, figure, tables["frontiers"], tips)
@@ -43,21 +48,31 @@ def _rows(doublings: pd.DataFrame | None) -> tuple[dict[str, pd.DataFrame], str,
     """The rows of the lower panel with their axis's label and the panel's title."""
     if doublings is None:
         return {}, "", ""
-    selector = next((s for s in doublings["selector"].unique() if s not in ("mean", "oracle")), None)
+    selector = next(
+        (s for s in doublings["selector"].unique() if s not in ("mean", "oracle")), None
+    )
     if selector is None:
         return {}, "", ""
     table = of_selector(doublings, selector)
     several = table["model"].nunique() > 1
     least = int(table["n"].min())
     part = table[table["n"] == least] if several else table
-    rows = {str(name): found for name, found in part.groupby("model" if several else "n", sort=not several)}
+    rows = {
+        str(name): found
+        for name, found in part.groupby("model" if several else "n", sort=not several)
+    }
     how = f"from a {selector_name(selector)} of {least}" if several else selector_name(selector)
-    title = f"Doubled budget minus doubled n, points ({how})\norange: longer wins, blue: more wins, plain: undecided"
+    title = (
+        f"Doubled budget minus doubled n, points ({how})\norange: longer wins, blue: more "
+        f"wins, plain: undecided"
+    )
     return rows, "" if several else "samples n", title
 
 
 def _levels(rows: dict[str, pd.DataFrame]) -> list[tuple[str, float]]:
-    """The levels that the rows start from: by setting and budget; effort levels by what they cost."""
+    """The levels that the rows start from: by setting and budget; effort levels by what they
+    cost.
+    """
     import pandas as pd
 
     starts = pd.concat(rows.values()).sort_values("cost").drop_duplicates(["setting", "budget"])

@@ -1,4 +1,6 @@
-"""Accuracy against test compute: a line for each n with its band, the frontier, the law; and several models."""
+"""Accuracy against test compute: a line for each n with its band, the frontier, the law; and
+several models.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 
 
 def accuracy(evidence: Evidence, axis: str, law: CurveStudy | None = None) -> Plate:
-    """The main figure on one compute axis: lines by n of the main selector, 95 % bands, and the frontier."""
+    """The main figure on one compute axis: lines by n of the main selector, 95 % bands, and the
+    frontier.
+    """
     figure, axes = canvas((5.4, 3.6))
     cells, colours = evidence.grid(evidence.selector), ramp(len(evidence.counts))
     told = cells["budget"].isna()
@@ -58,13 +62,25 @@ def accuracy(evidence: Evidence, axis: str, law: CurveStudy | None = None) -> Pl
     tips, ends = {}, []
     for index, n in enumerate(evidence.counts):
         for path, setting in enumerate(paths):
-            line = cells[(cells["n"] == n) & (told | (cells["setting"] == setting))].sort_values(axis)
+            line = cells[(cells["n"] == n) & (told | (cells["setting"] == setting))].sort_values(
+                axis
+            )
             if line.empty:
                 continue
             gid, colour = f"n{n}-{path}", colours[index]
-            trace(axes, line[axis], line["value"], line["lo"], line["hi"], colour, gid, DASHES[path % 4])
+            trace(
+                axes,
+                line[axis],
+                line["value"],
+                line["lo"],
+                line["hi"],
+                colour,
+                gid,
+                DASHES[path % 4],
+            )
             tips[gid] = [
-                f"{cell_name(row)}: {interval_text(row['value'], row['lo'], row['hi'])} at {amount(row[axis])}"
+                f"{cell_name(row)}: {interval_text(row['value'], row['lo'], row['hi'])} at "
+                f"{amount(row[axis])}"
                 f" {SHORT[axis]}"
                 for row in line.to_dict("records")
             ]
@@ -80,27 +96,47 @@ def accuracy(evidence: Evidence, axis: str, law: CurveStudy | None = None) -> Pl
         _draw_law(axes, fit, law.curve.x)
     label_ends(axes, ends, offset=9)
     note = (
-        f"Each line is a number of samples n joined by {selector_name(evidence.selector)}; along it the thinking budget"
+        f"Each line is a number of samples n joined by {selector_name(evidence.selector)}; along "
+        f"it the thinking budget"
         " grows. The number at a line's end is its n. Bands are 95% intervals over problems."
     )
     if best is not None:
-        note += " The broad grey line joins the settings that are best for their compute, with any selector."
+        note += (
+            " The broad grey line joins the settings that are best for their compute, with "
+            "any selector."
+        )
     if fit is not None:
         note += f" Dotted: the {fit.law.name} law of one sample, dashed where it extrapolates"
-        note += f" (held-out error {100 * fit.heldout:.1f} points)." if np.isfinite(fit.heldout) else "."
+        note += (
+            f" (held-out error {100 * fit.heldout:.1f} points)."
+            if np.isfinite(fit.heldout)
+            else "."
+        )
     table = cells[["setting", "budget", "n", "selector", axis, "value", "lo", "hi"]]
-    return Plate(f"accuracy-{axis}", f"Accuracy against {SHORT[axis]}, by number of samples", note, figure, table, tips)
+    return Plate(
+        f"accuracy-{axis}",
+        f"Accuracy against {SHORT[axis]}, by number of samples",
+        note,
+        figure,
+        table,
+        tips,
+    )
 
 
 def _draw_law(axes: Any, fit: Fit, points: Any) -> None:
     """The fitted law: dotted over its points, dashed up to the right edge."""
     low, high, edge = float(points.min()), float(points.max()), axes.get_xlim()[1]
     top = axes.get_ylim()[1]
-    for start, end, style, name in ((low, high, (0, (1, 1.6)), "law"), (high, edge, (0, (5, 2.5)), "law-beyond")):
+    for start, end, style, name in (
+        (low, high, (0, (1, 1.6)), "law"),
+        (high, edge, (0, (5, 2.5)), "law-beyond"),
+    ):
         x = np.geomspace(start, end, 40)
         y = fit.predict(x=x)
         shown = (y >= 0) & (y <= min(top, 1.0))
-        axes.plot(x[shown], y[shown], color=MUTED, linewidth=1.3, linestyle=style, gid=name, zorder=1.8)
+        axes.plot(
+            x[shown], y[shown], color=MUTED, linewidth=1.3, linestyle=style, gid=name, zorder=1.8
+        )
 
 
 def _frontier(evidence: Evidence, axis: str) -> pd.DataFrame:
@@ -108,22 +144,31 @@ def _frontier(evidence: Evidence, axis: str) -> pd.DataFrame:
 
 
 def models(all_evidence: list[Evidence], axis: str) -> Plate:
-    """The frontier of several models on one axis: value of the best setting at each compute, judged out of bag."""
+    """The frontier of several models on one axis: value of the best setting at each compute, judged
+    out of bag.
+    """
     import pandas as pd
 
     figure, axes = canvas((5.4, 3.6))
-    lines = {name: _frontier(e, axis) for name, e in zip(names(all_evidence), all_evidence, strict=True)}
+    lines = {
+        name: _frontier(e, axis) for name, e in zip(names(all_evidence), all_evidence, strict=True)
+    }
     tips = draw_models(axes, lines, axis)
-    table = pd.concat([line.assign(model=model) for model, line in lines.items()], ignore_index=True)
+    table = pd.concat(
+        [line.assign(model=model) for model, line in lines.items()], ignore_index=True
+    )
     note = (
-        "The best setting of each model at each compute, chosen on some problems and judged on others. Bands are 95%"
+        "The best setting of each model at each compute, chosen on some problems and judged on "
+        "others. Bands are 95%"
         " intervals over problems."
     )
     return Plate(f"models-{axis}", "Which model is best for the compute", note, figure, table, tips)
 
 
 def draw_models(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> dict[str, list[str]]:
-    """A line with its band for each model's frontier (a table of `frontier.path`); returns the tips of the points."""
+    """A line with its band for each model's frontier (a table of `frontier.path`); returns the tips
+    of the points.
+    """
     colours = ramp(len(lines)) if len(lines) > len(CATEGORY) else list(CATEGORY)
     tips, ends = {}, []
     for index, (model, line) in enumerate(lines.items()):

@@ -1,6 +1,8 @@
-"""Everything a report says about one model of a run, computed once: cells, replicates, and what follows from them.
+"""Everything a report says about one model of a run, computed once: cells, replicates, and what
+follows from them.
 
-A section whose inputs a table does not hold (no token counts, one budget, nulls) is left out with the reason.
+A section whose inputs a table does not hold (no token counts, one budget, nulls) is left out with
+the reason.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ LONGEST = 18  # letters of a level under an axis
 
 @dataclass
 class Evidence:
-    """One model of a run. scores, cells: its rows; left_out: what could not be computed, and why (a sentence each)."""
+    """One model of a run. scores, cells: its rows; left_out: what could not be computed, and why (a
+    sentence each).
+    """
 
     run: Run
     model: str
@@ -42,7 +46,9 @@ class Evidence:
         config = self.run.manifest["config"]
         counts = sorted(int(n) for n in self.cells["n"].unique())
         selectors = list(dict.fromkeys(["mean", *self.selectors]))
-        return replicates(self.scores, counts, selectors, resamples=config["resamples"], seed=config["seed"])
+        return replicates(
+            self.scores, counts, selectors, resamples=config["resamples"], seed=config["seed"]
+        )
 
     @cached_property
     def selectors(self) -> list[str]:
@@ -57,7 +63,11 @@ class Evidence:
     @cached_property
     def axes(self) -> list[str]:
         """The compute axes that the table holds."""
-        return [a for a in AXES if a in self.cells and self.cells[a].notna().all() and (self.cells[a] > 0).all()]
+        return [
+            a
+            for a in AXES
+            if a in self.cells and self.cells[a].notna().all() and (self.cells[a] > 0).all()
+        ]
 
     def absent(self, axis: str) -> str:
         """Why a compute axis is not there."""
@@ -76,7 +86,9 @@ class Evidence:
 
     @cached_property
     def levels(self) -> list[tuple[str, float]]:
-        """(setting, budget) in reading order: by setting and budget; effort levels by what they really thought."""
+        """(setting, budget) in reading order: by setting and budget; effort levels by what they
+        really thought.
+        """
         first = self.grid(self.selector).drop_duplicates(["setting", "budget"])
         order = first.assign(_told=first["budget"].isna())
         by = (
@@ -84,7 +96,10 @@ class Evidence:
             if order["_told"].all() and order["thinking_tokens"].notna().all()
             else ["setting", "budget"]
         )
-        return [(str(s), _number(b)) for s, b in order.sort_values(by)[["setting", "budget"]].itertuples(index=False)]
+        return [
+            (str(s), _number(b))
+            for s, b in order.sort_values(by)[["setting", "budget"]].itertuples(index=False)
+        ]
 
     @property
     def problems(self) -> int:
@@ -107,7 +122,9 @@ class Evidence:
         return grid[at_level(grid, level)].sort_values("n")
 
     def attempt(self, what: str, work: Callable[[], T]) -> T | None:
-        """The result of `work`, or None with the reason kept where the table does not support it."""
+        """The result of `work`, or None with the reason kept where the table does not support
+        it.
+        """
         try:
             return work()
         except UserError as error:
@@ -123,7 +140,11 @@ def of(run: Run) -> list[Evidence]:
     scores = run.scores.assign(**{k: v for k, v in defaults.items() if k not in run.scores})
     cells = run.cells
     if "mean" not in set(cells["selector"]):  # with one sample all selectors are the mean
-        single = cells[cells["n"] == 1].drop_duplicates(["model", "setting", "budget"]).assign(selector="mean")
+        single = (
+            cells[cells["n"] == 1]
+            .drop_duplicates(["model", "setting", "budget"])
+            .assign(selector="mean")
+        )
         cells = pd.concat([cells, single], ignore_index=True)
     return [
         Evidence(run, str(model), scores[scores["model"] == model], cells[cells["model"] == model])
@@ -132,7 +153,9 @@ def of(run: Run) -> list[Evidence]:
 
 
 def names(every: Sequence[Evidence]) -> list[str]:
-    """What each is called among the others: its model, with its setting or else its run where models repeat."""
+    """What each is called among the others: its model, with its setting or else its run where
+    models repeat.
+    """
     told = []
     for index, one in enumerate(every):
         path, settings = one.run.path, " ".join(one.cells["setting"].unique())
@@ -164,13 +187,17 @@ def selector_name(selector: str) -> str:
     """A selector in words."""
     kind, _, column = selector.partition(":")
     words = {"mean": "one sample", "majority": "majority vote", "oracle": "oracle (pass@n)"}
-    return words.get(kind, f"{'weighted vote' if kind == 'weighted' else 'best'} by {column.replace('_', ' ')}")
+    return words.get(
+        kind, f"{'weighted vote' if kind == 'weighted' else 'best'} by {column.replace('_', ' ')}"
+    )
 
 
 def cell_name(row: Any) -> str:
     """`budget 512 tokens, majority vote of 16` for a row with setting, budget, n and selector."""
     level = row_level(row)
-    where = ("budget " if not np.isnan(level[1]) and not level[0] else "") + level_name(level, unit=True)
+    where = ("budget " if not np.isnan(level[1]) and not level[0] else "") + level_name(
+        level, unit=True
+    )
     n = int(row["n"])
     how = "one sample" if n == 1 else f"{selector_name(row['selector'])} of {n}"
     return f"{where}, {how}"

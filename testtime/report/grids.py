@@ -1,4 +1,6 @@
-"""The grid at a glance: accuracy by budget and n, and whether a doubled compute buys more as length or as samples."""
+"""The grid at a glance: accuracy by budget and n, and whether a doubled compute buys more as length
+or as samples.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,20 @@ def heat_map(evidence: Evidence, selector: str) -> Plate:
         shade = colours(0.04 + 0.92 * v / top)
         _tile(axes, j, i, shade, percent(v, 0 if v >= 0.0995 else 1), _on(shade))
     _frame(axes, evidence.levels, [str(n) for n in counts], "samples n")
-    note = "Accuracy in percent. To the right the model may think longer, upwards more samples are drawn."
+    note = (
+        "Accuracy in percent. To the right the model may think longer, upwards more samples "
+        "are drawn."
+    )
     title = f"Accuracy by thinking budget and n: {selector_name(selector)}"
-    return Plate(f"grid-{selector.replace(':', '-')}", title, note, figure, cells.drop(columns=["model"]))
+    return Plate(
+        f"grid-{selector.replace(':', '-')}", title, note, figure, cells.drop(columns=["model"])
+    )
 
 
 def longer_or_more(evidence: Evidence, axis: str) -> Plate | None:
-    """Points gained by doubling the budget minus points gained by doubling n, from every cell that allows both."""
+    """Points gained by doubling the budget minus points gained by doubling n, from every cell that
+    allows both.
+    """
     table = doublings(evidence, axis)
     if table.empty:
         evidence.left_out["longer or more"] = (
@@ -54,11 +63,14 @@ def longer_or_more(evidence: Evidence, axis: str) -> Plate | None:
     draw_differences(axes, rows, evidence.levels, "samples n")
     sides = {side: int((table["better"] == side).sum()) for side in ("longer", "more", "undecided")}
     title = (
-        f"Longer or more? Longer wins from {sides['longer']} of {len(table)} starting points, more from {sides['more']}"
+        f"Longer or more? Longer wins from {sides['longer']} of {len(table)} starting points, "
+        f"more from {sides['more']}"
     )
     note = (
-        "From each setting, the points gained by doubling the budget minus those gained by doubling n, at the same"
-        " compute. Orange: think longer. Blue: sample more. Grey and uncoloured: the 95% interval holds 0."
+        "From each setting, the points gained by doubling the budget minus those gained by "
+        "doubling n, at the same"
+        " compute. Orange: think longer. Blue: sample more. Grey and uncoloured: the 95% interval "
+        "holds 0."
     )
     return Plate("longer-or-more", title, note, figure, table)
 
@@ -66,10 +78,12 @@ def longer_or_more(evidence: Evidence, axis: str) -> Plate | None:
 def draw_differences(
     axes: Any, rows: Mapping[str, pd.DataFrame], levels: Sequence[tuple[str, float]], label: str
 ) -> None:
-    """A tile for each comparison: a row (named) for each table of `doubling.doublings`, a column for each level they
-    start from; coloured where the interval does not hold 0.
+    """A tile for each comparison: a row (named) for each table of `doubling.doublings`, a column
+    for each level they start from; coloured where the interval does not hold 0.
     """
-    levels = [level for level in levels if any(at_level(part, level).any() for part in rows.values())]
+    levels = [
+        level for level in levels if any(at_level(part, level).any() for part in rows.values())
+    ]
     most = max(0.01, *(float(part["difference"].abs().max()) for part in rows.values()))
     for (i, part), (j, level) in product(enumerate(rows.values()), enumerate(levels)):
         for row in part[at_level(part, level)].to_dict("records"):
@@ -83,7 +97,9 @@ def draw_differences(
 
 
 def doublings(evidence: Evidence, axis: str) -> pd.DataFrame:
-    """The comparisons of the main selector. A majority of two is a coin toss between two, so votes start at n = 2."""
+    """The comparisons of the main selector. A majority of two is a coin toss between two, so votes
+    start at n = 2.
+    """
     return of_selector(doubling.doublings(evidence.sample, axis), evidence.selector)
 
 
@@ -105,7 +121,14 @@ def _tile(axes: Any, x: int, y: int, colour: Any, text: str, ink: str, bold: boo
     rgba = to_rgba(*colour) if isinstance(colour, tuple) and len(colour) == 2 else colour
     axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=rgba, linewidth=0))
     axes.text(
-        x, y, text, ha="center", va="center", color=ink, fontsize=FONT - 0.5, fontweight="bold" if bold else "normal"
+        x,
+        y,
+        text,
+        ha="center",
+        va="center",
+        color=ink,
+        fontsize=FONT - 0.5,
+        fontweight="bold" if bold else "normal",
     )
 
 
@@ -130,4 +153,6 @@ def _frame(axes: Any, levels: Sequence[tuple[str, float]], rows: Sequence[str], 
 
 def _on(colour: tuple[float, ...]) -> str:
     """Black or white ink, whichever reads better on a colour."""
-    return "#ffffff" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.55 else "#101418"
+    return (
+        "#ffffff" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.55 else "#101418"
+    )

@@ -23,14 +23,22 @@ class Table:
 
 def tables(evidence: Evidence) -> list[Table]:
     """Budgets, settings of the run, and its sessions; what the run does not know is not in them."""
-    return [t for t in (_budgets(evidence), _facts(evidence), _sessions(evidence), _printed(evidence)) if t.rows]
+    return [
+        t
+        for t in (_budgets(evidence), _facts(evidence), _sessions(evidence), _printed(evidence))
+        if t.rows
+    ]
 
 
 def _budgets(evidence: Evidence) -> Table:
     """Requested against realised thinking, and what became of the answers."""
     scores, rows = evidence.scores, []
     known = (
-        [v for v in ("correct", "wrong", "unparsed", "timeout", "error", "missing") if (scores["verdict"] == v).any()]
+        [
+            v
+            for v in ("correct", "wrong", "unparsed", "timeout", "error", "missing")
+            if (scores["verdict"] == v).any()
+        ]
         if "verdict" in scores
         else []
     )
@@ -71,7 +79,10 @@ def _facts(evidence: Evidence) -> Table:
         said = f"input {price['input']:g}, cached {cached:g}, output {price['output']:g}"
         facts.append(("dollars per million tokens", said))
     if rates and (rates := rates if rates["prefill"] else manifest.get("rates")):
-        said = f"prefill {rates['prefill']:,.0f}, decode {rates['decode']:,.0f}, with {rates['concurrency']} in flight"
+        said = (
+            f"prefill {rates['prefill']:,.0f}, decode {rates['decode']:,.0f}, with "
+            f"{rates['concurrency']} in flight"
+        )
         facts.append(("tokens a second", said + (", measured" if "engine" in rates else "")))
     if imported:
         facts += [("imported from", imported["format"]), ("files", ", ".join(imported["files"]))]
@@ -84,14 +95,21 @@ def _facts(evidence: Evidence) -> Table:
             ("mode", config["thinking"]["mode"]),
             ("identity of the model", manifest.get("identity", {}).get("model", "")),
         ]
-    return Table("run", "The run", ("what", "value"), [(name, str(value)) for name, value in facts if value != ""])
+    return Table(
+        "run",
+        "The run",
+        ("what", "value"),
+        [(name, str(value)) for name, value in facts if value != ""],
+    )
 
 
 def _sessions(evidence: Evidence) -> Table:
     """What this evaluation itself spent, session by session."""
     rows = []
     for session in evidence.run.manifest.get("sessions", []):
-        started = datetime.datetime.fromtimestamp(session["started"], datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+        started = datetime.datetime.fromtimestamp(session["started"], datetime.UTC).strftime(
+            "%Y-%m-%d %H:%M UTC"
+        )
         versions = ", ".join(f"{k} {v}" for k, v in session.get("versions", {}).items())
         prompt, cached = session.get("prompt_tokens", 0), session.get("cached_tokens", 0)
         rows.append(
@@ -103,7 +121,9 @@ def _sessions(evidence: Evidence) -> Table:
                 f"{prompt:,} ({percent(cached / prompt, 0) if prompt else 0}% cached)",
                 f"{session['seconds']:,.1f}",
                 (
-                    amount((session["chain_tokens"] + session["answer_tokens"]) / session["seconds"])
+                    amount(
+                        (session["chain_tokens"] + session["answer_tokens"]) / session["seconds"]
+                    )
                     if session["seconds"]
                     else "-"
                 ),
@@ -132,5 +152,8 @@ def _printed(evidence: Evidence) -> Table:
     printed = (evidence.run.manifest.get("imported") or {}).get("printed", [])
     rows = [(p["metric"], f"{p['printed']:.6g}", f"{p['here']:.6g}") for p in printed]
     return Table(
-        "printed", "Accuracy as the log's own tool printed it, and computed here", ("metric", "printed", "here"), rows
+        "printed",
+        "Accuracy as the log's own tool printed it, and computed here",
+        ("metric", "printed", "here"),
+        rows,
     )

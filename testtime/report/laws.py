@@ -1,4 +1,6 @@
-"""The law of the one-sample line: the rivals that `laws.study` fits, the one that extrapolates best drawn and named."""
+"""The law of the one-sample line: the rivals that `laws.study` fits, the one that extrapolates best
+drawn and named.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def _study(evidence: Evidence, axis: str) -> CurveStudy:
     sample, cells = evidence.sample, evidence.sample.grid.cells
     settings = cells.loc[cells["budget"].notna(), "setting"].unique()
     if len(settings) != 1:
-        raise UserError("it needs budgets along one path; here are several settings, or effort levels only")
+        raise UserError(
+            "it needs budgets along one path; here are several settings, or effort levels only"
+        )
     line = (cells["selector"] == evidence.selector) & (cells["n"] == 1) & cells["budget"].notna()
     columns = np.flatnonzero(line.to_numpy())
     cost = sample.cost(axis)[:, columns]
@@ -35,7 +39,19 @@ def _study(evidence: Evidence, axis: str) -> CurveStudy:
     drawn = (cost[:RESAMPLES], sample.value[:RESAMPLES, columns])
     names = tuple(f"budget {b:g}" for b in cells["budget"].iloc[columns])
     study = study_curve(
-        Curve(evidence.model, "budgets", "mean", axis, x, y, unknown, unknown, names, covariance, drawn)
+        Curve(
+            evidence.model,
+            "budgets",
+            "mean",
+            axis,
+            x,
+            y,
+            unknown,
+            unknown,
+            names,
+            covariance,
+            drawn,
+        )
     )
     if study.best is None:
         raise UserError(study.verdict)
@@ -53,9 +69,13 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         return []
     best = study.best
     intervals = best.interval()
-    values = ", ".join(f"{k} {v:.3g} ({intervals[k][0]:.3g} to {intervals[k][1]:.3g})" for k, v in best.params.items())
+    values = ", ".join(
+        f"{k} {v:.3g} ({intervals[k][0]:.3g} to {intervals[k][1]:.3g})"
+        for k, v in best.params.items()
+    )
     tested = (
-        f"Fitted on the cheaper two thirds, it misses the dearer third by {100 * best.heldout:.1f} points"
+        f"Fitted on the cheaper two thirds, it misses the dearer third by "
+        f"{100 * best.heldout:.1f} points"
         if np.isfinite(best.heldout)
         else "There are too few budgets to test its extrapolation"
     )
@@ -65,7 +85,9 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         ("The verdict", f"{_upper(study.verdict)}."),
         ("The law drawn", f"{best.law.name}, x in {SHORT[axis]}, one sample: {values}. {tested}."),
     ]
-    rivals = ", ".join(f"{f.law.name} {100 * f.heldout:.1f}" for f in study.fits[1:] if np.isfinite(f.heldout))
+    rivals = ", ".join(
+        f"{f.law.name} {100 * f.heldout:.1f}" for f in study.fits[1:] if np.isfinite(f.heldout)
+    )
     if rivals:
         said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
     if study.plateau is not None:

@@ -1,8 +1,8 @@
 """One self-contained HTML file, and every figure and table beside it as files.
 
-The template escapes everything; figures are the only markup that enters it ready made, and their writer escapes too.
-A content security policy allows the page's own script by its hash and no request at all, so that even an escape that
-failed would neither run nor call home.
+The template escapes everything; figures are the only markup that enters it ready made, and their
+writer escapes too. A content security policy allows the page's own script by its hash and no
+request at all, so that even an escape that failed would neither run nor call home.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime.errors import UserError
-from testtime.report import ceiling, chains, curves, evidence, grids, health, laws, style, training, words
+from testtime.report import (
+    ceiling,
+    chains,
+    curves,
+    evidence,
+    grids,
+    health,
+    laws,
+    style,
+    training,
+    words,
+)
 from testtime.report.browser import browser
 from testtime.report.evidence import Evidence
 from testtime.report.style import SHORT, Plate
@@ -29,7 +40,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page for one model: its figures are drawn by `draw`, each of which may say None."""
+    """A part of the page for one model: its figures are drawn by `draw`, each of which may say
+    None.
+    """
 
     key: str
     title: str
@@ -41,7 +54,8 @@ SECTIONS = (
     Section(
         "grid",
         "Think longer, or sample more?",
-        "The whole grid of budgets and sample counts, read off one pool of chains, and who gains from thinking.",
+        "The whole grid of budgets and sample counts, read off one pool of chains, and who gains "
+        "from thinking.",
         lambda e: [
             grids.longer_or_more(e, e.axis) if e.axis else None,
             *(grids.heat_map(e, s) for s in e.selectors if len(e.levels) > 1 or len(e.counts) > 1),
@@ -51,16 +65,23 @@ SECTIONS = (
     Section(
         "coverage",
         "The gap a better verifier could close",
-        "Coverage (pass@n) counts a problem as solved if any of n samples is right. No selector that people can use"
+        "Coverage (pass@n) counts a problem as solved if any of n samples is right. No selector "
+        "that people can use"
         " reaches it.",
         lambda e: [ceiling.coverage(e)],
     ),
     Section(
         "chains",
         "Where the tokens go",
-        "How long the model thinks when nobody stops it, how often each budget stops it, and what becomes of the"
+        "How long the model thinks when nobody stops it, how often each budget stops it, and what "
+        "becomes of the"
         " answers.",
-        lambda e: [chains.lengths(e), chains.forced_share(e), chains.forced_accuracy(e), chains.verdicts(e)],
+        lambda e: [
+            chains.lengths(e),
+            chains.forced_share(e),
+            chains.forced_accuracy(e),
+            chains.verdicts(e),
+        ],
     ),
 )
 
@@ -78,12 +99,15 @@ def write(runs: Sequence[Run], folder: Path) -> Path:
             return _Page(models, folder).write()
     except OSError as error:
         raise UserError(
-            f"{folder}: the report cannot be written ({error.strerror or error}); give another folder with --out"
+            f"{folder}: the report cannot be written ({error.strerror or error}); give another "
+            f"folder with --out"
         ) from None
 
 
 class _Page:
-    """The page being assembled: figures go to files as they are drawn, and their SVG into the page."""
+    """The page being assembled: figures go to files as they are drawn, and their SVG into the
+    page.
+    """
 
     def __init__(self, models: list[Evidence], folder: Path) -> None:
         self.models, self.folder = models, folder
@@ -126,7 +150,9 @@ class _Page:
         fitted = {axis: laws.fitted(e, axis) for axis in e.axes}
         accuracy = [(axis, curves.accuracy(e, axis, laws.drawn(fitted[axis]))) for axis in e.axes]
         if not e.axes:
-            e.left_out["accuracy against compute"] = "the scores table has no tokens, FLOPs, dollars or seconds"
+            e.left_out["accuracy against compute"] = (
+                "the scores table has no tokens, FLOPs, dollars or seconds"
+            )
         e.left_out |= {f"compute in {SHORT[a]}": e.absent(a) for a in SHORT if a not in e.axes}
         sections: list[dict[str, Any]] = [
             {
@@ -143,7 +169,9 @@ class _Page:
         for table in tables:
             self._csv(table, key)
         lead = "What was asked for, what happened, and what it cost."
-        sections.append({"key": "health", "title": "Run health", "lead": lead, "plates": [], "tables": tables})
+        sections.append(
+            {"key": "health", "title": "Run health", "lead": lead, "plates": [], "tables": tables}
+        )
         return {
             "key": key,
             "findings": words.findings(e),
@@ -160,10 +188,14 @@ class _Page:
     def _together(self) -> dict[str, Any]:
         axes = [a for a in SHORT if all(a in e.axes for e in self.models)]
         return {
-            "plates": [{**self._plate(curves.models(self.models, a), ""), "value": a} for a in axes],
+            "plates": [
+                {**self._plate(curves.models(self.models, a), ""), "value": a} for a in axes
+            ],
             "options": [(a, SHORT[a]) for a in axes],
             "unavailable": [
-                (SHORT[a], next(e.absent(a) for e in self.models if a not in e.axes)) for a in SHORT if a not in axes
+                (SHORT[a], next(e.absent(a) for e in self.models if a not in e.axes))
+                for a in SHORT
+                if a not in axes
             ],
             "models": list(zip(self.keys, self.names, strict=True)),
             "tables": [],
@@ -173,7 +205,13 @@ class _Page:
         found = training.section(self.models)
         tables = []
         if found.rows:
-            columns = ("model", "parameters without embeddings", "training tokens", "training FLOPs", "held-out loss")
+            columns = (
+                "model",
+                "parameters without embeddings",
+                "training tokens",
+                "training FLOPs",
+                "held-out loss",
+            )
             tables.append(health.Table("training", "Where these models stand", columns, found.rows))
             self._csv(tables[0], "")
         lead = "What the same accuracy costs when it is trained rather than thought."
@@ -183,7 +221,9 @@ class _Page:
     def _plate(self, plate: Plate, key: str) -> dict[str, Any]:
         """Save a figure's files and hand the page what it shows."""
         sub = Path("figures") / key if len(self.models) > 1 and key else Path("figures")
-        drawn = inline(plate, to_files(plate, self.folder / sub), f"{key}-{plate.name}" if key else plate.name)
+        drawn = inline(
+            plate, to_files(plate, self.folder / sub), f"{key}-{plate.name}" if key else plate.name
+        )
         return {
             "name": plate.name,
             "title": plate.title,
@@ -197,7 +237,9 @@ class _Page:
 
         sub = self.folder / "tables" / (key if len(self.models) > 1 else "")
         sub.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(list(table.rows), columns=list(table.columns)).to_csv(sub / f"{table.name}.csv", index=False)
+        pd.DataFrame(list(table.rows), columns=list(table.columns)).to_csv(
+            sub / f"{table.name}.csv", index=False
+        )
 
 
 def _keys(names: Sequence[str]) -> list[str]:
@@ -214,7 +256,10 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("testtime.report", "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("testtime.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
 
 

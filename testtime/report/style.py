@@ -1,7 +1,8 @@
 """One style for every figure: colours, axes, numbers, labels.
 
-Figures are drawn small, so that they stay legible at half a page's width. Colours are Okabe and Ito's and a sequential
-ramp, both safe for colour-blind readers; lines are labelled where they end, not in a legend.
+Figures are drawn small, so that they stay legible at half a page's width. Colours are Okabe and
+Ito's and a sequential ramp, both safe for colour-blind readers; lines are labelled where they end,
+not in a legend.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INK, MUTED, GRID, PAPER = "#1d2329", "#5a646e", "#dde1e6", "#fefefe"
-# Ordered things (n = 1, 2, 4, ..., difficulty): light to dark on paper, dark to light at night (page.css).
+# Ordered things (n = 1, 2, 4, ..., difficulty): light to dark on paper, dark to light at night
+# (page.css).
 RAMP = ("#5fb7a6", "#3a9fae", "#2b84ab", "#2c68a0", "#38498e", "#412b74", "#3b0f50")
-# Unordered things (models, selectors): Okabe and Ito, the yellow left out because it is too light on paper.
+# Unordered things (models, selectors): Okabe and Ito, the yellow left out because it is too light
+# on paper.
 CATEGORY = ("#0173b2", "#d55e01", "#029e73", "#b3589a", "#c98a00", "#3fa0dc", "#7a5c3e")
 SIZE = (4.8, 3.3)  # inches; at half a page's width (3.25 inches) the text is still 6.5 points
 FONT = 9.5
@@ -33,7 +36,8 @@ AXES = {  # column of the cells table -> what the axis is called
 }
 ABSENT = {  # why an axis is not there
     "tokens": "the scores table counts no tokens",
-    "flops": "the scores table holds no FLOPs, or the model's config does not say enough to count them",
+    "flops": "the scores table holds no FLOPs, or the model's config does not say enough to count "
+    "them",
     "usd": "no prices: give --price",
     "seconds": "no rates: give --rate",
 }
@@ -53,8 +57,8 @@ def axis_name(axis: str) -> str:
 class Plate:
     """One figure of the report: the matplotlib figure, the table it draws, and the words around it.
 
-    name: its file name; title: what it shows, as a sentence; note: how to read it; tips: gid of a drawn line -> a text
-    for each of its points.
+    name: its file name; title: what it shows, as a sentence; note: how to read it; tips: gid of a
+    drawn line -> a text for each of its points.
     """
 
     name: str
@@ -117,8 +121,14 @@ _RC = {
 
 
 def ramp(count: int) -> list[str]:
-    """`count` ordered colours spread over the ramp (repeating neighbours where there are more than it has)."""
-    return [RAMP[round(i * (len(RAMP) - 1) / max(count - 1, 1))] for i in range(count)] if count > 1 else [RAMP[3]]
+    """`count` ordered colours spread over the ramp (repeating neighbours where there are more than
+    it has).
+    """
+    return (
+        [RAMP[round(i * (len(RAMP) - 1) / max(count - 1, 1))] for i in range(count)]
+        if count > 1
+        else [RAMP[3]]
+    )
 
 
 def house_map() -> Any:
@@ -138,14 +148,20 @@ def percent_axis(axes: Any, top: float, label: str = "accuracy, %") -> None:
 
 
 def log_axis(axes: Any, values: Iterable[float], label: str) -> None:
-    """A logarithmic x axis with few, plainly written ticks, wide enough for labels at the right end."""
+    """A logarithmic x axis with few, plainly written ticks, wide enough for labels at the right
+    end.
+    """
     known = [v for v in values if v > 0 and np.isfinite(v)]
     low, high = min(known), max(known)
     axes.set_xscale("log")
     axes.set_xlim(low / (high / low) ** 0.04 / 1.02, high * (high / low) ** 0.1 * 1.05)
     decades = np.log10(high / low)
     steps = (1,) if decades > 3 else (1, 3) if decades > 1.6 else (1, 2, 5)
-    ticks = [s * 10.0**e for e in range(int(np.floor(np.log10(low))), int(np.log10(high)) + 2) for s in steps]
+    ticks = [
+        s * 10.0**e
+        for e in range(int(np.floor(np.log10(low))), int(np.log10(high)) + 2)
+        for s in steps
+    ]
     ticks = [t for t in ticks if low * 0.9 <= t <= high * 1.1] or [low, high]
     ticks = ticks[:: max(1, -(-len(ticks) // 7))]
     axes.set_xticks(ticks, [amount(t) for t in ticks])
@@ -182,32 +198,65 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def interval_text(value: float, lo: float, hi: float) -> str:
-    """`48.1% (95% interval 41.0 to 55.2)`; one problem has no interval, and no other problem to judge a choice on."""
+    """`48.1% (95% interval 41.0 to 55.2)`; one problem has no interval, and no other problem to
+    judge a choice on.
+    """
     if math.isnan(lo):
         return "-" if math.isnan(value) else f"{percent(value)}% (one problem, no interval)"
     return f"{percent(value)}% (95% interval {percent(lo)} to {percent(hi)})"
 
 
-def trace(axes: Any, x: Any, y: Any, lo: Any, hi: Any, colour: str, gid: str, dashes: Any = "-") -> None:
+def trace(
+    axes: Any, x: Any, y: Any, lo: Any, hi: Any, colour: str, gid: str, dashes: Any = "-"
+) -> None:
     """A line through points with its band; `gid` names it for tool tips and tests."""
     axes.fill_between(x, lo, hi, color=colour, alpha=0.10, linewidth=0)
     edge = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
-    axes.plot(x, y, color=colour, linewidth=1.7, linestyle=dashes, marker="o", markersize=4.2, gid=gid, **edge)
+    axes.plot(
+        x,
+        y,
+        color=colour,
+        linewidth=1.7,
+        linestyle=dashes,
+        marker="o",
+        markersize=4.2,
+        gid=gid,
+        **edge,
+    )
 
 
 def badge(axes: Any, x: float, y: float, text: str, colour: str) -> None:
     """A short label in a disc on a point: what stays legible where lines run close together."""
-    axes.plot([x], [y], marker="o", markersize=12.5, color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, zorder=4)
+    axes.plot(
+        [x],
+        [y],
+        marker="o",
+        markersize=12.5,
+        color=colour,
+        markeredgecolor=PAPER,
+        markeredgewidth=0.8,
+        zorder=4,
+    )
     size = FONT - 1.5 if len(text) < 3 else FONT - 3
     axes.annotate(
-        text, (x, y), ha="center", va="center_baseline", color=PAPER, fontsize=size, fontweight="bold", zorder=5
+        text,
+        (x, y),
+        ha="center",
+        va="center_baseline",
+        color=PAPER,
+        fontsize=size,
+        fontweight="bold",
+        zorder=5,
     )
 
 
-def label_ends(axes: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.066, offset: float = 5) -> None:
+def label_ends(
+    axes: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.066, offset: float = 5
+) -> None:
     """Labels at the right of line ends (x, y, text, colour), moved apart where they would overlap.
 
-    gap: least vertical distance as a share of the axis. Ends a tenth of the axis apart on x do not push each other.
+    gap: least vertical distance as a share of the axis. Ends a tenth of the axis apart on x do not
+    push each other.
     """
     to_axes = axes.transData + axes.transAxes.inverted()
     places = [tuple(to_axes.transform((x, y))) for x, y, _, _ in ends]

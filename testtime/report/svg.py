@@ -1,7 +1,8 @@
 """The way from a matplotlib figure to files and to a piece of the page.
 
-Figures are drawn once and saved as PNG, SVG and PDF. On the page the same SVG is inlined: its colours become CSS
-variables, so that it follows light and dark, its text takes the page's font, and its marks get tool tips.
+Figures are drawn once and saved as PNG, SVG and PDF. On the page the same SVG is inlined: its
+colours become CSS variables, so that it follows light and dark, its text takes the page's font, and
+its marks get tool tips.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def to_files(plate: Plate, folder: Path) -> str:
 
 
 def inline(plate: Plate, svg: str, prefix: str) -> str:
-    """The figure's SVG as an element of the page, ids beginning with `prefix`; the XML writer escapes all texts."""
+    """The figure's SVG as an element of the page, ids beginning with `prefix`; the XML writer
+    escapes all texts.
+    """
     ET.register_namespace("", _SVG)
     ET.register_namespace("xlink", _LINK)
     root = ET.fromstring(svg[svg.index("<svg") :])

@@ -1,7 +1,8 @@
-"""The laws of training beside those of test compute: where the models stand, and what one compute buys of the other.
+"""The laws of training beside those of test compute: where the models stand, and what one compute
+buys of the other.
 
-Published laws are of web text, in nats a token: a model trained on anything else is not on them, so only the lineage is
-drawn there, and the ladder's rungs stand on a law fitted to their own runs.
+Published laws are of web text, in nats a token: a model trained on anything else is not on them, so
+only the lineage is drawn there, and the ladder's rungs stand on a law fitted to their own runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,18 @@ from testtime.laws.fit import fit, shrunk_covariance
 from testtime.laws.published import BESIROGLU, GPT_LINEAGE
 from testtime.laws.result import Fit
 from testtime.report.evidence import Evidence
-from testtime.report.style import CATEGORY, INK, MUTED, PAPER, Plate, amount, canvas, house_map, label_ends, log_axis
+from testtime.report.style import (
+    CATEGORY,
+    INK,
+    MUTED,
+    PAPER,
+    Plate,
+    amount,
+    canvas,
+    house_map,
+    label_ends,
+    log_axis,
+)
 
 RESAMPLES = 400
 LEAST_MODELS = 3
@@ -27,7 +39,9 @@ LEAST_MODELS = 3
 
 @dataclass
 class Training:
-    """The section: its figures, a table of where the models stand, and what was left out (a sentence each)."""
+    """The section: its figures, a table of where the models stand, and what was left out (a
+    sentence each).
+    """
 
     plates: list[Plate] = field(default_factory=list)
     rows: list[tuple[str, ...]] = field(default_factory=list)
@@ -37,28 +51,39 @@ class Training:
 def section(models: list[Evidence]) -> Training:
     """Everything the report can say about training compute for these models."""
     found = Training(plates=[lineage()])
-    places = [(e, place(e)) for e in {e.model: e for e in reversed(models)}.values()][::-1]  # each model's first run
+    places = [(e, place(e)) for e in {e.model: e for e in reversed(models)}.values()][
+        ::-1
+    ]  # each model's first run
     known = [(e, p) for e, p in places if p is not None]
     for e, p in known:
         loss = f"{p['loss']:.4g}" if "loss" in p else ""
-        found.rows.append((e.model, amount(p["parameters"]), amount(p["tokens"]), amount(p["flops"]), loss))
+        found.rows.append(
+            (e.model, amount(p["parameters"]), amount(p["tokens"]), amount(p["flops"]), loss)
+        )
     unknown = [e.model for e, p in places if p is None]
     if unknown:
         found.omitted.append(
-            f"{', '.join(unknown)}: training compute is not known. Give training_tokens beside the model's name in the"
+            f"{', '.join(unknown)}: training compute is not known. Give training_tokens beside "
+            f"the model's name in the"
             " config, and it is placed here."
         )
     if any(e.model.startswith("ladder/") for e, _ in known):
-        found.plates.append(ladder([(e.model, p) for e, p in known if e.model.startswith("ladder/")]))
+        found.plates.append(
+            ladder([(e.model, p) for e, p in known if e.model.startswith("ladder/")])
+        )
     try:
         found.plates.append(contours(known))
     except UserError as error:
-        found.omitted.append(f"Accuracy over training and test compute together is left out: {error}.")
+        found.omitted.append(
+            f"Accuracy over training and test compute together is left out: {error}."
+        )
     return found
 
 
 def place(evidence: Evidence) -> dict[str, float] | None:
-    """parameters, tokens and flops of a model's training (and its loss where it is known), or None."""
+    """parameters, tokens and flops of a model's training (and its loss where it is known), or
+    None.
+    """
     manifest = evidence.run.manifest
     if evidence.model in zoo.names():
         return {k: float(v) for k, v in zoo.training(evidence.model).items() if k in PLACE}
@@ -69,67 +94,127 @@ def place(evidence: Evidence) -> dict[str, float] | None:
         return None
     if tokens is None:
         return None
-    return {"parameters": float(size.non_embedding), "tokens": tokens, "flops": 6.0 * size.active * tokens}
+    return {
+        "parameters": float(size.non_embedding),
+        "tokens": tokens,
+        "flops": 6.0 * size.active * tokens,
+    }
 
 
 PLACE = ("parameters", "tokens", "flops", "loss")
 
 
 def lineage() -> Plate:
-    """The compute-optimal loss of the published law, with the GPT lineage where size and data are known."""
+    """The compute-optimal loss of the published law, with the GPT lineage where size and data are
+    known.
+    """
     import pandas as pd
 
     rows = []
     for model in GPT_LINEAGE:
         if model.parameters and model.tokens and model.flops:
             loss = float(BESIROGLU(N=model.parameters, D=model.tokens))
-            rows.append((model.name, model.parameters, model.tokens, model.flops, loss, bool(model.estimate)))
-    table = pd.DataFrame(rows, columns=["model", "parameters", "tokens", "flops", "loss", "estimate"])
+            rows.append(
+                (
+                    model.name,
+                    model.parameters,
+                    model.tokens,
+                    model.flops,
+                    loss,
+                    bool(model.estimate),
+                )
+            )
+    table = pd.DataFrame(
+        rows, columns=["model", "parameters", "tokens", "flops", "loss", "estimate"]
+    )
     figure, axes = canvas()
     span = np.geomspace(1e19, 1e26, 100)
-    axes.plot(span, optimum.parametric(BESIROGLU.values, span).loss, color=MUTED, linewidth=1.6, gid="law")
+    axes.plot(
+        span, optimum.parametric(BESIROGLU.values, span).loss, color=MUTED, linewidth=1.6, gid="law"
+    )
     for estimated, rows_of in table.groupby("estimate"):
         face = PAPER if estimated else CATEGORY[0]
-        axes.plot(rows_of["flops"], rows_of["loss"], "o", color=CATEGORY[0], markerfacecolor=face, markersize=5)
+        axes.plot(
+            rows_of["flops"],
+            rows_of["loss"],
+            "o",
+            color=CATEGORY[0],
+            markerfacecolor=face,
+            markersize=5,
+        )
     named = table[table["model"].isin(["GPT-3 Small", "GPT-3 175B", "GPT-4 (public estimate)"])]
     log_axis(axes, span, "training FLOPs, log scale")
     axes.set_ylabel("loss, nats a token")
     axes.set_ylim(1.78, 3.0)
     for row in named.to_dict("records"):
-        side = {"ha": "right", "xytext": (-6, -8)} if row["estimate"] else {"ha": "left", "xytext": (3, 6)}
-        axes.annotate(row["model"], (row["flops"], row["loss"]), textcoords="offset points", color=CATEGORY[0], **side)
+        side = (
+            {"ha": "right", "xytext": (-6, -8)}
+            if row["estimate"]
+            else {"ha": "left", "xytext": (3, 6)}
+        )
+        axes.annotate(
+            row["model"],
+            (row["flops"], row["loss"]),
+            textcoords="offset points",
+            color=CATEGORY[0],
+            **side,
+        )
     note = (
-        f"Line: compute-optimal loss of {BESIROGLU.source}. Points: that law at each model's size and data; hollow is a"
-        " public estimate whose FLOPs count the active experts only. GPT and GPT-2 disclosed no token counts."
+        f"Line: compute-optimal loss of {BESIROGLU.source}. Points: that law at each model's size "
+        f"and data; hollow is a"
+        " public estimate whose FLOPs count the active experts only. GPT and GPT-2 disclosed no "
+        "token counts."
     )
-    return Plate("lineage", "The published law of training, and the GPT lineage on it", note, figure, table)
+    return Plate(
+        "lineage", "The published law of training, and the GPT lineage on it", note, figure, table
+    )
 
 
 def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
-    """The ladder's own law: loss of every run of the rungs, the fitted optimum, and the models of this report."""
+    """The ladder's own law: loss of every run of the rungs, the fitted optimum, and the models of
+    this report.
+    """
     import pandas as pd
 
     runs = pd.read_csv(zoo.ROOT / "ladder" / "ladder.csv")
     table = runs.rename(columns={"parameters": "N"})[["rung", "N", "tokens", "flops", "loss"]]
-    found = study.pretraining(table.rename(columns={"tokens": "D"})[["N", "D", "loss"]], resamples=0)
+    found = study.pretraining(
+        table.rename(columns={"tokens": "D"})[["N", "D", "loss"]], resamples=0
+    )
     figure, axes = canvas()
     for rung, part in table.groupby("rung"):
-        axes.plot(part["flops"], part["loss"], color=MUTED, linewidth=0.8, marker=".", gid=f"rung{rung}")
+        axes.plot(
+            part["flops"], part["loss"], color=MUTED, linewidth=0.8, marker=".", gid=f"rung{rung}"
+        )
     span = np.geomspace(table["flops"].min(), table["flops"].max() * 3, 60)
-    axes.plot(span, optimum.parametric(found.fit.params, span).loss, color=CATEGORY[1], linewidth=1.6, gid="optimum")
+    axes.plot(
+        span,
+        optimum.parametric(found.fit.params, span).loss,
+        color=CATEGORY[1],
+        linewidth=1.6,
+        gid="optimum",
+    )
     log_axis(axes, span, "training FLOPs, log scale")
     axes.set_yscale("log")
-    ticks = [t for t in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0) if table["loss"].min() * 0.6 <= t <= table["loss"].max() * 1.5]
+    ticks = [
+        t
+        for t in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+        if table["loss"].min() * 0.6 <= t <= table["loss"].max() * 1.5
+    ]
     axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
     axes.set_ylabel("held-out loss, nats a token")
     for _, p in models:
         axes.plot([p["flops"]], [p["loss"]], "o", color=CATEGORY[0], markersize=6)
-    label_ends(axes, [(p["flops"], p["loss"], name.rsplit("/", 1)[-1], CATEGORY[0]) for name, p in models])
+    label_ends(
+        axes, [(p["flops"], p["loss"], name.rsplit("/", 1)[-1], CATEGORY[0]) for name, p in models]
+    )
     params = found.fit.params
     note = (
-        "Grey: the runs of each rung as it trains. Blue: the models of this report. Orange: the compute-optimal line of"
-        f" Hoffmann's law fitted to these runs (alpha {params['alpha']:.2f}, beta {params['beta']:.2f}),"
+        "Grey: the runs of each rung as it trains. Blue: the models of this report. Orange: the "
+        "compute-optimal line of"
+        f" Hoffmann's law fitted to these runs (alpha {params['alpha']:.2f}, beta "
+        f"{params['beta']:.2f}),"
         f" whose residuals are {found.fit.rmse:.2f} in log loss (R2 {found.fit.r2:.2f})."
     )
     return Plate("ladder-law", "The ladder's own law of training", note, figure, table)
@@ -144,14 +229,18 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
 
     usable = [(e, p) for e, p in known if "flops" in e.axes]
     if len(usable) < LEAST_MODELS:
-        raise UserError(f"it needs {LEAST_MODELS} models whose training FLOPs are known, here are {len(usable)}")
+        raise UserError(
+            f"it needs {LEAST_MODELS} models whose training FLOPs are known, here are {len(usable)}"
+        )
     problems = usable[0][0].sample.grid.problems
     if not all(np.array_equal(problems, e.sample.grid.problems) for e, _ in usable):
         raise UserError("the models were asked different problems")
     train, test, value, drawn_test, drawn, names = [], [], [], [], [], []
     for e, p in usable:
         cells, grid = e.sample.grid.cells, e.sample.grid
-        columns = np.flatnonzero(((cells["selector"] == "mean") & cells["budget"].notna()).to_numpy())
+        columns = np.flatnonzero(
+            ((cells["selector"] == "mean") & cells["budget"].notna()).to_numpy()
+        )
         train.append(np.full(len(columns), p["flops"]))
         test.append(grid.means(grid.cost("flops")[:, columns]))
         value.append(grid.means(grid.value[:, columns]))
@@ -166,13 +255,18 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
     for plateau in (False, True):
         law = joint.accuracy_surface(trained, spent, plateau=plateau)
         data = {"T": trained, "I": spent}
-        fits.append(fit(law, data, y, covariance=covariance, replicates=(inputs, every[:RESAMPLES])))
+        fits.append(
+            fit(law, data, y, covariance=covariance, replicates=(inputs, every[:RESAMPLES]))
+        )
     best = min(fits, key=lambda f: f.rank)
-    table = pd.DataFrame({"model": names, "training_flops": trained, "test_flops": spent, "accuracy": y})
+    table = pd.DataFrame(
+        {"model": names, "training_flops": trained, "test_flops": spent, "accuracy": y}
+    )
     figure, axes = canvas((4.8, 3.7))
     _surface(axes, trained, spent, y)
     note = (
-        "One sample a problem. Points: measured, darker is more accurate, with the accuracy at the least and the most"
+        "One sample a problem. Points: measured, darker is more accurate, with the accuracy at "
+        "the least and the most"
         f" thinking. Bands of 10 points interpolate between them. {_exchange(best)}"
     )
     title = "Train more, or think more? Accuracy over both computes"
@@ -183,11 +277,14 @@ def _exchange(law: Fit) -> str:
     """The exchange rate in words, where a law of both computes describes the points."""
     if law.rejected:
         return (
-            f"No exchange rate is quoted: the best law of both ({law.law.name}) is {100 * law.misfit:.1f} points off"
+            f"No exchange rate is quoted: the best law of both ({law.law.name}) is "
+            f"{100 * law.misfit:.1f} points off"
             " beyond noise."
         )
     error = (
-        f" It misses what it was not fitted to by {100 * law.heldout:.1f} points." if law.heldout == law.heldout else ""
+        f" It misses what it was not fitted to by {100 * law.heldout:.1f} points."
+        if law.heldout == law.heldout
+        else ""
     )
     return f"By the {law.law.name} law, {joint.exchange_rate(law)}.{error}"
 
@@ -195,12 +292,26 @@ def _exchange(law: Fit) -> str:
 def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
     from scipy.interpolate import griddata
 
-    x, z = np.geomspace(trained.min(), trained.max(), 80), np.geomspace(spent.min(), spent.max(), 80)
+    x, z = (
+        np.geomspace(trained.min(), trained.max(), 80),
+        np.geomspace(spent.min(), spent.max(), 80),
+    )
     across, up = np.meshgrid(np.log(x), np.log(z))
     surface = griddata((np.log(trained), np.log(spent)), 100 * y, (across, up), method="linear")
-    axes.contourf(x, z, surface, levels=range(0, 101, 10), cmap=house_map(), vmin=0, vmax=100, alpha=0.55)
+    axes.contourf(
+        x, z, surface, levels=range(0, 101, 10), cmap=house_map(), vmin=0, vmax=100, alpha=0.55
+    )
     axes.scatter(
-        trained, spent, c=y, cmap=house_map(), vmin=0, vmax=1, s=26, edgecolors=PAPER, linewidths=0.6, zorder=3
+        trained,
+        spent,
+        c=y,
+        cmap=house_map(),
+        vmin=0,
+        vmax=1,
+        s=26,
+        edgecolors=PAPER,
+        linewidths=0.6,
+        zorder=3,
     )
     for flops in np.unique(trained):
         own = np.flatnonzero(trained == flops)

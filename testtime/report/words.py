@@ -1,7 +1,8 @@
-"""The answer in three sentences, each with its interval, and the warnings where a run does not support a claim.
+"""The answer in three sentences, each with its interval, and the warnings where a run does not
+support a claim.
 
-A setting is chosen on some problems and judged on the others (`estimators.frontier`), so the numbers quoted here are
-lower than the largest cell of the grid: that one was partly lucky.
+A setting is chosen on some problems and judged on the others (`estimators.frontier`), so the
+numbers quoted here are lower than the largest cell of the grid: that one was partly lucky.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ def findings(evidence: Evidence) -> list[Finding]:
     if evidence.axis is None or evidence.problems < 2:
         deployable = evidence.cells[evidence.cells["selector"] != "oracle"]
         row = deployable.iloc[int(deployable["value"].to_numpy().argmax())]
-        why = "the table holds no costs" if evidence.axis is None else "one problem leaves no other to judge on"
+        why = (
+            "the table holds no costs"
+            if evidence.axis is None
+            else "one problem leaves no other to judge on"
+        )
         value = interval_text(row["value"], row["lo"], row["hi"])
         said = f"{_upper(cell_name(row))}: {value}. Chosen and judged on the same problems; {why}."
         return [("Best setting", said)]
@@ -46,7 +51,10 @@ def findings(evidence: Evidence) -> list[Finding]:
 def _best(row: Any, axis: str) -> str:
     value = interval_text(row["out_of_bag"], row["lo"], row["hi"])
     sure = f"It comes out best in {row['p_best']:.0%} of resampled problem sets."
-    return f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem. {sure}"
+    return (
+        f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem. "
+        f"{sure}"
+    )
 
 
 def _cheapest(row: Any, best: Any, axis: str) -> str:
@@ -55,7 +63,8 @@ def _cheapest(row: Any, best: Any, axis: str) -> str:
     saving = 1 - row["cost"] / best["cost"]
     value = interval_text(row["out_of_bag"], row["lo"], row["hi"])
     return (
-        f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem, {saving:.0%} less than"
+        f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem, "
+        f"{saving:.0%} less than"
         " the best setting."
     )
 
@@ -64,18 +73,21 @@ def _longer(evidence: Evidence, axis: str) -> str:
     table = doublings(evidence, axis)
     if table.empty:
         return (
-            "This run cannot tell: it needs a budget and its double, and a number of samples and its double, in one"
+            "This run cannot tell: it needs a budget and its double, and a number of samples and "
+            "its double, in one"
             " grid."
         )
     sides = {side: table[table["better"] == side] for side in ("longer", "more", "undecided")}
     if len(sides["undecided"]) == len(table):
         return (
-            f"Undecided: from none of {len(table)} starting points does a doubled budget differ from a doubled n beyond"
+            f"Undecided: from none of {len(table)} starting points does a doubled budget differ "
+            f"from a doubled n beyond"
             " its 95% interval."
         )
     said = (
         f"Of {len(table)} starting points, a doubled compute is better spent thinking longer from"
-        f" {len(sides['longer'])} and on more samples from {len(sides['more'])}; {len(sides['undecided'])} are"
+        f" {len(sides['longer'])} and on more samples from {len(sides['more'])}; "
+        f"{len(sides['undecided'])} are"
         " undecided."
     )
     clear = []
@@ -85,7 +97,8 @@ def _longer(evidence: Evidence, axis: str) -> str:
             low, high = sorted((sign * row["difference_lo"], sign * row["difference_hi"]))
             where = level_name(row_level(row), unit=True)
             clear.append(
-                f"{side} by {100 * sign * row['difference']:.1f} points (95% interval {100 * low:.1f} to"
+                f"{side} by {100 * sign * row['difference']:.1f} points (95% interval "
+                f"{100 * low:.1f} to"
                 f" {100 * high:.1f}) from {where}, n = {row['n']}"
             )
     return f"{said} Most clearly: {'; '.join(clear)}."
@@ -96,31 +109,41 @@ def warnings(evidence: Evidence) -> list[str]:
     found, scores, sample_cells = [], evidence.scores, evidence.grid(evidence.selector)
     if evidence.problems == 1:
         found.append(
-            "Only 1 problem: intervals are over problems, so there are none, and others may look quite different."
+            "Only 1 problem: intervals are over problems, so there are none, and others may look "
+            "quite different."
         )
     elif evidence.problems < FEW_PROBLEMS:
         found.append(
-            f"Only {evidence.problems} problems: another {evidence.problems} like them could give quite another"
+            f"Only {evidence.problems} problems: another {evidence.problems} like them could give "
+            f"quite another"
             " picture. Intervals here are wide for good reason."
         )
     left_out = len((evidence.run.manifest.get("imported") or {}).get("left_out", []))
     if left_out:
-        found.append(f"{left_out:,} problems of the log have no scored sample and are left out: unknown, not wrong.")
+        found.append(
+            f"{left_out:,} problems of the log have no scored sample and are left out: unknown, "
+            f"not wrong."
+        )
     half = float(((sample_cells["hi"] - sample_cells["lo"]) / 2).max())
     if half > WIDE:
         needed = math.ceil(evidence.problems * (half / WIDE) ** 2)
         found.append(
-            f"Intervals reach ±{100 * half:.0f} points. About {needed:,} problems would bring them to"
+            f"Intervals reach ±{100 * half:.0f} points. About {needed:,} problems would bring "
+            f"them to"
             f" ±{100 * WIDE:.0f}."
         )
     if evidence.samples < 2:
-        found.append("One sample a problem: nothing can be said about voting, coverage, or the noise of sampling.")
+        found.append(
+            "One sample a problem: nothing can be said about voting, coverage, or the noise of "
+            "sampling."
+        )
     found += _answer_warnings(evidence)
     if "forced" in scores and len(evidence.levels) > 1:
         share = float(evidence.at(evidence.levels[-1])["forced"].fillna(False).astype(bool).mean())
         if share > STILL_FORCED:
             found.append(
-                f"At the largest budget {share:.0%} of the chains are still cut: the curve has not shown its plateau,"
+                f"At the largest budget {share:.0%} of the chains are still cut: the curve has "
+                f"not shown its plateau,"
                 f" and lengths beyond {level_name(evidence.levels[-1], True)} are unknown."
             )
     return found
@@ -133,7 +156,8 @@ def _answer_warnings(evidence: Evidence) -> list[str]:
         unparsed = float((scores["verdict"] == "unparsed").mean())
         if unparsed > MANY:
             found.append(
-                f"{unparsed:.0%} of the answers hold nothing the grader could read. They score 0; look at some below"
+                f"{unparsed:.0%} of the answers hold nothing the grader could read. They score 0; "
+                f"look at some below"
                 " before believing the accuracy."
             )
         unknown = scores.loc[scores["score"].isna(), "verdict"].value_counts()
@@ -143,20 +167,23 @@ def _answer_warnings(evidence: Evidence) -> list[str]:
     if unscored:
         share = unscored / len(scores)
         found.append(
-            f"{unscored:,} answers ({percent(share)}%) have no score ({kinds}). Unknown is not wrong: cells that need"
+            f"{unscored:,} answers ({percent(share)}%) have no score ({kinds}). Unknown is not "
+            f"wrong: cells that need"
             f" them are absent.{_open(evidence)}"
         )
     if "truncated" in scores:
         truncated = float(scores["truncated"].fillna(False).astype(bool).mean())
         if truncated > MANY:
             found.append(
-                f"{truncated:.0%} of the answers ran into the answer's own token limit. Raise answer.max_tokens before"
+                f"{truncated:.0%} of the answers ran into the answer's own token limit. Raise "
+                f"answer.max_tokens before"
                 " trusting these accuracies."
             )
     flat = evidence.grid(evidence.selector)
     if len(flat) > 3 and float(np.ptp(flat["value"])) < 1e-9:
         found.append(
-            f"Every cell of {selector_name(evidence.selector)} has the same accuracy: this model or benchmark does not"
+            f"Every cell of {selector_name(evidence.selector)} has the same accuracy: this model "
+            f"or benchmark does not"
             " react to test compute."
         )
     return found
@@ -167,7 +194,8 @@ def _open(evidence: Evidence) -> str:
     bounds = null_bounds(evidence.scores, [1], ["mean"])
     widest = bounds.iloc[int((bounds["upper"] - bounds["lower"]).to_numpy().argmax())]
     return (
-        f" Were all of them wrong, or all right, one sample at {level_name(row_level(widest), True)} would solve"
+        f" Were all of them wrong, or all right, one sample at "
+        f"{level_name(row_level(widest), True)} would solve"
         f" {percent(widest['lower'])}% or {percent(widest['upper'])}%."
     )
 

@@ -1,7 +1,7 @@
 """Rows of a data set from where they lie: the hub's files, local files, reasoning-gym.
 
-No `datasets` library: a benchmark is a few files at a pinned revision, and reading them ourselves works offline from
-the cache, needs no script of the data set's and costs nothing to import.
+No `datasets` library: a benchmark is a few files at a pinned revision, and reading them ourselves
+works offline from the cache, needs no script of the data set's and costs nothing to import.
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ Row = dict[str, Any]
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".csv.gz", ".parquet")
 
 
-def rows(loader: HubLoader | FileLoader | GymLoader, seed: int, limit: int | None, where: str) -> Iterator[Row]:
+def rows(
+    loader: HubLoader | FileLoader | GymLoader, seed: int, limit: int | None, where: str
+) -> Iterator[Row]:
     """The data set's rows in its own order. `seed` and `limit` matter to generated data sets only.
 
-    Raises UserError naming `where` (the YAML) when files are absent, unreadable or of an unknown kind.
+    Raises UserError naming `where` (the YAML) when files are absent, unreadable or of an unknown
+    kind.
     """
     if isinstance(loader, GymLoader):
         return _gym_rows(loader, seed, limit, where)
-    paths = _local_files(loader, where) if isinstance(loader, FileLoader) else _hub_files(loader, where)
+    paths = (
+        _local_files(loader, where) if isinstance(loader, FileLoader) else _hub_files(loader, where)
+    )
     return itertools.chain.from_iterable(_file_rows(path, loader.records) for path in paths)
 
 
@@ -44,7 +49,10 @@ def _local_files(loader: FileLoader, where: str) -> list[Path]:
             raise UserError(f"{where}: no file ending in {', '.join(SUFFIXES)} in folder {path}")
         return found
     if not path.exists():
-        raise UserError(f"{where}: file {path} does not exist; give the path of a file ending in {', '.join(SUFFIXES)}")
+        raise UserError(
+            f"{where}: file {path} does not exist; give the path of a file ending in "
+            f"{', '.join(SUFFIXES)}"
+        )
     return [path]
 
 
@@ -52,19 +60,26 @@ def _hub_files(loader: HubLoader, where: str) -> list[Path]:
     short = f"{loader.dataset} at revision {loader.revision[:12]}"
     local = 'or give a local copy: overrides {"path": "/folder/or/file"}'
     gate = (
-        f"{where}: {loader.dataset} is gated: log in to the hub, accept the terms on the data set's page, "
+        f"{where}: {loader.dataset} is gated: log in to the hub, accept the terms on the data "
+        f"set's page, "
         f"run `hf auth login` and try again, {local}"
     )
     try:
         from huggingface_hub import constants, hf_hub_download
     except ImportError:
-        raise UserError(f"{where}: {short} needs huggingface-hub: pip install 'testtime[hub]', {local}") from None
+        raise UserError(
+            f"{where}: {short} needs huggingface-hub: pip install 'testtime[hub]', {local}"
+        ) from None
 
     def fetch(cached: bool) -> list[Path]:
         return [
             Path(
                 hf_hub_download(
-                    loader.dataset, name, repo_type="dataset", revision=loader.revision, local_files_only=cached
+                    loader.dataset,
+                    name,
+                    repo_type="dataset",
+                    revision=loader.revision,
+                    local_files_only=cached,
                 )
             )
             for name in loader.files
@@ -75,14 +90,19 @@ def _hub_files(loader: HubLoader, where: str) -> list[Path]:
     except Exception:  # not in the cache
         pass
     try:
-        if not urllib.request.getproxies():  # the hub's client retries a missing network for half a minute
+        if (
+            not urllib.request.getproxies()
+        ):  # the hub's client retries a missing network for half a minute
             socket.getaddrinfo(urllib.parse.urlsplit(constants.ENDPOINT).hostname, 443)
         return fetch(cached=False)
-    except Exception as error:  # one of a dozen network and permission errors, all of them "you do not have it"
+    except (
+        Exception
+    ) as error:  # one of a dozen network and permission errors, all of them "you do not have it"
         if loader.gated:
             raise UserError(gate) from None
         raise UserError(
-            f"{where}: {short} is neither in the local cache nor reachable ({type(error).__name__}); "
+            f"{where}: {short} is neither in the local cache nor reachable "
+            f"({type(error).__name__}); "
             f"download it once with network, {local}"
         ) from None
 
@@ -114,7 +134,8 @@ def _text_rows(file: IO[str], name: str, path: Path, records: str | None) -> Ite
             if None in row:
                 names = ", ".join(table.fieldnames or ())
                 raise UserError(
-                    f"{path} line {table.line_num}: more values than columns; the first line names the columns: {names}"
+                    f"{path} line {table.line_num}: more values than columns; the first line "
+                    f"names the columns: {names}"
                 )
             yield row
     elif name.endswith(".jsonl"):  # line by line: some are larger than memory
@@ -153,16 +174,28 @@ def _gym_rows(loader: GymLoader, seed: int, limit: int | None, where: str) -> It
         import reasoning_gym
         from reasoning_gym.factory import DATASETS
     except ImportError:
-        raise UserError(f"{where}: reasoning-gym is not installed: pip install 'testtime[gym]'") from None
+        raise UserError(
+            f"{where}: reasoning-gym is not installed: pip install 'testtime[gym]'"
+        ) from None
     if loader.dataset not in DATASETS:
-        raise UserError(f"{where}: reasoning-gym has no data set {loader.dataset!r}{suggest(loader.dataset, DATASETS)}")
-    fields = {field.name for field in dataclasses.fields(DATASETS[loader.dataset][1])} - {"seed", "size"}
+        raise UserError(
+            f"{where}: reasoning-gym has no data set "
+            f"{loader.dataset!r}{suggest(loader.dataset, DATASETS)}"
+        )
+    fields = {field.name for field in dataclasses.fields(DATASETS[loader.dataset][1])} - {
+        "seed",
+        "size",
+    }
     for key in loader.settings:
         if key not in fields:
-            raise UserError(f"{where}: {loader.dataset} has no setting {key!r}{suggest(key, fields)}")
+            raise UserError(
+                f"{where}: {loader.dataset} has no setting {key!r}{suggest(key, fields)}"
+            )
     settings = {key: tuple(v) if isinstance(v, list) else v for key, v in loader.settings.items()}
     try:
         data = reasoning_gym.create_dataset(loader.dataset, seed=seed, size=loader.size, **settings)
     except (AssertionError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: reasoning-gym refuses these settings of {loader.dataset}: {error}") from None
+        raise UserError(
+            f"{where}: reasoning-gym refuses these settings of {loader.dataset}: {error}"
+        ) from None
     return (data[i] for i in range(min(loader.size, limit or loader.size)))

@@ -1,6 +1,7 @@
 """From a benchmark's name to its problems: read the YAML, its rows, and render one prompt a row.
 
-Loading is deterministic: the same name, seed, limit and overrides give the same problems on every machine.
+Loading is deterministic: the same name, seed, limit and overrides give the same problems on every
+machine.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from typing import Any
 
 from testtime.errors import UserError, suggest
 from testtime.tasks import loaders, render
-from testtime.tasks.spec import GymLoader, Range, Scalar, TaskSpec, parse_spec, read_yaml, with_overrides
+from testtime.tasks.spec import (
+    GymLoader,
+    Range,
+    Scalar,
+    TaskSpec,
+    parse_spec,
+    read_yaml,
+    with_overrides,
+)
 
 FOLDER = Path(__file__).parent
 GYM = "reasoning_gym/"
@@ -23,8 +32,8 @@ class Problem:
     """One question, ready to be asked and graded.
 
     id: unique in the task; gold: what the grader compares with (JSON for choice and code).
-    messages: the chat turns; where the style is "base" they are empty and `prompt` is the plain text to continue.
-    meta: what the YAML's `meta` keeps of the row (level, subject, date).
+    messages: the chat turns; where the style is "base" they are empty and `prompt` is the plain
+    text to continue. meta: what the YAML's `meta` keeps of the row (level, subject, date).
     """
 
     id: str
@@ -37,7 +46,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A loaded benchmark: its problems, the grader's name and options, and the YAML it came from."""
+    """A loaded benchmark: its problems, the grader's name and options, and the YAML it came
+    from.
+    """
 
     name: str
     problems: list[Problem]
@@ -53,24 +64,32 @@ def names() -> list[str]:
 
 
 def load(
-    name_or_path: str | Path, *, limit: int | None = None, seed: int = 0, overrides: dict[str, Any] | None = None
+    name_or_path: str | Path,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    overrides: dict[str, Any] | None = None,
 ) -> Task:
-    """Problems of a benchmark that comes with the package, of a YAML file of one's own, or of one of reasoning-gym's
-    data sets as `reasoning_gym/NAME`.
+    """Problems of a benchmark that comes with the package, of a YAML file of one's own, or of one
+    of reasoning-gym's data sets as `reasoning_gym/NAME`.
 
-    limit: at most this many problems. A generated data set gives its first ones; a file those with the smallest hash of
-        (seed, id), in the file's order: a fair sample of a file sorted by subject, and a larger limit extends it.
-    seed: the generator's, the sample's and that of the shuffled options.
-    overrides: changes to the YAML (see `with_overrides`): {"path": "gsm8k.jsonl"}, {"size": 200, "settings": {...}}.
+    limit: at most this many problems. A generated data set gives its first ones; a file those with
+        the smallest hash of (seed, id), in the file's order: a fair sample of a file sorted by
+        subject, and a larger limit extends it. seed: the generator's, the sample's and that of the
+        shuffled options. overrides: changes to the YAML (see `with_overrides`): {"path":
+        "gsm8k.jsonl"}, {"size": 200, "settings": {...}}.
 
-    Raises UserError for an unknown name, a wrong key or value, data that cannot be had, and an empty benchmark.
+    Raises UserError for an unknown name, a wrong key or value, data that cannot be had, and an
+    empty benchmark.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit is {limit}: write a whole number of at least 1, or leave it out")
     spec, where = _spec(name_or_path, overrides or {})
     generated = isinstance(spec.loader, GymLoader)
     found = []
-    for index, row in enumerate(loaders.rows(spec.loader, seed, limit if not spec.where else None, where)):
+    for index, row in enumerate(
+        loaders.rows(spec.loader, seed, limit if not spec.where else None, where)
+    ):
         if _kept(row, spec.where, where):
             default = f"{spec.name}/{seed}/{index}" if generated else f"{spec.name}/{index}"
             found.append((render.text(spec.id, row, f"{where}: id") if spec.id else default, row))
@@ -78,22 +97,33 @@ def load(
         why = "no row matches its `where`" if spec.where else "its data holds no row"
         raise UserError(f"{where}: the benchmark is empty: {why}")
     if repeated := _first_repeated([problem_id for problem_id, _ in found]):
-        raise UserError(f"{where}: problem id {repeated!r} occurs twice; make `id` unique or leave it out")
+        raise UserError(
+            f"{where}: problem id {repeated!r} occurs twice; make `id` unique or leave it out"
+        )
     if limit is not None:
         found = found[:limit] if generated else _sample(found, limit, seed)
     problems = [_problem(problem_id, row, spec, seed, where) for problem_id, row in found]
     return Task(spec.name, problems, spec.grader.name, dict(spec.grader.options), spec, where)
 
 
-def show(name_or_path: str | Path, *, seed: int = 0, overrides: dict[str, Any] | None = None) -> str:
+def show(
+    name_or_path: str | Path, *, seed: int = 0, overrides: dict[str, Any] | None = None
+) -> str:
     """One rendered prompt of a benchmark, its gold answer and how it is graded, for people."""
     task = load(name_or_path, limit=1, seed=seed, overrides=overrides)
     problem = task.problems[0]
-    turns = [f"[{turn['role']}]\n{turn['content']}" for turn in problem.messages] or [f"[plain text]\n{problem.prompt}"]
-    head = f"{task.name}: {task.spec.description}\nlicense: {task.spec.license}    problem: {problem.id}"
+    turns = [f"[{turn['role']}]\n{turn['content']}" for turn in problem.messages] or [
+        f"[plain text]\n{problem.prompt}"
+    ]
+    head = (
+        f"{task.name}: {task.spec.description}\nlicense: {task.spec.license}    problem: "
+        f"{problem.id}"
+    )
     note = f"\nprompt: {task.spec.prompt_note}" if task.spec.prompt_note else ""
     options = f" {task.grader_options}" if task.grader_options else ""
-    return "\n\n".join([head + note, *turns, f"[gold]\n{problem.gold}", f"[grader]\n{task.grader}{options}"])
+    return "\n\n".join(
+        [head + note, *turns, f"[gold]\n{problem.gold}", f"[grader]\n{task.grader}{options}"]
+    )
 
 
 def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec, str]:
@@ -108,7 +138,8 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
         if is_path:
             raise UserError(f"benchmark file {given} does not exist")
         raise UserError(
-            f"there is no benchmark {given!r} (one of your own: give its .yaml file){suggest(given, names())}"
+            f"there is no benchmark {given!r} (one of your own: give its .yaml "
+            f"file){suggest(given, names())}"
         )
     where = str(path) if is_path else f"benchmark {given}"
     return parse_spec(with_overrides(read_yaml(path), overrides), where), where
@@ -116,7 +147,12 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
 
 def _gym(dataset: str) -> dict[str, Any]:
     """The benchmark of one of reasoning-gym's data sets, which needs no YAML of its own."""
-    gold = {"dataset": dataset, "question": "{question}", "answer": "{answer}", "metadata": "{metadata}"}
+    gold = {
+        "dataset": dataset,
+        "question": "{question}",
+        "answer": "{answer}",
+        "metadata": "{metadata}",
+    }
     return {
         "name": dataset,
         "description": f"The data set {dataset} of reasoning-gym, generated.",
@@ -129,17 +165,26 @@ def _gym(dataset: str) -> dict[str, Any]:
     }
 
 
-def _kept(row: dict[str, Any], conditions: dict[str, Range | list[Scalar] | Scalar], where: str) -> bool:
+def _kept(
+    row: dict[str, Any], conditions: dict[str, Range | list[Scalar] | Scalar], where: str
+) -> bool:
     for key, wanted in conditions.items():
         if key not in row:
-            raise UserError(f"{where}: `where` names field {key!r}, which the data does not have{suggest(key, row)}")
+            raise UserError(
+                f"{where}: `where` names field {key!r}, which the data does not "
+                f"have{suggest(key, row)}"
+            )
         value = row[key]
         if isinstance(wanted, Range):
             try:
-                if (wanted.min is not None and value < wanted.min) or (wanted.max is not None and value > wanted.max):
+                if (wanted.min is not None and value < wanted.min) or (
+                    wanted.max is not None and value > wanted.max
+                ):
                     return False
             except TypeError:
-                raise UserError(f"{where}: `where.{key}`: {value!r} in the data cannot be compared with it") from None
+                raise UserError(
+                    f"{where}: `where.{key}`: {value!r} in the data cannot be compared with it"
+                ) from None
         elif value not in (wanted if isinstance(wanted, list) else [wanted]):
             return False
     return True
@@ -154,12 +199,18 @@ def _first_repeated(ids: list[str]) -> str | None:
     return None
 
 
-def _sample(found: list[tuple[str, dict[str, Any]]], limit: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
-    ranks = sorted(range(len(found)), key=lambda i: hashlib.sha256(f"{seed}/{found[i][0]}".encode()).digest())
+def _sample(
+    found: list[tuple[str, dict[str, Any]]], limit: int, seed: int
+) -> list[tuple[str, dict[str, Any]]]:
+    ranks = sorted(
+        range(len(found)), key=lambda i: hashlib.sha256(f"{seed}/{found[i][0]}".encode()).digest()
+    )
     return [found[i] for i in sorted(ranks[:limit])]
 
 
-def _problem(problem_id: str, row: dict[str, Any], spec: TaskSpec, seed: int, where: str) -> Problem:
+def _problem(
+    problem_id: str, row: dict[str, Any], spec: TaskSpec, seed: int, where: str
+) -> Problem:
     spot = f"{where}: problem {problem_id}"
     question = render.text(spec.question, row, f"{spot}: question")
     if spec.choices is None:
@@ -171,5 +222,8 @@ def _problem(problem_id: str, row: dict[str, Any], spec: TaskSpec, seed: int, wh
         fields = {**row, "question": question, **shown}
         gold = render.choice_gold(options, letter)
     messages, prompt = render.prompt(spec, fields, spot)
-    meta = {key: render.value(template, row, f"{spot}: meta.{key}") for key, template in spec.meta.items()}
+    meta = {
+        key: render.value(template, row, f"{spot}: meta.{key}")
+        for key, template in spec.meta.items()
+    }
     return Problem(problem_id, question, gold, messages, prompt, meta)

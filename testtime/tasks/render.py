@@ -1,6 +1,7 @@
 """One row of a data set as a question, its gold answer and the prompt a model sees.
 
-Chat prompts are turns (few-shot examples become earlier turns); base prompts are one text that the model continues.
+Chat prompts are turns (few-shot examples become earlier turns); base prompts are one text that the
+model continues.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def text(template: str, fields: dict[str, Any], where: str) -> str:
         name = str(error.args[0])
         raise UserError(f"{where}: the data has no field {name!r}{suggest(name, fields)}") from None
     except (ValueError, IndexError, AttributeError, TypeError) as error:
-        raise UserError(f"{where}: {template[:60]!r} is no template ({error}); double a literal brace") from None
+        raise UserError(
+            f"{where}: {template[:60]!r} is no template ({error}); double a literal brace"
+        ) from None
 
 
 def value(template: str, fields: dict[str, Any], where: str) -> Any:
@@ -39,32 +42,45 @@ def value(template: str, fields: dict[str, Any], where: str) -> Any:
 
 
 def gold(spec: TaskSpec, row: dict[str, Any], where: str) -> str:
-    """The gold answer: the template's text, what `gold_pattern` captures of it, or JSON where `gold` is a mapping."""
+    """The gold answer: the template's text, what `gold_pattern` captures of it, or JSON where
+    `gold` is a mapping.
+    """
     if isinstance(spec.gold, dict):
-        found = {key: value(template, row, f"{where}: gold.{key}") for key, template in spec.gold.items()}
+        found = {
+            key: value(template, row, f"{where}: gold.{key}") for key, template in spec.gold.items()
+        }
         return json.dumps(found, ensure_ascii=False, default=str)
     whole = text(spec.gold, row, f"{where}: gold")
     if spec.gold_pattern is None:
         return whole.strip()
     match = re.search(spec.gold_pattern, whole)
     if match is None:
-        raise UserError(f"{where}: gold_pattern {spec.gold_pattern!r} finds nothing in {whole[-60:]!r}")
+        raise UserError(
+            f"{where}: gold_pattern {spec.gold_pattern!r} finds nothing in {whole[-60:]!r}"
+        )
     return match.group(1).strip()
 
 
 def options(choices: Choices, row: dict[str, Any], key: str, where: str) -> tuple[list[str], str]:
-    """The options as they are shown and the right one's letter. `key` (seed and problem) decides the order."""
+    """The options as they are shown and the right one's letter. `key` (seed and problem) decides
+    the order.
+    """
     if isinstance(choices.options, str):
         found = value(f"{{{choices.options}}}", row, f"{where}: choices.options")
         if not isinstance(found, list) or not found or len(found) > len(LETTERS):
-            raise UserError(f"{where}: field {choices.options!r} of choices.options holds no list of 1 to 26 options")
+            raise UserError(
+                f"{where}: field {choices.options!r} of choices.options holds no list of 1 to 26 "
+                f"options"
+            )
         listed = [str(option) for option in found]
     else:
         listed = [text(template, row, f"{where}: choices.options") for template in choices.options]
     if choices.strip:
         listed = [re.sub(choices.strip, "", option) for option in listed]
     listed = [option.strip() for option in listed]
-    right = _right(choices, text(choices.correct, row, f"{where}: choices.correct").strip(), listed, where)
+    right = _right(
+        choices, text(choices.correct, row, f"{where}: choices.correct").strip(), listed, where
+    )
     order = list(range(len(listed)))
     if choices.shuffle:
         random.Random(hashlib.sha256(key.encode()).digest()).shuffle(order)
@@ -82,12 +98,17 @@ def _right(choices: Choices, given: str, listed: list[str], where: str) -> int:
         place = LETTERS.find(given.upper()) if given.isalpha() else "123456789".find(given)
         if 0 <= place < len(listed):
             return place
-    raise UserError(f"{where}: choices.correct gives {given!r}: no {choices.correct_is} of its {len(listed)} options")
+    raise UserError(
+        f"{where}: choices.correct gives {given!r}: no {choices.correct_is} of its {len(listed)} "
+        f"options"
+    )
 
 
 def lettered(options: list[str]) -> str:
     """Options as lines: `A) first`."""
-    return "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
+    return "\n".join(
+        f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)
+    )
 
 
 def choice_gold(options: list[str], letter: str) -> str:
@@ -95,14 +116,21 @@ def choice_gold(options: list[str], letter: str) -> str:
     return json.dumps({"answer": letter, "choices": options}, ensure_ascii=False)
 
 
-def prompt(spec: TaskSpec, fields: dict[str, Any], where: str) -> tuple[list[dict[str, str]], str | None]:
+def prompt(
+    spec: TaskSpec, fields: dict[str, Any], where: str
+) -> tuple[list[dict[str, str]], str | None]:
     """(chat turns, None) or ([], plain text), with `shots` worked examples in front."""
     if spec.shots > len(spec.examples):
-        raise UserError(f"{where}: shots is {spec.shots}, but the benchmark has {len(spec.examples)} examples")
+        raise UserError(
+            f"{where}: shots is {spec.shots}, but the benchmark has {len(spec.examples)} examples"
+        )
     template = spec.prompt if spec.style == "chat" else spec.base_prompt
     key = "prompt" if spec.style == "chat" else "base_prompt"
     shots = [
-        (text(template, {**fields, "question": shot.question, "options": ""}, f"{where}: {key}"), shot.answer)
+        (
+            text(template, {**fields, "question": shot.question, "options": ""}, f"{where}: {key}"),
+            shot.answer,
+        )
         for shot in spec.examples[: spec.shots]
     ]
     last = text(template, fields, f"{where}: {key}")

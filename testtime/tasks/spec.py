@@ -1,7 +1,8 @@
-"""A benchmark's YAML as typed models, so that a wrong key or value is named with its file, key and nearest right one.
+"""A benchmark's YAML as typed models, so that a wrong key or value is named with its file, key and
+nearest right one.
 
-Texts are `str.format` templates over a row of the data set: `{question}`, `{metadata[expression]}`, `{Correct Answer}`;
-a literal brace is doubled (`\\boxed{{}}`).
+Texts are `str.format` templates over a row of the data set: `{question}`, `{metadata[expression]}`,
+`{Correct Answer}`; a literal brace is doubled (`\\boxed{{}}`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class _Model(BaseModel):
 
 
 class HubLoader(_Model):
-    """Files of a Hugging Face data set at a pinned revision; read from the cache when it is already there."""
+    """Files of a Hugging Face data set at a pinned revision; read from the cache when it is already
+    there.
+    """
 
     kind: Literal["hub"]
     dataset: str
@@ -44,7 +47,9 @@ class FileLoader(_Model):
 
 
 class GymLoader(_Model):
-    """One of reasoning-gym's data sets with its difficulty settings; `load`'s seed is the data set's."""
+    """One of reasoning-gym's data sets with its difficulty settings; `load`'s seed is the data
+    set's.
+    """
 
     kind: Literal["reasoning_gym"]
     dataset: str
@@ -58,10 +63,10 @@ Loader = Annotated[HubLoader | FileLoader | GymLoader, Field(discriminator="kind
 class Choices(_Model):
     """The options of a multiple-choice problem.
 
-    options: the row's field that holds the list, or one template an option.
-    correct: template of the right one, read as `correct_is` says: its letter, its 0-based index, its text.
-    strip: regular expression removed from every option (a letter in front of it).
-    shuffle: order the options by a hash of the problem and the seed, so that no position is favoured.
+    options: the row's field that holds the list, or one template an option. correct: template of
+    the right one, read as `correct_is` says: its letter, its 0-based index, its text. strip:
+    regular expression removed from every option (a letter in front of it). shuffle: order the
+    options by a hash of the problem and the seed, so that no position is favoured.
     """
 
     options: str | list[str]
@@ -79,7 +84,9 @@ class Range(_Model):
 
 
 class Example(_Model):
-    """A worked example for few-shot prompts: the question as it would stand in the data, the whole answer."""
+    """A worked example for few-shot prompts: the question as it would stand in the data, the whole
+    answer.
+    """
 
     question: str
     answer: str
@@ -93,7 +100,9 @@ class GraderSpec(_Model):
 
 
 class TaskSpec(_Model):
-    """One benchmark. `prompt` and `base_prompt` are templates over the row plus {question}, {options} and {letters}."""
+    """One benchmark. `prompt` and `base_prompt` are templates over the row plus {question},
+    {options} and {letters}.
+    """
 
     name: str
     description: str
@@ -117,7 +126,9 @@ class TaskSpec(_Model):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The YAML's mapping. Raises UserError where the file is absent, is not YAML or holds something else."""
+    """The YAML's mapping. Raises UserError where the file is absent, is not YAML or holds something
+    else.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -125,14 +136,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected a mapping of keys such as name, loader, grader; found {type(raw).__name__}")
+        raise UserError(
+            f"{path}: expected a mapping of keys such as name, loader, grader; found "
+            f"{type(raw).__name__}"
+        )
     return raw
 
 
 def with_overrides(raw: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """The raw YAML with a user's changes: any key of the YAML (mappings are merged) and three short forms.
+    """The raw YAML with a user's changes: any key of the YAML (mappings are merged) and three short
+    forms.
 
-    `path` reads the rows from a local file or folder instead; `size` and `settings` (merged) go to the loader.
+    `path` reads the rows from a local file or folder instead; `size` and `settings` (merged) go to
+    the loader.
     """
     merged = dict(raw)
     loader = dict(raw["loader"]) if isinstance(raw.get("loader"), dict) else {}
@@ -144,7 +160,11 @@ def with_overrides(raw: dict[str, Any], overrides: dict[str, Any]) -> dict[str, 
         elif key == "settings" and isinstance(value, dict):
             loader["settings"] = {**loader.get("settings", {}), **value}
         elif key == "loader":
-            loader = value if isinstance(value, dict) and "kind" in value else {**loader, **(value or {})}
+            loader = (
+                value
+                if isinstance(value, dict) and "kind" in value
+                else {**loader, **(value or {})}
+            )
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
         else:
@@ -169,10 +189,16 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"key {key!r} is missing"
     if first["type"].startswith("union_tag"):
-        kinds = [get_args(model.model_fields["kind"].annotation)[0] for model in (HubLoader, FileLoader, GymLoader)]
+        kinds = [
+            get_args(model.model_fields["kind"].annotation)[0]
+            for model in (HubLoader, FileLoader, GymLoader)
+        ]
         given = first["input"].get("kind") if isinstance(first["input"], dict) else first["input"]
         return f"key 'loader.kind' is {given!r}{suggest(str(given), kinds)}"
-    return f"key {key!r}: {first['msg'][0].lower()}{first['msg'][1:]}, found {str(first['input'])[:60]!r}"
+    return (
+        f"key {key!r}: {first['msg'][0].lower()}{first['msg'][1:]}, found "
+        f"{str(first['input'])[:60]!r}"
+    )
 
 
 def _keys(loc: tuple[int | str, ...]) -> list[str]:

@@ -1,1 +1,3 @@
-"""What a budget is: the delimiters of a model family, the nested sampler and other ways to think longer."""
+"""What a budget is: the delimiters of a model family, the nested sampler and other ways to think
+longer.
+"""

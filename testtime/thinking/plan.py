@@ -1,4 +1,6 @@
-"""What is drawn for every problem: the plan of a pool, the chains of a sample, and what of one is known already."""
+"""What is drawn for every problem: the plan of a pool, the chains of a sample, and what of one is
+known already.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ WHOLE = "whole"  # the spec of an answer that came in its chain's own request
 class Plan:
     """What is drawn for every problem.
 
-    budgets: thinking budgets in tokens, ascending; samples: chains a problem; answer_tokens: cap on an answer.
-    fresh: one chain a budget; whole: also with its answer in the same request (see thinking.whole).
+    budgets: thinking budgets in tokens, ascending; samples: chains a problem; answer_tokens: cap on
+    an answer. fresh: one chain a budget; whole: also with its answer in the same request (see
+    thinking.whole).
     """
 
     form: Format
@@ -34,18 +37,25 @@ class Plan:
     whole: bool = False
 
     def passes(self) -> list[list[Variant]]:
-        """The chains of one sample in the order they are drawn: one for all budgets, or one a budget; then, as often as
-        chains are extended beyond their natural end, the chain that extends the one before."""
+        """The chains of one sample in the order they are drawn: one for all budgets, or one a
+        budget; then, as often as chains are extended beyond their natural end, the chain that
+        extends the one before.
+        """
         if self.fresh or self.whole:
             return [[Variant(f"budget={b}", (b,)) for b in self.budgets]]
         names = ["", *(f"wait={r}" for r in range(1, self.extensions + 1))]
-        return [[Variant(name, self.budgets, base)] for name, base in zip(names, [None, *names], strict=False)]
+        return [
+            [Variant(name, self.budgets, base)]
+            for name, base in zip(names, [None, *names], strict=False)
+        ]
 
     def variants(self) -> list[Variant]:
         return [variant for group in self.passes() for variant in group]
 
     def spec(self, forced: bool) -> str:
-        """Names how an answer is drawn: (ending, answer sampling, answer cap). Part of an answer's key."""
+        """Names how an answer is drawn: (ending, answer sampling, answer cap). Part of an answer's
+        key.
+        """
         if not forced and not self.form.delimited:
             return ""  # the chain's own text is the answer
         ending = self.form.ending if forced else ()
@@ -53,18 +63,26 @@ class Plan:
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
     def split(self, base_length: int) -> int:
-        """How many tokens an extended chain shares with its base: cuts up to there are the base's."""
+        """How many tokens an extended chain shares with its base: cuts up to there are the
+        base's.
+        """
         return base_length - (len(self.form.close) or 1)
 
     def cuts(self, length: int, finish: Any, budgets: Sequence[int], shared: int = -1) -> list[Cut]:
-        """Distinct cuts of a chain beyond its `shared` first tokens: budgets that cut alike share one answer."""
+        """Distinct cuts of a chain beyond its `shared` first tokens: budgets that cut alike share
+        one answer.
+        """
         found = [cut(length, finish, b) for b in budgets]
-        return sorted({c for c in found if c is not None and c.tokens > shared}, key=lambda c: c.tokens)
+        return sorted(
+            {c for c in found if c is not None and c.tokens > shared}, key=lambda c: c.tokens
+        )
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One chain of a sample: its name ("" for the nested chain), the budgets read off it, and the chain it extends."""
+    """One chain of a sample: its name ("" for the nested chain), the budgets read off it, and the
+    chain it extends.
+    """
 
     name: str
     budgets: tuple[int, ...]

@@ -1,11 +1,12 @@
-"""Scores of stored answers by a reward model: a pass of its own over the pool, so that it can be added to any run
-later.
+"""Scores of stored answers by a reward model: a pass of its own over the pool, so that it can be
+added to any run later.
 
-A reward model is a decoder with a classification head (`...ForSequenceClassification` or `...ForTokenClassification`),
-run by transformers or by vLLM's pooling runner. An outcome model scores the whole text at its last token; a process
-model scores each step at the step's last token, and the steps are joined by their product, minimum, or last (Lightman
-et al. 2023; Snell et al. 2024, appendix E). Scores are probabilities, so that they rank (best-of-n) and weigh votes
-alike. Attention is causal: padding on the right and later steps change nothing before them.
+A reward model is a decoder with a classification head (`...ForSequenceClassification` or
+`...ForTokenClassification`), run by transformers or by vLLM's pooling runner. An outcome model
+scores the whole text at its last token; a process model scores each step at the step's last token,
+and the steps are joined by their product, minimum, or last (Lightman et al. 2023; Snell et al.
+2024, appendix E). Scores are probabilities, so that they rank (best-of-n) and weigh votes alike.
+Attention is causal: padding on the right and later steps change nothing before them.
 """
 
 from __future__ import annotations
@@ -24,25 +25,27 @@ from testtime.errors import UserError
 
 Over = Literal["text", "product", "min", "last"]
 RewardEngine = Literal["transformers", "vllm"]
-PLACE = (
-    "\u241fRESPONSE\u241f"  # stands for the response while the chat template is rendered, which may edit what it reads
-)
+# stands for the response while the chat template is rendered, which may edit what it reads
+PLACE = "\u241fRESPONSE\u241f"
 
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """value: a probability for each text, NaN where the model cannot read one so long; tokens: what each pass read."""
+    """value: a probability for each text, NaN where the model cannot read one so long; tokens: what
+    each pass read.
+    """
 
     value: NDArray[np.float64]
     tokens: NDArray[np.int64]
 
 
 class RewardModel:
-    """A reward model in memory. Raises UserError where the folder holds none, or vLLM is asked for and not installed.
+    """A reward model in memory. Raises UserError where the folder holds none, or vLLM is asked for
+    and not installed.
 
-    engine: "transformers" or "vllm"; device: for transformers, "cuda" where there is one, else "cpu"; dtype: "auto" is
-    the checkpoint's own with transformers, vLLM's choice with vLLM; batch_tokens: how many tokens, padding included,
-    one pass of transformers takes.
+    engine: "transformers" or "vllm"; device: for transformers, "cuda" where there is one, else
+    "cpu"; dtype: "auto" is the checkpoint's own with transformers, vLLM's choice with vLLM;
+    batch_tokens: how many tokens, padding included, one pass of transformers takes.
     """
 
     def __init__(
@@ -57,16 +60,29 @@ class RewardModel:
         import transformers
 
         if engine not in get_args(RewardEngine):
-            raise UserError(f"reward: engine is {engine!r}; choose {' or '.join(get_args(RewardEngine))}")
+            raise UserError(
+                f"reward: engine is {engine!r}; choose {' or '.join(get_args(RewardEngine))}"
+            )
         file = Path(path) / "config.json"
         if not file.is_file():
-            raise UserError(f"reward model {path}: no config.json there; give a folder with a Hugging Face model")
+            raise UserError(
+                f"reward model {path}: no config.json there; give a folder with a Hugging Face "
+                f"model"
+            )
         config = json.loads(file.read_text())
         kind = str((config.get("architectures") or ["none"])[0])
-        head = next((e for e in ("ForSequenceClassification", "ForTokenClassification") if kind.endswith(e)), None)
+        head = next(
+            (
+                e
+                for e in ("ForSequenceClassification", "ForTokenClassification")
+                if kind.endswith(e)
+            ),
+            None,
+        )
         if head is None:
             raise UserError(
-                f"reward model {path}: its architecture is {kind}, which has no classification head; "
+                f"reward model {path}: its architecture is {kind}, which has no classification "
+                f"head; "
                 "give a ...ForSequenceClassification or ...ForTokenClassification model"
             )
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
@@ -87,12 +103,15 @@ class RewardModel:
         if self.vllm is not None:
             self.vllm.llm_engine.engine_core.shutdown()
 
-    def score(self, pairs: Sequence[tuple[str, str]], over: Over = "text", separator: str = "\n\n") -> Rewards:
-        """Score (question, response) pairs, each rendered by the model's chat template as one exchange.
+    def score(
+        self, pairs: Sequence[tuple[str, str]], over: Over = "text", separator: str = "\n\n"
+    ) -> Rewards:
+        """Score (question, response) pairs, each rendered by the model's chat template as one
+        exchange.
 
-        over: "text" reads the last token; the others read the last token of each step of the response, steps being
-        divided by `separator`. One label is read as a logit, of two the second is "right". A response without steps
-        scores 0.
+        over: "text" reads the last token; the others read the last token of each step of the
+        response, steps being divided by `separator`. One label is read as a logit, of two the
+        second is "right". A response without steps scores 0.
         """
         if over not in ("text", "product", "min", "last"):
             raise UserError(f"reward: over is {over!r}; choose text, product, min or last")
@@ -107,15 +126,21 @@ class RewardModel:
                 value[i] = _join(found, over)
         return Rewards(value, tokens)
 
-    def _encode(self, question: str, response: str, over: Over, separator: str) -> tuple[list[int], list[int]]:
+    def _encode(
+        self, question: str, response: str, over: Over, separator: str
+    ) -> tuple[list[int], list[int]]:
         """Token ids, and the places to read."""
         if self.tokenizer.chat_template:
             turns = [{"role": "user", "content": question}, {"role": "assistant", "content": PLACE}]
-            head, _, tail = self.tokenizer.apply_chat_template(turns, tokenize=False).partition(PLACE)
+            head, _, tail = self.tokenizer.apply_chat_template(turns, tokenize=False).partition(
+                PLACE
+            )
         else:
             head, tail = f"{question}\n", ""
         plain = over == "text"
-        coded = self.tokenizer(head + response + tail, add_special_tokens=False, return_offsets_mapping=not plain)
+        coded = self.tokenizer(
+            head + response + tail, add_special_tokens=False, return_offsets_mapping=not plain
+        )
         ids = list(coded["input_ids"])
         if plain:
             return ids, [len(ids) - 1] if ids else []
@@ -149,9 +174,15 @@ class RewardModel:
             ids[row, : len(text)] = torch.tensor(text, dtype=torch.long)
             mask[row, : len(text)] = 1
         with torch.inference_mode():
-            hidden: Any = self.model.base_model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device))
+            hidden: Any = self.model.base_model(
+                input_ids=ids.to(self.device), attention_mask=mask.to(self.device)
+            )
             logits = self.model.score(hidden.last_hidden_state).double().cpu()
-        right = torch.sigmoid(logits[..., 0]) if logits.shape[-1] == 1 else torch.softmax(logits, dim=-1)[..., 1]
+        right = (
+            torch.sigmoid(logits[..., 0])
+            if logits.shape[-1] == 1
+            else torch.softmax(logits, dim=-1)[..., 1]
+        )
         return [right[row, places].numpy() for row, (_, places) in enumerate(texts)]
 
     def _read_vllm(self, texts: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float64]]:
@@ -171,8 +202,15 @@ def _pooling(path: str | Path, dtype: str) -> Any:
         from vllm import LLM
         from vllm.config import PoolerConfig
     except ImportError as error:
-        raise UserError(f"reward model {path}: vLLM cannot be imported ({error}); choose engine transformers") from None
-    return LLM(model=str(path), runner="pooling", pooler_config=PoolerConfig(task="token_classify"), dtype=dtype)
+        raise UserError(
+            f"reward model {path}: vLLM cannot be imported ({error}); choose engine transformers"
+        ) from None
+    return LLM(
+        model=str(path),
+        runner="pooling",
+        pooler_config=PoolerConfig(task="token_classify"),
+        dtype=dtype,
+    )
 
 
 def _join(found: NDArray[np.float64], over: Over) -> float:

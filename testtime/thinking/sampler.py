@@ -1,12 +1,13 @@
 """One chain's life, and the pool of all of them.
 
-A life reads as straight code: await the chain, gather the answers of every budget, hand them over. At most
-`engine.max_num_seqs` lives are in flight: an engine serves first come first, so submitting every chain at once would
-queue all answers behind all chains, when their prefixes have long left the cache.
+A life reads as straight code: await the chain, gather the answers of every budget, hand them over.
+At most `engine.max_num_seqs` lives are in flight: an engine serves first come first, so submitting
+every chain at once would queue all answers behind all chains, when their prefixes have long left
+the cache.
 
-Mode "nested" draws one chain to the largest budget and cuts it at the others; mode "fresh" draws one chain a budget.
-Both make the same two requests a cell, so their costs and distributions compare. Where the engine is told the budget
-and answers in the same request, a life is `whole`.
+Mode "nested" draws one chain to the largest budget and cuts it at the others; mode "fresh" draws
+one chain a budget. Both make the same two requests a cell, so their costs and distributions
+compare. Where the engine is told the budget and answers in the same request, a life is `whole`.
 """
 
 from __future__ import annotations
@@ -21,29 +22,46 @@ from testtime.thinking.plan import Life, Plan, Sink
 from testtime.thinking.whole import live_whole
 
 
-async def live(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]) -> None:
-    """Draw what a life lacks; rows go to `sink(table, row)`. Raises EngineError when a request failed for good."""
+async def live(
+    engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]
+) -> None:
+    """Draw what a life lacks; rows go to `sink(table, row)`. Raises EngineError when a request
+    failed for good.
+    """
     # Extended chains share their base's prefix; fresh ones share nothing.
     affinity = f"{life.problem_id}/{life.sample}/{'' if life.base else life.variant.name}"
     chain, logprobs, shared = life.known or Chain([], "length"), list(life.logprobs), -1
     if life.base is not None:
         shared = plan.split(len(life.base.token_ids))
         if not chain.token_ids:  # not begun: the first tokens come from the base
-            chain = Chain((extended(life.base, plan.form, plan.form.marker) or [])[: life.variant.cap], "length")
+            chain = Chain(
+                (extended(life.base, plan.form, plan.form.marker) or [])[: life.variant.cap],
+                "length",
+            )
             logprobs = [*life.base_logprobs[:shared], *[math.nan] * (len(chain.token_ids) - shared)]
     begun = bool(life.known and life.known.token_ids)
-    if chain.finish == "length" and (len(chain.token_ids) < life.variant.cap or (life.base is not None and not begun)):
+    if chain.finish == "length" and (
+        len(chain.token_ids) < life.variant.cap or (life.base is not None and not begun)
+    ):
         chain, logprobs = await _think(engine, plan, life, chain, logprobs, affinity, sink)
     cuts = plan.cuts(len(chain.token_ids), chain.finish, life.variant.budgets, shared)
     missing = [c for c in cuts if (c.tokens, plan.spec(c.forced)) not in life.answered]
-    answers = (_answer(engine, plan, life, chain, logprobs, c, affinity, sink, decode) for c in missing)
+    answers = (
+        _answer(engine, plan, life, chain, logprobs, c, affinity, sink, decode) for c in missing
+    )
     for outcome in await asyncio.gather(*answers, return_exceptions=True):
         if outcome is not None:  # raised only now, so that no other answer is left unawaited
             raise outcome
 
 
 async def _think(
-    engine: Engine, plan: Plan, life: Life, chain: Chain, logprobs: list[float], affinity: str, sink: Sink
+    engine: Engine,
+    plan: Plan,
+    life: Life,
+    chain: Chain,
+    logprobs: list[float],
+    affinity: str,
+    sink: Sink,
 ) -> tuple[Chain, list[float]]:
     """Draw a chain on to its cap, and store what is new of it."""
     stored, start = len(life.known.token_ids) if life.known else 0, len(chain.token_ids)
@@ -51,10 +69,13 @@ async def _think(
     number = seed(plan.seed, life.problem_id, life.sample, "chain", start, life.variant.name)
     done = Completion([], "", "length", [], len(prompt), len(prompt))
     if start < life.variant.cap:
-        # Only a one-token delimiter can stop the engine; a longer one is found in the ids afterwards.
+        # Only a one-token delimiter can stop the engine; a longer one is found in the ids
+        # afterwards.
         stops = plan.form.close if len(plan.form.close) == 1 else ()
         cap = life.variant.cap - start
-        done = await engine.complete(Request(prompt, cap, number, plan.sampling, stops, affinity=affinity))
+        done = await engine.complete(
+            Request(prompt, cap, number, plan.sampling, stops, affinity=affinity)
+        )
     # A delimiter of several tokens may have begun in the stored part: it is found all the same.
     chain = read(done.token_ids, done.finish == "stop", plan.form, chain.token_ids)
     logprobs = [*logprobs, *done.logprobs][: len(chain.token_ids)]
@@ -91,7 +112,13 @@ async def _answer(
     if spec:
         ending = plan.form.ending if at.forced else ()
         number = seed(
-            plan.seed, life.problem_id, life.sample, "answer", at.tokens, ",".join(map(str, ending)), life.variant.name
+            plan.seed,
+            life.problem_id,
+            life.sample,
+            "answer",
+            at.tokens,
+            ",".join(map(str, ending)),
+            life.variant.name,
         )
         prompt = (*life.prompt, *kept, *ending)
         done = await engine.complete(
@@ -100,8 +127,12 @@ async def _answer(
         text = (plan.form.lead if at.forced else "") + decode(done.token_ids)
     else:
         number, text = 0, decode(kept)
-        done = Completion([], "", "stop", [], len(life.prompt) + len(kept), len(life.prompt) + len(kept))
-    weighed = [x for x in (*logprobs[: at.tokens], *done.logprobs) if not math.isnan(x)]  # a marker has none
+        done = Completion(
+            [], "", "stop", [], len(life.prompt) + len(kept), len(life.prompt) + len(kept)
+        )
+    weighed = [
+        x for x in (*logprobs[: at.tokens], *done.logprobs) if not math.isnan(x)
+    ]  # a marker has none
     sink(
         "answers",
         {
@@ -135,8 +166,8 @@ async def draw_pool(
 ) -> list[str]:
     """Live every life, `engine.max_num_seqs` at a time; `finished` is called after each.
 
-    Returns one line for each life that stays incomplete because its requests failed (its rows are missing, not wrong).
-    Any other exception stops the pool.
+    Returns one line for each life that stays incomplete because its requests failed (its rows are
+    missing, not wrong). Any other exception stops the pool.
     """
     queue: Iterator[Life] = iter(lives)
     failed: list[str] = []

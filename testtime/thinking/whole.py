@@ -1,8 +1,10 @@
-"""A life in one request: the engine is told what to spend, thinks, closes the thinking itself, and answers.
+"""A life in one request: the engine is told what to spend, thinks, closes the thinking itself, and
+answers.
 
-That is how vLLM's own `thinking_token_budget` works, and a chat server that is told an effort level. A chain that was
-told its budget says nothing about another one, so every budget is drawn fresh. Whether the engine obeys is not taken
-for granted: several vLLM versions ignore the budget silently, so what was realised is audited against what was asked.
+That is how vLLM's own `thinking_token_budget` works, and a chat server that is told an effort
+level. A chain that was told its budget says nothing about another one, so every budget is drawn
+fresh. Whether the engine obeys is not taken for granted: several vLLM versions ignore the budget
+silently, so what was realised is audited against what was asked.
 """
 
 from __future__ import annotations
@@ -14,8 +16,11 @@ from testtime.thinking.contract import Chain, read, seed
 from testtime.thinking.plan import WHOLE, Life, Plan, Sink
 
 
-async def live_whole(engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]) -> None:
-    """Draw chain and answer; their rows go to `sink(table, row)`. Raises EngineError when the request failed for good.
+async def live_whole(
+    engine: Engine, plan: Plan, life: Life, sink: Sink, decode: Callable[[list[int]], str]
+) -> None:
+    """Draw chain and answer; their rows go to `sink(table, row)`. Raises EngineError when the
+    request failed for good.
 
     A chain that never closed has an empty answer, which no grader can parse.
     """
@@ -39,7 +44,8 @@ async def live_whole(engine: Engine, plan: Plan, life: Life, sink: Sink, decode:
         chain = read(done.token_ids, done.finish == "stop", plan.form)
         if chain.finish == "natural":
             ids = done.token_ids[len(chain.token_ids) :]
-            # Closed right after the budget: the closing tokens are the engine's, as a forced ending is.
+            # Closed right after the budget: the closing tokens are the engine's, as a forced ending
+            # is.
             if forced := len(chain.token_ids) == budget + close:
                 chain = Chain(chain.token_ids[:budget], "length")
         thinking, answer, text = len(chain.token_ids), len(ids), decode(ids)

@@ -1,8 +1,9 @@
-"""The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that says how it was
-trained.
+"""The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that
+says how it was trained.
 
-`quickstart` answers chain sums; `ladder/0` (smallest) upwards are one family trained on the same data, so that
-test-time curves can be set beside a pretraining law. `benchmarks/ladder` trains them all.
+`quickstart` answers chain sums; `ladder/0` (smallest) upwards are one family trained on the same
+data, so that test-time curves can be set beside a pretraining law. `benchmarks/ladder` trains them
+all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ ROOT = Path(__file__).parent
 
 def names() -> list[str]:
     """Every model that `path` resolves, sorted: a model is a folder with a config.json."""
-    return sorted(config.parent.relative_to(ROOT).as_posix() for config in ROOT.rglob("config.json"))
+    return sorted(
+        config.parent.relative_to(ROOT).as_posix() for config in ROOT.rglob("config.json")
+    )
 
 
 def path(name: str) -> Path:
@@ -33,7 +36,8 @@ def path(name: str) -> Path:
 
 
 def training(name: str) -> dict[str, Any]:
-    """What a zoo model was trained on: its tokens, FLOPs, parameters, held-out loss and its standard error, accuracy.
+    """What a zoo model was trained on: its tokens, FLOPs, parameters, held-out loss and its
+    standard error, accuracy.
 
     Raises UserError when there is no model of that name.
     """
