@@ -26,13 +26,14 @@ from unittest import mock
 
 import numpy as np
 
-from testtime.drawing import decoder
 from testtime.engines.base import Engine
-from testtime.thinking import contract, sampler
-from testtime.thinking import plan as plans
-from testtime.thinking.contract import Cut
-from testtime.thinking.plan import Life, Plan
-from testtime.thinking.sampler import draw_pool
+from testtime.runs.draw import decoder
+from testtime.strategies import budget as contract
+from testtime.strategies import plan as plans
+from testtime.strategies import sampler
+from testtime.strategies.budget import Cut
+from testtime.strategies.plan import Life, Plan
+from testtime.strategies.sampler import draw_pool
 
 SEED = 20261122  # fixed before the first audit was run
 TEMPERATURES = 1.0, 3.0
@@ -145,11 +146,12 @@ async def audit(
 
 
 def main() -> None:
-    from testtime import models, tasks
-    from testtime.config import EngineSpec
+    from testtime import tasks
+    from testtime.config.schema import EngineSpec
     from testtime.engines import make
     from testtime.engines.base import Sampling
-    from testtime.thinking import delimiters
+    from testtime.models import delimiters
+    from testtime.models import resolve as models
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -23,10 +23,10 @@ from scipy.optimize import minimize
 from scipy.special import huber
 
 from testtime.laws import fit
-from testtime.laws.fitting import Problem
-from testtime.laws.fitting import minimise as batched
-from testtime.laws.pretraining import HOFFMANN
 from testtime.laws.published import BESIROGLU
+from testtime.laws.solver import Problem
+from testtime.laws.solver import minimise as batched
+from testtime.laws.training import HOFFMANN
 
 DELTA, RESAMPLES = 1e-3, 4000
 

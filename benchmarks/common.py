@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from testtime import zoo
-from testtime.config import EngineSpec
+from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Completion, Engine, Request
-from testtime.thinking.delimiters import Format
-from testtime.thinking.plan import Life, Plan
-from testtime.thinking.sampler import draw_pool
+from testtime.models.delimiters import Format
+from testtime.strategies.plan import Life, Plan
+from testtime.strategies.sampler import draw_pool
 
 CLOSE = (2, 9, 3, 11, 4, 8)
 ENDLESS = Format(

@@ -23,7 +23,8 @@ from scipy.special import betaincinv
 from testtime.estimators import paired_difference
 from testtime.estimators.cells import interval, replicates
 from testtime.estimators.intervals import DIFFERENCE, bounded_interval
-from testtime.laws import accuracy, fit
+from testtime.laws import fit
+from testtime.laws import test_compute as accuracy
 from testtime.laws.fit import shrunk_covariance
 
 PROBLEMS, SAMPLES, VOTES, RESAMPLES = 200, 32, 8, 1000

@@ -17,10 +17,10 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.common import ENDLESS, Recorder, long_model, pool
-from testtime.config import EngineSpec
+from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Completion, Request, Sampling
-from testtime.thinking.plan import Plan
+from testtime.strategies.plan import Plan
 
 ROUNDS = 3
 

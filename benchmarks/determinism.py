@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bias_audit import Asked, measure
-from testtime import models, tasks, zoo
-from testtime.config import EngineSpec
-from testtime.drawing import decoder
+from testtime import tasks, zoo
+from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Sampling
-from testtime.thinking import delimiters
-from testtime.thinking.plan import Plan
+from testtime.models import delimiters
+from testtime.models import resolve as models
+from testtime.runs.draw import decoder
+from testtime.strategies.plan import Plan
 
 BUDGETS = (0, 16, 32, 64, 96)
 

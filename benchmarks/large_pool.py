@@ -24,11 +24,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from testtime import config_file, jobs, pipeline
-from testtime.config import Config
-from testtime.jobs import Job
-from testtime.schemas import SCHEMAS
-from testtime.store import PART_VALUES
+from testtime import pipeline
+from testtime.config import load as config_file
+from testtime.config.schema import Config
+from testtime.runs import prepare as jobs
+from testtime.runs.prepare import Job
+from testtime.storage.store import PART_VALUES
+from testtime.storage.tables import SCHEMAS
 
 PROBLEMS = 500
 BUDGETS = [0, 256, 512, 1024, 2048, 4096]

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from benchmarks.common import ENDLESS, Recorder, engine_for, long_model, pool, replay
 from testtime.engines.base import Engine, Request, Sampling
-from testtime.thinking.plan import Plan
+from testtime.strategies.plan import Plan
 
 
 async def compare(

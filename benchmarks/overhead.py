@@ -20,8 +20,8 @@ from unittest import mock
 
 from benchmarks.common import ENDLESS, Recorder, engine_for, long_model, pool, replay
 from testtime.engines.base import Sampling
-from testtime.store import Store, Writer
-from testtime.thinking.plan import Plan
+from testtime.storage.store import Store, Writer
+from testtime.strategies.plan import Plan
 
 
 async def main_async(given: argparse.Namespace) -> None:

@@ -17,14 +17,15 @@ import asyncio
 import time
 from typing import Any
 
-from testtime import models, tasks
+from testtime import tasks
 from testtime.compute.rates import measure_rates
-from testtime.config import EngineSpec
+from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Sampling
-from testtime.thinking import delimiters
-from testtime.thinking.plan import Life, Plan
-from testtime.thinking.sampler import draw_pool
+from testtime.models import delimiters
+from testtime.models import resolve as models
+from testtime.strategies.plan import Life, Plan
+from testtime.strategies.sampler import draw_pool
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testtime.places import place
+from testtime.storage.files import place
 
 os.environ["HF_HUB_OFFLINE"] = (
     "1"  # no test may ask a hub: without a network each question takes 20 s of retries

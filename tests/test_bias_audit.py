@@ -14,7 +14,7 @@ import pytest
 from benchmarks.bias_audit import Asked, audit, intervals
 from tests.tiny import CLOSE, FORM, MemorylessEngine
 from testtime.engines.base import Completion, Request, Sampling
-from testtime.thinking.plan import Plan
+from testtime.strategies.plan import Plan
 
 PROBLEMS, SAMPLES, ANSWER = 200, 32, 3
 

@@ -15,22 +15,15 @@ import pyarrow.compute as pc
 import pytest
 
 import testtime
-from testtime import (
-    compare,
-    exporters,
-    importers,
-    jobs,
-    pipeline,
-    progress,
-    report,
-    status,
-    transcripts,
-    zoo,
-)
+from testtime import exporters, importers, pipeline, report, zoo
+from testtime.cli import progress
+from testtime.compare import comparison as compare
 from testtime.errors import UserError
 from testtime.laws import study
 from testtime.pipeline import summary
-from testtime.store import Store
+from testtime.runs import prepare as jobs
+from testtime.runs import status, transcripts
+from testtime.storage.store import Store
 
 
 def config(out: Path, **changes: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from testtime.engines.base import Completion, Request
-from testtime.thinking.delimiters import Format
+from testtime.models.delimiters import Format
 
 OPEN, CLOSE, EOS = 1, 2, 3
 FORM = Format((OPEN,), (CLOSE,), (CLOSE,), "")

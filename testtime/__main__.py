@@ -1,5 +1,5 @@
 """`python -m testtime` is the `testtime` command."""
 
-from testtime.cli import main
+from testtime.cli.app import main
 
 main()

@@ -11,25 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime import config_file, costing, jobs, models, rewarding, scores
 from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
-from testtime.config import Config
-from testtime.drawing import decoder, draw
+from testtime.config import load as config_file
+from testtime.config.schema import Config
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
-from testtime.jobs import Job
-from testtime.progress import Progress
-from testtime.store import Store
-from testtime.thinking.delimiters import Format
-from testtime.thinking.plan import Plan
+from testtime.models import resolve as models
+from testtime.models.delimiters import Format
+from testtime.runs import prepare as jobs
+from testtime.runs import pricing as costing
+from testtime.runs import rewards as rewarding
+from testtime.runs import scores
+from testtime.runs.draw import decoder, draw
+from testtime.runs.prepare import Job
+from testtime.runs.progress import Progress
+from testtime.storage.store import Store
+from testtime.strategies.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from testtime.compute.prices import Prices
     from testtime.compute.rates import Rates
-    from testtime.thinking.rewards import Over, RewardEngine
+    from testtime.engines.reward import Over, RewardEngine
 
 TABLES = ("scores", "cells")
 
@@ -112,7 +117,7 @@ def reward(
     there to keep them. Raises UserError when there is no such model, the run was imported, or
     another column has that name.
     """
-    from testtime.thinking.rewards import RewardModel
+    from testtime.engines.reward import RewardModel
 
     store = Store(path)
     manifest = store.manifest()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import testtime
-from testtime import transcripts
 from testtime.errors import UserError
-from testtime.store import Store
+from testtime.runs import transcripts
+from testtime.storage.store import Store
 
 from .server import Server, one_in_five
 

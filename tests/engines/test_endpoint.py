@@ -15,12 +15,16 @@ from typing import Any
 
 import pytest
 
-from testtime import config_file, drawing, engines, jobs, remainder
-from testtime.config import EngineSpec
+from testtime import engines
+from testtime.config import load as config_file
+from testtime.config.schema import EngineSpec
 from testtime.engines.base import Completion, EngineError, Request, Sampling
 from testtime.engines.endpoint import EndpointEngine
 from testtime.errors import UserError
-from testtime.progress import Progress
+from testtime.runs import draw as drawing
+from testtime.runs import prepare as jobs
+from testtime.runs import remainder
+from testtime.runs.progress import Progress
 
 from .server import Server, draw, one_in_five
 

@@ -17,11 +17,15 @@ from typing import Any
 
 import pytest
 
-from testtime import config_file, drawing, engines, jobs, pipeline, remainder, zoo
-from testtime.config import Config
+from testtime import engines, pipeline, zoo
+from testtime.config import load as config_file
+from testtime.config.schema import Config
 from testtime.errors import UserError
-from testtime.progress import Progress
-from testtime.store import Store
+from testtime.runs import draw as drawing
+from testtime.runs import prepare as jobs
+from testtime.runs import remainder
+from testtime.runs.progress import Progress
+from testtime.storage.store import Store
 
 from .server import FAULTS, Server, one_in_five
 

@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from testtime import config_file, drawing, engines, jobs, remainder
-from testtime.config import EngineSpec
+from testtime import engines
+from testtime.config import load as config_file
+from testtime.config.schema import EngineSpec
 from testtime.engines.base import EngineError, Request
 from testtime.errors import UserError
-from testtime.progress import Progress
-from testtime.store import Store
+from testtime.runs import draw as drawing
+from testtime.runs import prepare as jobs
+from testtime.runs import remainder
+from testtime.runs.progress import Progress
+from testtime.storage.store import Store
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

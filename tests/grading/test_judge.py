@@ -12,12 +12,13 @@ import pytest
 
 import testtime
 from tests.test_pipeline import config, rows
-from testtime import engines, models, pipeline
+from testtime import engines, pipeline
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.errors import UserError
 from testtime.grading import judge
 from testtime.grading.judge import Judge
-from testtime.store import Store
+from testtime.models import resolve as models
+from testtime.storage.store import Store
 
 
 class Letters:

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from testtime import transcripts
 from testtime.errors import UserError
 from testtime.importers import import_inspect
+from testtime.runs import transcripts
 
 
 def log(

@@ -13,7 +13,7 @@ from testtime.estimators.majority import majority_at_k
 from testtime.estimators.table import pools
 from testtime.importers import import_csv
 from testtime.pipeline import grade, summary
-from testtime.status import describe, status
+from testtime.runs.status import describe, status
 
 
 def write(path: Path, table: dict[str, list[object]]) -> Path:

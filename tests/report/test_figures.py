@@ -12,8 +12,10 @@ import pytest
 
 from tests.report import made
 from testtime.importers import Log, save
-from testtime.report import ceiling, chains, curves, evidence, grids, laws, style
-from testtime.report.evidence import Evidence
+from testtime.report import chains, curves, grids, laws, style
+from testtime.report import coverage as ceiling
+from testtime.report import results as evidence
+from testtime.report.results import Evidence
 from testtime.report.style import Plate
 from testtime.report.svg import inline, to_files
 

@@ -16,7 +16,9 @@ from tests.report import made
 from testtime import report
 from testtime.compute.prices import Prices
 from testtime.errors import UserError
-from testtime.report import evidence, health, words
+from testtime.report import findings as words
+from testtime.report import health
+from testtime.report import results as evidence
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",

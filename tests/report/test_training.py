@@ -13,8 +13,9 @@ import pytest
 from tests.report import made
 from testtime import zoo
 from testtime.laws.published import BESIROGLU
-from testtime.report import evidence, style, training
-from testtime.report.evidence import Evidence
+from testtime.report import results as evidence
+from testtime.report import style, training
+from testtime.report.results import Evidence
 
 LADDER = [name for name in zoo.names() if name.startswith("ladder/")]
 

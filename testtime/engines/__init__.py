@@ -10,7 +10,7 @@ from testtime.engines.base import Engine, EngineUnavailable
 from testtime.errors import UserError, suggest
 
 if TYPE_CHECKING:
-    from testtime.config import EngineSpec
+    from testtime.config.schema import EngineSpec
 
 
 def make(spec: EngineSpec, model: str, revision: str | None = None) -> tuple[Engine, str]:

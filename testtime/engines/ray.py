@@ -27,7 +27,7 @@ class Worker:
 
     def __init__(self, spec: dict[str, Any], model: str, revision: str | None) -> None:
         from testtime import engines
-        from testtime.config import EngineSpec
+        from testtime.config.schema import EngineSpec
 
         self._engine, self._note = engines.make(EngineSpec(**spec), model, revision)
 

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class _Row:
     logprobs: list[float] = field(default_factory=list)
 
     @property
-    def finish(self) -> str | None:
+    def finish(self) -> Literal["stop", "length"] | None:
         if self.token_ids and self.token_ids[-1] in self.stops:
             return "stop"
         return "length" if len(self.token_ids) >= self.request.max_tokens else None
@@ -241,7 +241,7 @@ class TransformersEngine:
                     Completion(
                         row.token_ids, "", finish, row.logprobs, len(row.request.prompt or ())
                     ),
-                )  # type: ignore[arg-type]
+                )
 
 
 def _settle(row: _Row, outcome: Completion | EngineError) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.errors import UserError, suggest
-from testtime.places import exists, opened, place, reading
+from testtime.storage.files import exists, opened, place, reading
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime import transcripts
 from testtime.errors import UserError
 from testtime.importers.log import file_name
-from testtime.report.evidence import Evidence, level_name, of
+from testtime.report.results import Evidence, level_name, of
+from testtime.runs import transcripts
 
 if TYPE_CHECKING:
     from testtime.pipeline import Run

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testtime.errors import UserError
-from testtime.store import Store
+from testtime.storage.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

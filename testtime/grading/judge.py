@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from testtime.config import EngineSpec
+from testtime.config.schema import EngineSpec
 from testtime.engines.base import Engine, EngineError, Request, Sampling
 from testtime.errors import UserError
 from testtime.grading.base import UNREACHED, Grade, Grader, Work
@@ -185,7 +185,8 @@ class Judged(Grader):
                 ]
 
     async def _ask(self, works: Sequence[Work]) -> list[Grade]:
-        from testtime import engines, models
+        from testtime import engines
+        from testtime.models import resolve as models
 
         model = (
             models.served(self.model)

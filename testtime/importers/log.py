@@ -15,11 +15,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime import config_file
+from testtime.config import load as config_file
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
-from testtime.store import Store
+from testtime.storage.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

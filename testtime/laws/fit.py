@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from testtime.errors import UserError
-from testtime.laws.fitting import Problem, best_start, graduated, minimise
 from testtime.laws.law import Floats, Law
 from testtime.laws.result import Fit
+from testtime.laws.solver import Problem, best_start, graduated, minimise
 
 SPARE = 3  # points a law needs beyond its parameters
 CHEAP = 2 / 3  # share of the points, cheapest first, that the extrapolation test is fitted on

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from testtime.errors import UserError
-from testtime.laws.accuracy import CEILINGS, ODDS, reference
 from testtime.laws.law import Floats, Law, Parameter, Term, power_sum, sigmoid
 from testtime.laws.result import Fit
+from testtime.laws.test_compute import CEILINGS, ODDS, reference
 
 TRAIN_TO_TEST = power_sum(
     "train-to-test",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from testtime.laws import pretraining
+from testtime.laws import training as pretraining
 from testtime.laws.law import Floats, Law
 
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from testtime.errors import UserError, suggest
 from testtime.estimators.table import read_table
-from testtime.laws import accuracy, curves, figures, forcing, optimum
-from testtime.laws import pretraining as forms
+from testtime.laws import curves, figures, optimum
+from testtime.laws import s1 as forcing
+from testtime.laws import test_compute as accuracy
+from testtime.laws import training as forms
 from testtime.laws.fit import fit
 from testtime.laws.law import Floats, Law
 from testtime.laws.published import BESIROGLU, HOFFMANN

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testtime.errors import UserError
-from testtime.places import filling, place
+from testtime.storage.files import filling, place
 
 if TYPE_CHECKING:
     from testtime.compute.prices import Prices
@@ -43,7 +43,8 @@ def write(
 
 def _priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
     """The run with dollars and seconds in both tables."""
-    from testtime import config_file, pipeline
+    from testtime import pipeline
+    from testtime.config import load as config_file
 
     config = run.manifest["config"]
     scores, grid = pipeline.priced(

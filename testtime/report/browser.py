@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from testtime import transcripts
-from testtime.report.evidence import Evidence
+from testtime.report.results import Evidence
+from testtime.runs import transcripts
 
 PROBLEMS = 200
 SAMPLES = 3

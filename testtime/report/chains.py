@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testtime.estimators.intervals import bootstrap_weights, bounded_interval
-from testtime.report.ceiling import budget_axis
-from testtime.report.evidence import Evidence, level_name
+from testtime.report.coverage import budget_axis
+from testtime.report.results import Evidence, level_name
 from testtime.report.style import (
     CATEGORY,
     INK,

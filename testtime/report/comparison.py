@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testtime.report.curves import draw_models
-from testtime.report.evidence import row_level, selector_name
 from testtime.report.grids import board_height, draw_differences, of_selector
+from testtime.report.results import row_level, selector_name
 from testtime.report.style import FONT, INK, Plate, axis_name, panels
 
 if TYPE_CHECKING:

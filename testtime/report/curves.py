@@ -13,7 +13,7 @@ import numpy as np
 from testtime.estimators import frontier
 from testtime.laws.result import Fit
 from testtime.laws.study import CurveStudy
-from testtime.report.evidence import Evidence, cell_name, names, selector_name
+from testtime.report.results import Evidence, cell_name, names, selector_name
 from testtime.report.style import (
     AXES,
     CATEGORY,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testtime.estimators import doubling
-from testtime.report.evidence import Evidence, at_level, level_name, selector_name, short_name
+from testtime.report.results import Evidence, at_level, level_name, selector_name, short_name
 from testtime.report.style import FONT, INK, MUTED, Plate, canvas, house_map, percent
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testtime.report.evidence import Evidence, level_name
+from testtime.report.results import Evidence, level_name
 from testtime.report.style import amount, percent
 
 

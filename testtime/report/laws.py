@@ -10,7 +10,7 @@ from testtime.errors import UserError
 from testtime.laws.curves import Curve
 from testtime.laws.fit import shrunk_covariance
 from testtime.laws.study import CurveStudy, study_curve
-from testtime.report.evidence import Evidence
+from testtime.report.results import Evidence
 from testtime.report.style import SHORT
 
 RESAMPLES = 400  # refits of a figure's law; `testtime laws` takes 2,000

@@ -17,20 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime.errors import UserError
-from testtime.report import (
-    ceiling,
-    chains,
-    curves,
-    evidence,
-    grids,
-    health,
-    laws,
-    style,
-    training,
-    words,
-)
+from testtime.report import chains, curves, grids, health, laws, style, training
+from testtime.report import coverage as ceiling
+from testtime.report import findings as words
+from testtime.report import results as evidence
 from testtime.report.browser import browser
-from testtime.report.evidence import Evidence
+from testtime.report.results import Evidence
 from testtime.report.style import SHORT, Plate
 from testtime.report.svg import inline, to_files
 

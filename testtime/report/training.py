@@ -19,7 +19,7 @@ from testtime.laws import joint, optimum, study
 from testtime.laws.fit import fit, shrunk_covariance
 from testtime.laws.published import BESIROGLU, GPT_LINEAGE
 from testtime.laws.result import Fit
-from testtime.report.evidence import Evidence
+from testtime.report.results import Evidence
 from testtime.report.style import (
     CATEGORY,
     INK,

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.tiny import tokenizer
+from testtime.errors import UserError
+from testtime.models.delimiters import FINAL_ANSWER, detect, render, resolve
+
+ASK = [{"role": "user", "content": "2+2"}]
+PLAIN = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+
+
+def test_a_family_is_detected_from_single_tokens_and_its_ending_closes_the_thinking() -> None:
+    made = tokenizer()
+    form = resolve(made)
+    assert detect(made) == "think" and len(form.open) == len(form.close) == 1
+    assert made.decode(form.ending) == "\n</think>\n\n" and form.lead == "\n\n"
+
+
+def test_a_model_without_delimiters_gets_an_ending_that_asks_for_the_answer() -> None:
+    form = resolve(tokenizer(specials=("<eos>",)))
+    assert not form.delimited and form.lead == FINAL_ANSWER
+
+
+def test_delimiters_of_several_tokens_are_id_sequences() -> None:
+    form = resolve(tokenizer(specials=("<eos>",)), delimiters=("[T]", "[/T]"))
+    assert len(form.open) == 3 and len(form.close) == 4
+
+
+def test_an_ending_may_say_more_and_its_tail_belongs_to_the_graded_text() -> None:
+    assert resolve(tokenizer(), ending="Enough.</think>The answer is ").lead == "The answer is "
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"family": "thnk"}, "did you mean 'think'"),
+        ({"ending": "stop now"}, "does not contain the closing delimiter '</think>'"),
+        ({"delimiters": ("«", "»")}, "cannot write '«'"),
+    ],
+)
+def test_mistakes_are_named(options: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        resolve(tokenizer(), **options)
+
+
+def test_the_opening_is_appended_only_where_the_template_does_not_open() -> None:
+    for template in (PLAIN, PLAIN + "<think>", PLAIN + "<think>\n"):
+        made = tokenizer(template=template)
+        prompt = made.decode(render(made, ASK, resolve(made)))
+        assert prompt.rstrip("\n") == "2+2<think>"
+    made = tokenizer()
+    assert made.decode(render(made, ASK, resolve(made))) == "2+2<think>"  # no template: plain text
+    assert made.decode(render(made, "Q: 2+2\nA:", resolve(made))) == "Q: 2+2\nA:<think>"
+
+
+def test_an_earlier_closed_thinking_in_the_prompt_is_not_the_opening() -> None:
+    made = tokenizer(template="<think>x</think>old" + PLAIN)
+    assert made.decode(render(made, ASK, resolve(made))) == "<think>x</think>old2+2<think>"
+
+
+def test_a_template_that_switches_thinking_off_is_refused_and_its_switch_is_passed() -> None:
+    made = tokenizer(template=PLAIN + "{% if off %}<think>\n\n</think>\n\n{% endif %}")
+    with pytest.raises(UserError, match="closes the thinking"):
+        render(made, ASK, resolve(made), {"off": True})
+    assert made.decode(render(made, ASK, resolve(made), {"off": False})) == "2+2<think>"
+
+
+def test_the_graded_lead_is_what_the_tokenizer_really_writes() -> None:
+    from transformers import AutoTokenizer
+
+    from testtime import zoo
+
+    form = resolve(
+        AutoTokenizer.from_pretrained(zoo.path("quickstart"))
+    )  # its tokenizer has no white space
+    assert form.ending == form.close and form.lead == ""

@@ -1,0 +1,332 @@
+"""The commands: each a few lines that call one function of the package.
+
+Heavy imports happen inside the commands, so that `testtime --help` answers at once. What a user can
+mend ends with one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testtime.cli.transfer import RunDir, exporting, importing, wrote
+from testtime.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="What does test-time compute buy? Accuracy against thinking budgets, samples and model "
+    "size, with intervals.",
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's."),
+]
+Rate = Annotated[
+    list[str] | None,
+    typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's."),
+]
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A run's YAML.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw, grade and evaluate a config; resumes or extends what is already there.
+
+    Example: testtime run configs/quickstart.yaml --set samples=32
+    """
+    from testtime import pipeline
+    from testtime.cli.progress import for_terminal
+
+    for result in pipeline.run(config, settings or (), for_terminal()):
+        _show(result, as_json)
+
+
+@app.command()
+def grade(run: RunDir, as_json: Json = False) -> None:
+    """Grade what has no verdict of the current grader, and make the tables and the report again.
+
+    Example: testtime grade runs/quickstart/quickstart
+    """
+    from testtime import pipeline
+    from testtime.cli.progress import for_terminal
+
+    _show(pipeline.grade(run, for_terminal()), as_json)
+
+
+@app.command()
+def reward(
+    run: RunDir,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder with a ...ForSequenceClassification or ...TokenClassification."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="The column, as in best:NAME.")] = "reward",
+    over: Annotated[
+        str, typer.Option(help="text, or how the scores of steps are joined: product, min, last.")
+    ] = "text",
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    as_json: Json = False,
+) -> None:
+    """Score a run's answers by a reward model; best:NAME and weighted:NAME join the selectors.
+
+    The next `testtime run` takes its config's selectors again: list them there too. The scores
+    themselves stay.
+
+    Example: testtime reward runs/quickstart/quickstart path/to/reward-model
+    """
+    from typing import Any, cast
+
+    from testtime import pipeline
+
+    _show(pipeline.reward(run, model, name, cast(Any, over), cast(Any, engine)), as_json)
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[str], typer.Argument(help="One run directory or several.", metavar="RUN...")
+    ],
+    out: Annotated[
+        str | None, typer.Option(help="The folder to write; default: report in the run's folder.")
+    ] = None,
+    price: Price = None,
+    rate: Rate = None,
+) -> None:
+    """Write one HTML page on a run, or on several together, with every figure and table as files.
+
+    Example: testtime report runs/quickstart/quickstart
+    """
+    from testtime import pipeline
+    from testtime import report as reports
+    from testtime.cli import options as cli_options
+
+    found = [pipeline.load(run) for run in cli_options.without_reports(runs)]
+    typer.echo(f"report: {reports.write(found, out, *cli_options.costs(price, rate))}")
+
+
+@app.command()
+def show(
+    run: RunDir,
+    problem: Annotated[
+        str | None, typer.Argument(help="A problem's id; none: list the problems.")
+    ] = None,
+    sample: Annotated[
+        list[int] | None, typer.Option(help="Only this sample; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read a problem: its question, the chains with their cuts, the answers and verdicts.
+
+    Example: testtime show runs/quickstart/quickstart chain_sum/0/3 --sample 0
+    """
+    from testtime.runs import transcripts
+
+    typer.echo(transcripts.show(run, problem, sample, as_json))
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")
+    ],
+    axis: Annotated[
+        str | None,
+        typer.Option(help="tokens, flops, usd or seconds.", show_default="flops, else tokens"),
+    ] = None,
+    selector: Annotated[
+        list[str] | None, typer.Option(help="majority, oracle, weighted:SCORE, best:SCORE.")
+    ] = None,
+    bins: Annotated[
+        int, typer.Option(help="Difficulty bins by each model's own pass rate; 0 for none.")
+    ] = 3,
+    difficulty: Annotated[
+        str | None, typer.Option(help="A column that states the difficulty instead.")
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Best setting under tokens=2000, usd=0.01, latency=500."),
+    ] = None,
+    price: Price = None,
+    rate: Rate = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Points that the cheapest good setting may lose.")
+    ] = 1.0,
+    figure: Figure = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write tables (CSV), text and figure into a folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Think longer, sample more, or take another model? Best settings, crossovers and paired
+    differences.
+
+    Example: testtime compare runs/ladder/* --limit latency=100 --figure ladder.png
+    """
+    from testtime.cli import options as cli_options
+    from testtime.compare import comparison as comparing
+
+    tables = comparing.read(cli_options.without_reports(runs), *cli_options.costs(price, rate))
+    found = comparing.compare(
+        tables,
+        axis=axis,
+        selectors=selector,
+        bins=bins,
+        difficulty=difficulty,
+        tolerance=tolerance / 100,
+        limits=cli_options.amounts(limit or (), "--limit"),
+    )
+    typer.echo(found.to_json() if as_json else found.report())
+    if figure:
+        found.figure(figure)
+    if out:
+        wrote(found.write(out))
+
+
+@app.command()
+def status(run: RunDir, as_json: Json = False) -> None:
+    """How far a run is: chains and answers drawn, verdicts, tokens spent.
+
+    Example: testtime status runs/quickstart/quickstart
+    """
+    from testtime.runs import status as statuses
+
+    found = statuses.status(run)
+    typer.echo(json.dumps(found) if as_json else statuses.describe(found))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Which engines can run here, and what is missing for the others.
+
+    Example: testtime doctor
+    """
+    from testtime.engines import doctor as doctors
+
+    found = doctors.check()
+    typer.echo(json.dumps(found) if as_json else doctors.describe(found))
+
+
+@app.command()
+def tasks(
+    name: Annotated[
+        str | None, typer.Argument(help="A benchmark or a YAML file; none: list them.")
+    ] = None,
+) -> None:
+    """List the benchmarks that come with the package, or show one: a rendered prompt, its answer,
+    its grader.
+
+    Example: testtime tasks chain_sum
+    """
+    from testtime import tasks as benchmarks
+
+    typer.echo(benchmarks.show(name) if name else "\n".join(benchmarks.names()))
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models that come with the package.
+
+    Example: testtime models
+    """
+    from testtime import zoo
+
+    typer.echo(json.dumps(zoo.names()) if as_json else "\n".join(zoo.names()))
+
+
+laws = typer.Typer(
+    no_args_is_help=True,
+    help="Fit scaling laws to a table of your own numbers; no model is needed.",
+)
+app.add_typer(laws, name="laws")
+app.add_typer(importing, name="import")
+app.add_typer(exporting, name="export")
+
+
+@laws.command("testtime")
+def laws_testtime(
+    table: Annotated[
+        str, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")
+    ],
+    figure: Figure = None,
+) -> None:
+    """Accuracy against test compute: every law that the table has points for, the best one first.
+
+    Example: testtime laws testtime runs/quickstart/quickstart
+    """
+    from testtime.laws import study
+    from testtime.storage.store import Store
+
+    scores = "tables/scores.parquet"
+    found = study.testtime(str(Store(table).root / scores) if Store(table).has(scores) else table)
+    typer.echo(found.report())
+    if figure:
+        found.figure(figure)
+
+
+@laws.command("pretraining")
+def laws_pretraining(
+    table: Annotated[
+        Path, typer.Argument(help="Training runs: columns N, loss, and D or C (CSV, Parquet).")
+    ],
+    figure: Figure = None,
+    delta: Annotated[float, typer.Option(help="Huber's delta on log residuals.")] = 1e-3,
+    skip: Annotated[int, typer.Option(help="Leading rows to leave out.")] = 0,
+) -> None:
+    """Loss against parameters and tokens: Hoffmann's law with errors, and the compute-optimal
+    model.
+
+    Example: testtime laws pretraining runs.csv --figure law.png
+    """
+    from testtime.laws import study
+
+    found = study.pretraining(table, delta=delta, skip=skip)
+    typer.echo(found.report())
+    if figure:
+        found.figure(figure)
+
+
+def _show(result: object, as_json: bool) -> None:
+    from testtime.pipeline import Run, summary
+
+    assert isinstance(result, Run)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "path": str(result.path),
+                    "cells": json.loads(result.cells.to_json(orient="records")),
+                }
+            )
+        )
+    else:
+        typer.echo(summary(result))
+
+
+def main() -> None:
+    """The entry point: UserError becomes one line and exit code 2, an interrupt says how to go
+    on.
+    """
+    try:
+        app()
+    except UserError as error:
+        print(f"testtime: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("testtime: stopped; run the same command again to resume", file=sys.stderr)
+        sys.exit(130)

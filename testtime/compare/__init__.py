@@ -1,0 +1,1 @@
+"""Several settings, runs or models against each other."""

@@ -1,0 +1,1 @@
+"""From a model's name to what a run needs of it: tokenizer, delimiters, template, fingerprint."""

@@ -1,0 +1,1 @@
+"""One model's run: prepared, drawn, scored, priced, looked at."""

@@ -1,0 +1,91 @@
+"""Accuracy so far, while a pool is drawn: answers at the largest budget are graded as their chains
+end.
+
+The verdicts go to the pool like all others, so nothing is graded twice. Grading may take a
+hundredth of the time that drawing takes; what does not fit waits until the pool is drawn. Chains
+that end early are short, so the first numbers are not yet those of the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from testtime.grading import grade
+from testtime.grading.registry import make
+from testtime.runs.progress import Progress
+from testtime.runs.scores import SCORE_OF, grade_key, grader_id, reference
+from testtime.storage.store import Writer
+from testtime.strategies.plan import Life
+
+SHARE = 0.01  # of the time of drawing
+MOST = 64  # answers graded at a time
+WAITING = 4096  # answers kept for it; later ones push out earlier ones
+
+
+class Tally:
+    """problems: rows of the problems table; largest: the largest budget."""
+
+    def __init__(self, problems: Sequence[Mapping[str, Any]], largest: int) -> None:
+        parsed = {spec: json.loads(spec) for spec in {row["grader"] for row in problems}}
+        # Graders that run programs or other models wait for the end.
+        cheap = {s: p for s, p in parsed.items() if make(p["name"], p["options"]).runs == "worker"}
+        self._graders = {spec: (found, grader_id(spec)) for spec, found in cheap.items()}
+        told = {spec: reference(spec) for spec in cheap}
+        self._asked = {
+            row["problem_id"]: (told[row["grader"]](row["question"], row["gold"]), row["grader"])
+            for row in problems
+            if row["grader"] in cheap
+        }
+        self._largest, self._began, self._spent = largest, time.monotonic(), 0.0
+        self._last: dict[tuple[str, int, str], tuple[int, str]] = {}
+        self._waiting: deque[tuple[str, str, str]] = deque(maxlen=WAITING)  # grader, gold, text
+        self._right, self._scored = 0.0, 0
+
+    def answer(self, row: Mapping[str, Any]) -> None:
+        """An answer was drawn: the one furthest along its chain counts."""
+        key = row["problem_id"], row["sample"], row["variant"]
+        if row["cut"] >= self._last.get(key, (0, ""))[0]:
+            self._last[key] = row["cut"], row["text"]
+
+    def finished(self, life: Life) -> None:
+        """All answers of a chain are there."""
+        held = self._last.pop((life.problem_id, life.sample, life.variant.name), None)
+        first = (
+            life.variant.base is None and life.variant.cap == self._largest
+        )  # not extended beyond its end
+        if held and first and not life.answered and life.problem_id in self._asked:
+            gold, spec = self._asked[life.problem_id]
+            self._waiting.append((spec, gold, held[1]))
+
+    async def step(self, writer: Writer, progress: Progress) -> None:
+        """Grade some of what waits, where there is time for it."""
+        began = time.monotonic()
+        if not self._waiting or self._spent > SHARE * (began - self._began):
+            return
+        batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+        for spec, (grader, identity) in self._graders.items():
+            pairs = [(gold, text) for own, gold, text in batch if own == spec]
+            if not pairs:
+                continue
+            try:
+                found = await asyncio.to_thread(grade, grader["name"], pairs, grader["options"], 1)
+            except (
+                Exception
+            ):  # grading after the drawing will say it; the drawing must not stop for it
+                self._asked = {}
+                self._waiting.clear()
+                return
+            for (gold, text), one in zip(pairs, found, strict=True):
+                writer.add("grades", {"key": grade_key(identity, gold, text), **asdict(one)})
+                score = SCORE_OF.get(one.verdict)
+                if score is not None:
+                    self._right, self._scored = self._right + score, self._scored + 1
+        self._spent += time.monotonic() - began
+        if self._scored:
+            progress.accuracy(self._right / self._scored, self._scored)

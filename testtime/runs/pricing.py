@@ -1,0 +1,105 @@
+"""Dollars and seconds of a run: the price list its config names, and rates, given there or measured
+by the run itself.
+
+Neither is part of a pool's identity. They only turn its token counts into columns, so changing them
+reads the pool again and draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow.compute as pc
+
+from testtime.compute.prices import Prices
+from testtime.compute.rates import Rates, measure_rates
+from testtime.config.schema import Config
+from testtime.engines.base import Engine, EngineError
+from testtime.errors import UserError
+from testtime.runs.prepare import Job
+from testtime.runs.progress import Progress
+
+SHORTEST = 8  # new tokens on average of a measured stream
+
+
+def prices(config: Config) -> Prices | None:
+    """The price list of a run directory's config (of one model), its model's own before the
+    run's.
+    """
+    found = config.model[0].price or config.price
+    return Prices.read(found.model_dump(exclude_none=True)) if found else None
+
+
+def rates(config: Config, manifest: Mapping[str, Any]) -> Rates | None:
+    """The rates that the config gives, or those that the run measured at the concurrency it asks
+    for.
+    """
+    asked = config.model[0].rates or config.rates
+    if asked is None:
+        return None
+    if asked.prefill and asked.decode:
+        return Rates(asked.prefill, asked.decode, asked.concurrency, asked.context)
+    held = manifest.get("rates") or {}
+    names = ("prefill", "decode", "concurrency", "context")
+    return (
+        Rates(*(held[name] for name in names))
+        if held.get("concurrency") == asked.concurrency
+        else None
+    )
+
+
+def unmeasured(job: Job, engine: str | None = None) -> int:
+    """The concurrency at which the run still has to measure rates; 0 where it has none to measure.
+
+    engine: the one that draws now; rates of another one are no longer the run's.
+    """
+    asked = job.ref.rates or job.config.rates
+    if asked is None or asked.prefill:
+        return 0
+    held = job.store.manifest().get("rates") or {}
+    same = held.get("concurrency") == asked.concurrency and engine in (None, held.get("engine"))
+    return 0 if same else asked.concurrency
+
+
+def check(engine: Engine, concurrency: int) -> None:
+    """Raises UserError where an engine never has so many requests in flight."""
+    if concurrency > engine.max_num_seqs:
+        raise UserError(
+            f"rates.concurrency: {concurrency} is more than engine {engine.name} keeps in flight"
+            f" ({engine.max_num_seqs}); lower it, or raise engine.max_num_seqs"
+        )
+
+
+async def measure(engine: Engine, job: Job, concurrency: int, progress: Progress) -> dict[str, Any]:
+    """The manifest's `rates`: of the engine, on prompts as long as the run's and completions as
+    long as its chains.
+
+    It takes about as long as 10 x concurrency chains of the run. Where it fails the run goes on
+    without the axis.
+    """
+    progress.say(f"measuring tokens a second with {concurrency} requests in flight")
+    prompts = [row["prompt_ids"] for row in job.problems]
+    drawn = job.store.read("chains", ["tokens"])
+    mean = (pc.sum(drawn["tokens"]).as_py() or 0) / max(len(drawn), 1)
+    longest = max(
+        job.plan.budgets
+    )  # the longest of a measured stream is twice its mean, and has to fit like a chain
+    try:
+        found = await measure_rates(
+            engine,
+            sorted({token for prompt in prompts for token in prompt}),
+            concurrency=concurrency,
+            prompt_tokens=max(1, sum(map(len, prompts)) // len(prompts)),
+            new_tokens=max(SHORTEST, min(round(mean), longest // 2)),
+            seed=job.plan.seed,
+        )
+    except (UserError, EngineError) as error:
+        progress.say(f"no axis in seconds: {error}")
+        return {"rates": {}}  # those of another engine would be wrong
+    progress.say(
+        f"prefill {found.prefill:,.0f}, decode {found.decode:,.0f} tokens/s at contexts of "
+        f"{found.context}"
+    )
+    return {"rates": {**asdict(found), "engine": engine.name}}

@@ -1,0 +1,1 @@
+"""How one attempt spends compute: the meaning of a budget, and one file a strategy."""

@@ -1,3 +1,0 @@
-"""What a budget is: the delimiters of a model family, the nested sampler and other ways to think
-longer.
-"""
