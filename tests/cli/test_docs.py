@@ -12,10 +12,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.engines.test_reward import build
 from typer.testing import CliRunner, Result
 
 import testtime
+from tests.engines.test_reward import build
 from tests.importers import test_inspect, test_lm_eval
 from tests.report import made
 from testtime.cli.app import app

@@ -7,9 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.engines.test_reward import build
 
 import testtime
+from tests.engines.test_reward import build
 from tests.test_pipeline import config
 from testtime import pipeline
 from testtime.engines.reward import RewardModel

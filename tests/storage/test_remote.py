@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.test_app import typed
 
+from tests.cli.test_app import typed
 from testtime.errors import UserError
 from testtime.storage.store import KEYS, Store
 
