@@ -27,7 +27,7 @@ from testtime.report.style import SHORT, Plate
 from testtime.report.svg import inline, to_files
 
 if TYPE_CHECKING:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 
 @dataclass(frozen=True)

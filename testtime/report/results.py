@@ -22,7 +22,7 @@ from testtime.report.style import ABSENT, AGAIN, AXES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 T = TypeVar("T")
 LONGEST = 18  # letters of a level under an axis
