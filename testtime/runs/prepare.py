@@ -189,7 +189,7 @@ def check(job: Job) -> None:
         if key in old and old[key] != value:
             said = f"{old[key]} there, {value} now" if key != "delimiters" else "other ids"
             raise UserError(
-                f"{root}: its chains were drawn with another {key} ({said}); "
+                f"{root}: its calls were drawn with another {key} ({said}); "
                 f"give the run another `name`, or move the folder away"
             )
     held = job.store.read("problems", ["prompt", "prompt_ids"]).to_pylist()

@@ -91,9 +91,9 @@ def read(
             raise UserError(
                 f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}"
             )
-    texts = "tables/texts.parquet"
-    imported = store.has(texts)
-    decode = None if imported else decoder(store.manifest())
+    texts, manifest = "tables/texts.parquet", store.manifest()
+    imported = "imported" in manifest  # which never asks a hub for a tokenizer
+    decode = None if imported else decoder(manifest)
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
         rows = scores[scores["problem_id"].isin(block)]
@@ -103,7 +103,8 @@ def read(
         rows_asked = store.read("problems", ["question", "gold"], wanted).to_pylist()
         asked = {row["problem_id"]: row for row in rows_asked}
         if imported:
-            chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows)
+            told = store.has(texts)
+            chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows) if told else {}
         else:
             chains = _stored(store, rows, block, samples, decode)
         for name in block:
