@@ -152,7 +152,7 @@ async def _samples(
         for order, (sample, calls) in queue:  # shared: each worker takes the next
             row, number = sample
             ledger = SampleLedger(drawing, row.problem_id, number, calls, order)
-            turns: Turns = tuple(json.loads(row.turns)) if row.turns else ()
+            turns: Turns = tuple(json.loads(row.turns))
             prompt = ledger.start(tuple(row.prompt_ids), turns)
             attempts: list[Attempt] = []
             try:

@@ -95,10 +95,9 @@ def prepare(
     form = delimiters.UNSEEN if chat else _format(config, ref, model)
     rows = []
     for task, problem in problems:
-        turns = json.dumps(problem.messages) if problem.messages else ""
         asked = problem.messages or problem.prompt or ""
-        if chat:
-            turns = turns or json.dumps([{"role": "user", "content": asked}])
+        plain = [{"role": "user", "content": problem.prompt or ""}]
+        turns = json.dumps(problem.messages or plain)
         prompt = () if chat else delimiters.render(model.tokenizer, asked, form, ref.template)
         grader = json.dumps({"name": task.grader, "options": task.grader_options}, sort_keys=True)
         rows.append(

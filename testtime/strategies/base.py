@@ -169,6 +169,10 @@ class Ledger(Protocol):
         """Ids of a text that the strategy feeds."""
         ...
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens left out."""
+        ...
+
 
 class Strategy(Thinking):
     """How one attempt is made, with its options: the `thinking:` part of a config.

@@ -106,6 +106,17 @@ async def answered(
     return Attempt(amounts, ((answer, 1.0),), spent, sum(c.drawn for c in spent), at.forced)
 
 
+def shown(ledger: Ledger, thinking: Thinking, attempt: Attempt) -> str:
+    """What a reader of an attempt sees: its answer, behind the working where the model has no
+    delimiters to hide that.
+    """
+    ((answer, _),) = attempt.answers
+    if ledger.form.delimited or not attempt.forced:
+        return answer.text
+    place = thinking.node.cut(attempt.amounts["budget"])
+    return ledger.decode(place.context[len(place.root.kept) :]) + answer.text
+
+
 async def at_budgets(
     ledger: Ledger, thinking: Thinking, budgets: Sequence[int], more: Amounts | None = None
 ) -> list[Attempt]:

@@ -130,6 +130,9 @@ class SampleLedger:
     def encode(self, text: str) -> Ids:
         return self._drawing.encode(text)
 
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._drawing.decode(ids)
+
     async def think(
         self,
         at: Node,
