@@ -104,7 +104,9 @@ def read(
         asked = {row["problem_id"]: row for row in rows_asked}
         if imported:
             told = store.has(texts)
-            chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows) if told else {}
+            chains = (
+                _imported(store.frame(texts, [("problem_id", "in", block)]), rows) if told else {}
+            )
         else:
             chains = _stored(store, rows, block, samples, decode)
         for name in block:
