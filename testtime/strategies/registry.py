@@ -12,12 +12,14 @@ from testtime.errors import UserError, suggest
 from testtime.strategies.base import Strategy
 from testtime.strategies.native import Native
 from testtime.strategies.nested import Fresh, Nested, Wait
+from testtime.strategies.revise import Revise
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "nested": Nested,
     "fresh": Fresh,
     "wait": Wait,
     "native": Native,
+    "revise": Revise,
 }
 
 
