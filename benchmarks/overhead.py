@@ -20,7 +20,8 @@ from unittest import mock
 
 from benchmarks.common import ENDLESS, Recorder, engine_for, long_model, pool, replay
 from testtime.engines.base import Sampling
-from testtime.storage.store import Store, Writer
+from testtime.storage.store import Store
+from testtime.storage.writer import Writer
 from testtime.strategies.plan import Plan
 
 

@@ -22,7 +22,8 @@ from testtime.errors import UserError
 from testtime.laws import study
 from testtime.pipeline import summary
 from testtime.runs import prepare as jobs
-from testtime.runs import status, transcripts
+from testtime.runs import show as shows
+from testtime.runs import status
 from testtime.storage.store import Store
 
 
@@ -246,7 +247,7 @@ def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_pat
         "report/figures/coverage.png"
     )
     assert summary(run).endswith(f"report: {address}/report")
-    assert "right answer" in transcripts.show(address, "chain_sum/0/1")
+    assert "right answer" in shows.show(address, "chain_sum/0/1")
     (table,) = compare.read([address]).values()
     assert len(table) == len(study.read_table(f"{address}/tables/scores.parquet")) == 3 * 2 * 3
     for export in (exporters.export_tidy, exporters.export_hub, exporters.export_inspect):

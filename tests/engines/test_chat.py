@@ -10,7 +10,7 @@ import pytest
 
 import testtime
 from testtime.errors import UserError
-from testtime.runs import transcripts
+from testtime.runs import show as shows
 from testtime.storage.store import Store
 
 from .server import Server, one_in_five
@@ -148,7 +148,7 @@ def test_thinking_of_which_no_ids_are_known_is_counted_where_it_is_shown(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
     _, high = testtime.run(config(tmp_path, serve(answer=reply)))
-    assert "50 thinking tokens" in transcripts.show(high.path, "chain_sum/0/1")
+    assert "50 thinking tokens" in shows.show(high.path, "chain_sum/0/1")
 
 
 @pytest.mark.parametrize(

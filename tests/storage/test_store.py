@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from testtime.errors import UserError
 from testtime.storage import lock as locks
 from testtime.storage import store as stores
-from testtime.storage.store import Store, Writer
+from testtime.storage.store import Store
 from testtime.storage.tables import CallRow
+from testtime.storage.writer import Writer
 
 
 def chain(sample: int, tokens: int = 3, **other: Any) -> CallRow:
@@ -240,7 +241,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(disk: Callable[[str], P
     assert store.mend() == [] and not list(store.root.glob("*/.*.tmp"))
     disk("size=4m")
     writer.flush()  # the rows it could not write are still there
-    assert [row["sample"] for row in rows(store)] == list(range(added))
+    assert [row.sample for row in rows(store)] == list(range(added))
 
 
 def test_a_read_only_directory_is_one_clear_line_and_can_still_be_read(

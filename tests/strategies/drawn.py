@@ -13,7 +13,8 @@ from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Attempt, Strategy
-from testtime.strategies.ledger import Admission, Drawing, SampleLedger, Spent
+from testtime.strategies.drawing import Admission, Drawing, Spent
+from testtime.strategies.ledger import SampleLedger
 from testtime.strategies.registry import STRATEGIES
 
 PROMPT = (7, 8)

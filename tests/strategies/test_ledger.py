@@ -17,7 +17,8 @@ from tests.strategies.drawn import Drawn, draw, strategy
 from tests.tiny import CLOSE, EOS, FORM, MemorylessEngine
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.strategies.base import Attempt, Strategy
-from testtime.strategies.ledger import Admission, seed
+from testtime.strategies.drawing import Admission
+from testtime.strategies.ledger import seed
 
 WEIGHTS = {10: 0.5, 11: 0.3, CLOSE: 0.15, EOS: 0.05}
 STRATEGIES = {

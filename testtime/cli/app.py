@@ -134,9 +134,9 @@ def show(
 
     Example: testtime show runs/quickstart/quickstart chain_sum/0/3 --sample 0
     """
-    from testtime.runs import transcripts
+    from testtime.runs import show as shows
 
-    typer.echo(transcripts.show(run, problem, sample, as_json))
+    typer.echo(shows.show(run, problem, sample, as_json))
 
 
 @app.command()

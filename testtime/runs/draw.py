@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import platform
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib import metadata
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -27,15 +26,16 @@ from testtime.models import delimiters
 from testtime.models.resolve import decoder
 from testtime.runs import pricing
 from testtime.runs.live_accuracy import LiveAccuracy
+from testtime.runs.loop import run_async
 from testtime.runs.prepare import Job, cell_of, requested
 from testtime.runs.progress import Progress
 from testtime.storage.calls import mend, read_calls
-from testtime.storage.store import Writer
 from testtime.storage.tables import AttemptRow, CallRow, ProblemRow
+from testtime.storage.writer import Writer
 from testtime.strategies.base import Attempt, Turns
-from testtime.strategies.ledger import Admission, Drawing, SampleLedger
+from testtime.strategies.drawing import Admission, Drawing
+from testtime.strategies.ledger import SampleLedger
 
-T = TypeVar("T")
 Sample = tuple[ProblemRow, int]
 FLUSH_SECONDS = 5.0  # at most this much finished work is lost to a kill
 BLOCK_TOKENS = 4_000_000  # stored tokens in memory at once when a pool is resumed or extended
@@ -257,36 +257,6 @@ def _spec(job: Job) -> EngineSpec:
         names = ("reasoning_start_str", "reasoning_end_str")
         args = {"reasoning_config": dict(zip(names, tags, strict=True))}
     return spec.model_copy(update={"name": "vllm", "args": args | spec.args})
-
-
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, in a thread of its own where a loop is running already (a
-    notebook).
-
-    The first exception of a task group is raised as itself.
-    """
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            result.append(asyncio.run(work))
-        except BaseException as error:
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-            failure.append(error)
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        body()
-    else:
-        thread = threading.Thread(target=body, name="testtime-run")
-        thread.start()
-        thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 def _versions() -> dict[str, str]:

@@ -19,8 +19,8 @@ from testtime.grading import grade
 from testtime.grading.registry import make
 from testtime.runs.progress import Progress
 from testtime.runs.verdicts import SCORE_OF, grade_key, grader_id, reference
-from testtime.storage.store import Writer
 from testtime.storage.tables import GradeRow, ProblemRow
+from testtime.storage.writer import Writer
 
 SHARE = 0.01  # of the time of drawing
 MOST = 64  # answers graded at a time
