@@ -21,7 +21,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,9 +272,11 @@ class Writer:
 
     def add(self, table: str, row: Row) -> None:
         if isinstance(row, CallRow):  # arrays take an eighth of what lists of Python numbers do
-            row.token_ids = np.asarray(row.token_ids, np.int32)  # type: ignore[assignment]
-            row.logprobs = np.asarray(row.logprobs, np.float32)  # type: ignore[assignment]
-            self._values += len(row.token_ids) + len(row.logprobs)
+            ids, logprobs = np.asarray(row.token_ids), np.asarray(row.logprobs, np.float32)
+            self._values += len(ids) + len(logprobs)
+            if ids.dtype.kind == "i" or not len(ids):
+                packed: Any = {"token_ids": ids.astype(np.int32), "logprobs": logprobs}
+                row = replace(row, **packed)
         self._rows[table].append(row)
         if self._values >= PART_VALUES or len(self._rows[table]) >= PART_ROWS:
             self.flush()
