@@ -5,7 +5,7 @@ a pattern.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from testtime.config.load import UNKNOWN
 from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError, suggest
 
-T = TypeVar("T", Prices, Rates)
+T = TypeVar("T")
 EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode=3000"}
 
 
@@ -51,7 +51,7 @@ def _typed(kind: type[T], given: Sequence[str] | None, option: str) -> T | None:
         first = error.errors()[0]
         key, said = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         if first["type"] in UNKNOWN:
-            said = f"unknown{suggest(key, [f.name for f in fields(kind)])}"
+            said = f"unknown{suggest(key, signature(kind).parameters)}"
         raise UserError(f"{option} {' '.join(given)}: {f'{key}: ' if key else ''}{said}") from None
 
 
