@@ -13,7 +13,7 @@ import pytest
 
 from testtime.cli.options import without_reports
 from testtime.compare.comparison import compare, read
-from testtime.compute.prices import Prices
+from testtime.config.schema import Prices
 from testtime.errors import UserError
 
 

@@ -14,11 +14,12 @@ import pytest
 
 from tests.report import made
 from testtime import report
-from testtime.compute.prices import Prices
+from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report import findings as words
 from testtime.report import health
 from testtime.report import results as evidence
+from testtime.runs.run import priced
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",
@@ -187,10 +188,16 @@ def test_runs_of_one_model_keep_their_own_line_and_name(tmp_path: Path) -> None:
 def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
     run = made.run(tmp_path, made.scores(problems=20, samples=2))
     assert "usd" not in evidence.of(run)[0].axes
-    path = report.write(run, tmp_path / "priced", Prices(input=1.0, output=4.0, cached=0.5))
+    prices = Prices(input=1.0, output=4.0, cached=0.5)
+    path = report.write(priced(run, prices, None), tmp_path / "priced")
     drawn = pd.read_csv(path.parent / "figures" / "accuracy-usd.csv")
-    top = drawn[(drawn["budget"] == 0) & (drawn["n"] == 1)]["usd"].item()
-    assert top == pytest.approx((50 * 1.0 + 12 * 4.0 + 50 * 0.5 + 4 * 1.0) / 1e6), (
+    single = drawn[drawn["n"] == 1].set_index("budget")["usd"]
+    assert single[0] == pytest.approx((50 * 1.0 + 4 * 1.0 + 12 * 4.0) / 1e6), "one request"
+    at = run.scores[run.scores["budget"] == 64]
+    thinking, forced = at["thinking_tokens"], at["forced"]
+    once = 50 * 1.0 + (thinking + 12) * 4.0
+    again = forced * ((50 + thinking) * 0.5 + 4 * 1.0)
+    assert single[64] == pytest.approx((once + again).mean() / 1e6) and forced.any(), (
         "two requests, the second from the cache"
     )
 

@@ -5,13 +5,15 @@ a pattern.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from testtime.config.load import UNKNOWN
 from testtime.config.schema import Prices, Rates
-from testtime.errors import UserError
+from testtime.errors import UserError, suggest
 
 T = TypeVar("T")
 EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode=3000"}
@@ -48,7 +50,9 @@ def _typed(kind: type[T], given: Sequence[str] | None, option: str) -> T | None:
     except ValidationError as error:
         first = error.errors()[0]
         key, said = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{option} {' '.join(given)}: {key or 'value'}: {said}") from None
+        if first["type"] in UNKNOWN:
+            said = f"unknown{suggest(key, signature(kind).parameters)}"
+        raise UserError(f"{option} {' '.join(given)}: {f'{key}: ' if key else ''}{said}") from None
 
 
 def amounts(pairs: Sequence[str], option: str) -> dict[str, float]:

@@ -162,7 +162,7 @@ async def _samples(
             if ledger.failures:
                 failed.append(f"{row.problem_id} sample {number}: {ledger.failures[0]}")
             for attempt in attempts:
-                writer.add("attempts", _row(row.problem_id, number, recipe, attempt))
+                writer.add("attempts", attempt_row(row.problem_id, number, recipe, attempt))
             finished(sample, attempts)
 
     # Twice as many samples as chains at a time: while one's answers are drawn, another thinks.
@@ -172,7 +172,8 @@ async def _samples(
     return failed
 
 
-def _row(problem_id: str, sample: int, recipe: str, attempt: Attempt) -> AttemptRow:
+def attempt_row(problem_id: str, sample: int, recipe: str, attempt: Attempt) -> AttemptRow:
+    """How an attempt is stored."""
     answers = [answer for answer, _ in attempt.answers]
     return AttemptRow(
         problem_id,
