@@ -32,7 +32,7 @@ from testtime.strategies import budget as contract
 from testtime.strategies import ledger
 from testtime.strategies.base import Attempt, Strategy
 from testtime.strategies.budget import Cut
-from testtime.strategies.ledger import Drawing
+from testtime.strategies.drawing import Drawing
 from testtime.strategies.nested import Fresh, Nested
 
 SEED = 20261122  # fixed before the first audit was run

@@ -20,7 +20,8 @@ from testtime.engines.base import Completion, Engine, Request
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Attempt, Ids, Strategy
-from testtime.strategies.ledger import Admission, Drawing, SampleLedger
+from testtime.strategies.drawing import Admission, Drawing
+from testtime.strategies.ledger import SampleLedger
 
 CLOSE = (2, 9, 3, 11, 4, 8)
 # Closed by what an untrained model never draws, so that every chain is cut.
