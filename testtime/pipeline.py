@@ -7,7 +7,6 @@ larger one extends the pool, and changing selectors or graders only reads it aga
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from testtime.runs import scores
 from testtime.runs.draw import decoder, draw
 from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
+from testtime.runs.run import Run
 from testtime.storage.store import Store
 from testtime.strategies.plan import Plan
 
@@ -37,16 +37,6 @@ if TYPE_CHECKING:
     from testtime.engines.reward import Over, RewardEngine
 
 TABLES = ("scores", "cells")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run directory as tables (pandas): `scores` and `cells` as DESIGN describes them."""
-
-    path: Path
-    manifest: dict[str, Any]
-    scores: pd.DataFrame
-    cells: pd.DataFrame
 
 
 def run(

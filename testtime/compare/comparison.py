@@ -33,7 +33,7 @@ from testtime.storage.files import exists, place
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.report.style import Plate
+    from testtime.style import Chart
 
 Flags = NDArray[np.bool_]
 
@@ -61,20 +61,21 @@ class Comparison:
 
         return describe(self)
 
-    def figure(self, path: str | Path | None = None) -> Plate:
+    def figure(self, path: str | Path | None = None) -> Chart:
         """Every model's frontier, and where longer beats more; also written to a .png, .svg or .pdf
         file.
 
         Raises UserError for another suffix, or where it cannot be written.
         """
         from testtime.laws.figures import save
-        from testtime.report import comparison, style
+        from testtime import style
+        from testtime.compare.figure import chart
 
-        with style.house():
-            plate = comparison.plate(self.tables, self.axis)
+        with style.context():
+            drawn = chart(self.tables, self.axis)
             if path is not None:
-                save(plate.figure, Path(path))
-        return plate
+                save(drawn.figure, Path(path))
+        return drawn
 
     def to_json(self) -> str:
         """Everything as JSON: axis, problems, level, notes, and each table as a list of rows."""
@@ -94,7 +95,7 @@ class Comparison:
         and .pdf into `folder`; returns the paths.
         """
         from testtime.laws.figures import save
-        from testtime.report import style
+        from testtime import style
 
         target = Path(folder)
         try:
@@ -104,7 +105,7 @@ class Comparison:
                 table.to_csv(target / f"{name}.csv", index=False)
                 paths.append(target / f"{name}.csv")
             (target / "compare.txt").write_text(self.report() + "\n", encoding="utf-8")
-            with style.house():
+            with style.context():
                 drawn = self.figure().figure
                 for kind in ("png", "svg", "pdf"):
                     save(drawn, target / f"compare.{kind}")

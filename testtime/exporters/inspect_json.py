@@ -17,7 +17,7 @@ from testtime.report.results import Evidence, level_name, of
 from testtime.runs import transcripts
 
 if TYPE_CHECKING:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 Data = dict[str, Any]
 VERSION = 2  # of the log format

@@ -24,7 +24,7 @@ from testtime.storage.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 TEXTS = ["problem_id", *GROUP, "sample", "thinking", "text"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from testtime.report.results import Evidence
+from testtime.report.results import Results
 from testtime.runs import transcripts
 
 PROBLEMS = 200
@@ -21,17 +21,17 @@ CHARACTERS = 2_500_000  # of model text in a page, shared by its models
 LEAST = 400  # characters of a text that are always shown
 
 
-def browser(evidence: Evidence, models: int) -> dict[str, Any]:
+def browser(results: Results, models: int) -> dict[str, Any]:
     """`problems` (plain data for the page, hardest first) and `lead`, a sentence saying what they
     are.
     """
-    top = evidence.at(evidence.levels[-1])
+    top = results.at(results.levels[-1])
     solved = top.groupby("problem_id")["score"].mean().sort_values(kind="stable")
     limit = max(1, PROBLEMS // models)
     places = np.unique(np.linspace(0, len(solved) - 1, min(limit, len(solved))).round().astype(int))
     names = [str(name) for name in solved.index[places]]
-    first = sorted(evidence.scores["sample"].unique())[:SAMPLES]
-    told = transcripts.read(evidence.run.path, evidence.scores, names, [int(s) for s in first])
+    first = sorted(results.scores["sample"].unique())[:SAMPLES]
+    told = transcripts.read(results.run.path, results.scores, names, [int(s) for s in first])
     problems = [{**_plain(t), "solved": _known(solved[t.problem_id])} for t in told]
     if not any(
         c["segments"] or any(a["text"] for a in c["answers"]) for p in problems for c in p["chains"]

@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime.errors import UserError
-from testtime.report import chains, curves, grids, health, laws, style, training
+from testtime.report import chains, curves, grids, health, laws, results, style, training
 from testtime.report import coverage as ceiling
 from testtime.report import findings as words
-from testtime.report import results as evidence
 from testtime.report.browser import browser
-from testtime.report.results import Evidence
-from testtime.report.style import SHORT, Plate
+from testtime.report.results import Results
 from testtime.report.svg import inline, to_files
+from testtime.style import SHORT, Chart
 
 if TYPE_CHECKING:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Section:
     key: str
     title: str
     lead: str
-    draw: Callable[[Evidence], list[Plate | None]]
+    draw: Callable[[Results], list[Chart | None]]
 
 
 SECTIONS = (
@@ -83,11 +82,11 @@ def write(runs: Sequence[Run], folder: Path) -> Path:
 
     Raises UserError where it cannot be written.
     """
-    models = [part for run in runs for part in evidence.of(run)]
+    models = [part for run in runs for part in results.of(run)]
     if not models:
         raise UserError(f"{folder}: the runs hold no cells, so there is nothing to report")
     try:
-        with style.house():
+        with style.context():
             return _Page(models, folder).write()
     except OSError as error:
         raise UserError(
@@ -101,9 +100,9 @@ class _Page:
     page.
     """
 
-    def __init__(self, models: list[Evidence], folder: Path) -> None:
+    def __init__(self, models: list[Results], folder: Path) -> None:
         self.models, self.folder = models, folder
-        self.names = evidence.names(models)
+        self.names = results.names(models)
         self.keys = _keys(self.names)
 
     def write(self) -> Path:
@@ -138,7 +137,7 @@ class _Page:
         path.write_text(page, encoding="utf-8")
         return path
 
-    def _model(self, key: str, e: Evidence) -> dict[str, Any]:
+    def _model(self, key: str, e: Results) -> dict[str, Any]:
         fitted = {axis: laws.fitted(e, axis) for axis in e.axes}
         accuracy = [(axis, curves.accuracy(e, axis, laws.drawn(fitted[axis]))) for axis in e.axes]
         if not e.axes:
@@ -151,24 +150,24 @@ class _Page:
                 "key": s.key,
                 "title": s.title,
                 "lead": s.lead,
-                "plates": [self._plate(p, key) for p in s.draw(e) if p is not None],
+                "charts": [self._chart(p, key) for p in s.draw(e) if p is not None],
                 "tables": [],
             }
             for s in SECTIONS
         ]
-        sections = [s for s in sections if s["plates"]]
+        sections = [s for s in sections if s["charts"]]
         tables = health.tables(e)
         for table in tables:
             self._csv(table, key)
         lead = "What was asked for, what happened, and what it cost."
         sections.append(
-            {"key": "health", "title": "Run health", "lead": lead, "plates": [], "tables": tables}
+            {"key": "health", "title": "Run health", "lead": lead, "charts": [], "tables": tables}
         )
         return {
             "key": key,
             "findings": words.findings(e),
             "warnings": words.warnings(e) + laws.warnings(fitted.get(e.axis or "")),
-            "accuracy": [{**self._plate(p, key), "value": axis} for axis, p in accuracy],
+            "accuracy": [{**self._chart(p, key), "value": axis} for axis, p in accuracy],
             "options": [(a, SHORT[a]) for a in e.axes],
             "unavailable": [(SHORT[a], e.absent(a)) for a in SHORT if a not in e.axes],
             "law": laws.findings(fitted.get(e.axis or ""), e.axis),
@@ -180,8 +179,8 @@ class _Page:
     def _together(self) -> dict[str, Any]:
         axes = [a for a in SHORT if all(a in e.axes for e in self.models)]
         return {
-            "plates": [
-                {**self._plate(curves.models(self.models, a), ""), "value": a} for a in axes
+            "charts": [
+                {**self._chart(curves.models(self.models, a), ""), "value": a} for a in axes
             ],
             "options": [(a, SHORT[a]) for a in axes],
             "unavailable": [
@@ -207,21 +206,21 @@ class _Page:
             tables.append(health.Table("training", "Where these models stand", columns, found.rows))
             self._csv(tables[0], "")
         lead = "What the same accuracy costs when it is trained rather than thought."
-        plates = [self._plate(p, "") for p in found.plates]
-        return {"lead": lead, "plates": plates, "tables": tables, "omitted": found.omitted}
+        charts = [self._chart(p, "") for p in found.charts]
+        return {"lead": lead, "charts": charts, "tables": tables, "omitted": found.omitted}
 
-    def _plate(self, plate: Plate, key: str) -> dict[str, Any]:
+    def _chart(self, chart: Chart, key: str) -> dict[str, Any]:
         """Save a figure's files and hand the page what it shows."""
         sub = Path("figures") / key if len(self.models) > 1 and key else Path("figures")
         drawn = inline(
-            plate, to_files(plate, self.folder / sub), f"{key}-{plate.name}" if key else plate.name
+            chart, to_files(chart, self.folder / sub), f"{key}-{chart.name}" if key else chart.name
         )
         return {
-            "name": plate.name,
-            "title": plate.title,
-            "note": plate.note,
+            "name": chart.name,
+            "title": chart.title,
+            "note": chart.note,
             "svg": _safe(drawn),
-            "path": (sub / plate.name).as_posix(),
+            "path": (sub / chart.name).as_posix(),
         }
 
     def _csv(self, table: health.Table, key: str) -> None:

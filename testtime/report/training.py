@@ -12,25 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from testtime import zoo
+from testtime import labels, zoo
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
 from testtime.laws import joint, optimum, study
 from testtime.laws.fit import fit, shrunk_covariance
 from testtime.laws.published import BESIROGLU, GPT_LINEAGE
 from testtime.laws.result import Fit
-from testtime.report.results import Evidence
-from testtime.report.style import (
+from testtime.report.results import Results
+from testtime.style import (
     CATEGORY,
     INK,
     MUTED,
     PAPER,
-    Plate,
-    amount,
+    Chart,
     canvas,
-    house_map,
     label_ends,
     log_axis,
+    ramp_map,
 )
 
 RESAMPLES = 400
@@ -43,14 +42,14 @@ class Training:
     sentence each).
     """
 
-    plates: list[Plate] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
     rows: list[tuple[str, ...]] = field(default_factory=list)
     omitted: list[str] = field(default_factory=list)
 
 
-def section(models: list[Evidence]) -> Training:
+def section(models: list[Results]) -> Training:
     """Everything the report can say about training compute for these models."""
-    found = Training(plates=[lineage()])
+    found = Training(charts=[lineage()])
     places = [(e, place(e)) for e in {e.model: e for e in reversed(models)}.values()][
         ::-1
     ]  # each model's first run
@@ -58,7 +57,13 @@ def section(models: list[Evidence]) -> Training:
     for e, p in known:
         loss = f"{p['loss']:.4g}" if "loss" in p else ""
         found.rows.append(
-            (e.model, amount(p["parameters"]), amount(p["tokens"]), amount(p["flops"]), loss)
+            (
+                e.model,
+                labels.amount(p["parameters"]),
+                labels.amount(p["tokens"]),
+                labels.amount(p["flops"]),
+                loss,
+            )
         )
     unknown = [e.model for e, p in places if p is None]
     if unknown:
@@ -68,11 +73,11 @@ def section(models: list[Evidence]) -> Training:
             " config, and it is placed here."
         )
     if any(e.model.startswith("ladder/") for e, _ in known):
-        found.plates.append(
+        found.charts.append(
             ladder([(e.model, p) for e, p in known if e.model.startswith("ladder/")])
         )
     try:
-        found.plates.append(contours(known))
+        found.charts.append(contours(known))
     except UserError as error:
         found.omitted.append(
             f"Accuracy over training and test compute together is left out: {error}."
@@ -80,13 +85,13 @@ def section(models: list[Evidence]) -> Training:
     return found
 
 
-def place(evidence: Evidence) -> dict[str, float] | None:
+def place(results: Results) -> dict[str, float] | None:
     """parameters, tokens and flops of a model's training (and its loss where it is known), or
     None.
     """
-    manifest = evidence.run.manifest
-    if evidence.model in zoo.names():
-        return {k: float(v) for k, v in zoo.training(evidence.model).items() if k in PLACE}
+    manifest = results.run.manifest
+    if results.model in zoo.names():
+        return {k: float(v) for k, v in zoo.training(results.model).items() if k in PLACE}
     tokens = manifest["config"]["model"][0].get("training_tokens")
     try:
         size = Flops.from_config(manifest["model_config"]).parameters
@@ -104,7 +109,7 @@ def place(evidence: Evidence) -> dict[str, float] | None:
 PLACE = ("parameters", "tokens", "flops", "loss")
 
 
-def lineage() -> Plate:
+def lineage() -> Chart:
     """The compute-optimal loss of the published law, with the GPT lineage where size and data are
     known.
     """
@@ -165,12 +170,12 @@ def lineage() -> Plate:
         " public estimate whose FLOPs count the active experts only. GPT and GPT-2 disclosed no "
         "token counts."
     )
-    return Plate(
+    return Chart(
         "lineage", "The published law of training, and the GPT lineage on it", note, figure, table
     )
 
 
-def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
+def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
     """The ladder's own law: loss of every run of the rungs, the fitted optimum, and the models of
     this report.
     """
@@ -217,10 +222,10 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
         f"{params['beta']:.2f}),"
         f" whose residuals are {found.fit.rmse:.2f} in log loss (R2 {found.fit.r2:.2f})."
     )
-    return Plate("ladder-law", "The ladder's own law of training", note, figure, table)
+    return Chart("ladder-law", "The ladder's own law of training", note, figure, table)
 
 
-def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
+def contours(known: list[tuple[Results, dict[str, float]]]) -> Chart:
     """Accuracy of one sample over (training FLOPs, test FLOPs), with the exchange rate.
 
     Raises UserError where the models do not allow it.
@@ -252,8 +257,8 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
     inputs = {"T": np.broadcast_to(trained, tests.shape), "I": tests}
     covariance = shrunk_covariance(every, len(problems))
     fits: list[Fit] = []
-    for plateau in (False, True):
-        law = joint.accuracy_surface(trained, spent, plateau=plateau)
+    for chartau in (False, True):
+        law = joint.accuracy_surface(trained, spent, chartau=chartau)
         data = {"T": trained, "I": spent}
         fits.append(
             fit(law, data, y, covariance=covariance, replicates=(inputs, every[:RESAMPLES]))
@@ -270,7 +275,7 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
         f" thinking. Bands of 10 points interpolate between them. {_exchange(best)}"
     )
     title = "Train more, or think more? Accuracy over both computes"
-    return Plate("contours", title, note, figure, table)
+    return Chart("contours", title, note, figure, table)
 
 
 def _exchange(law: Fit) -> str:
@@ -299,13 +304,13 @@ def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
     across, up = np.meshgrid(np.log(x), np.log(z))
     surface = griddata((np.log(trained), np.log(spent)), 100 * y, (across, up), method="linear")
     axes.contourf(
-        x, z, surface, levels=range(0, 101, 10), cmap=house_map(), vmin=0, vmax=100, alpha=0.55
+        x, z, surface, levels=range(0, 101, 10), cmap=ramp_map(), vmin=0, vmax=100, alpha=0.55
     )
     axes.scatter(
         trained,
         spent,
         c=y,
-        cmap=house_map(),
+        cmap=ramp_map(),
         vmin=0,
         vmax=1,
         s=26,

@@ -84,8 +84,8 @@ def read(
                 f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}"
             )
     texts = "tables/texts.parquet"
-    imported = store.has(texts)
-    decode = None if imported else decoder(store.manifest())
+    imported, told = "imported" in store.manifest(), store.has(texts)
+    decode = None if imported else decoder(store.manifest())  # an import asks no hub
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
         rows = scores[scores["problem_id"].isin(block)]
@@ -94,7 +94,9 @@ def read(
         asked = {
             r["problem_id"]: r for r in _rows(store, "problems", ["question", "gold"], block, None)
         }
-        if imported:
+        if imported and not told:
+            chains = {}
+        elif imported:
             chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows)
         else:
             chains = _stored(store, rows, block, samples, decode)
@@ -178,23 +180,33 @@ def _page(found: Transcript, model: str, several: bool) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in "\n".join(lines))
 
 
-@lru_cache(maxsize=2)
-def _tokenizer(name: str, revision: str | None) -> Any:
-    from testtime.models import resolve as models
-
-    return models.resolve(name, revision).tokenizer
-
-
 def decoder(manifest: dict[str, Any]) -> Decode | None:
     """Token ids to text with the run's own tokenizer; None where it cannot be loaded."""
     ref = manifest["config"]["model"][0]
+    return _decoder(ref["name"], ref.get("revision"))
+
+
+@lru_cache(maxsize=2)
+def _decoder(name: str, revision: str | None) -> Decode | None:
+    """A folder's tokenizer.json is read as it is, in milliseconds; only what lies elsewhere, or in
+    another form, needs transformers.
+    """
+    from testtime import zoo
+
+    file = (zoo.path(name) if name in zoo.names() else Path(name)) / "tokenizer.json"
     try:
-        tokenizer = _tokenizer(ref["name"], ref.get("revision"))
+        if file.is_file():
+            import tokenizers
+
+            fast = tokenizers.Tokenizer.from_file(str(file))
+            return lambda ids: str(fast.decode(list(ids), skip_special_tokens=False))
+        from testtime.models import resolve as models
+
+        slow = models.resolve(name, revision).tokenizer
     except (UserError, ImportError, OSError):
         return None
-    return lambda ids: str(
-        tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    )
+    plain = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+    return lambda ids: str(slow.decode(list(ids), **plain))
 
 
 def segments(ids: Sequence[int], cuts: Sequence[int], decode: Decode) -> list[tuple[int, str]]:
@@ -303,7 +315,7 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
         thinking, text = (row[c] if isinstance(row[c], str) else "" for c in ("thinking", "text"))
         tokens = row.get("thinking_tokens")
         count = None if tokens is None or tokens != tokens else int(tokens)
-        verdict = row.get("verdict") if isinstance(row.get("verdict"), str) else "missing"
+        verdict = row["verdict"] if isinstance(row.get("verdict"), str) else _scored(row["score"])
         key = row.get("answer_key") if isinstance(row.get("answer_key"), str) else None
         label = row["setting"] or (
             "" if row["budget"] != row["budget"] else f"{row['budget']:,.0f}"
@@ -314,6 +326,12 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
             Chain(int(row["sample"]), "", count, parts, [answer])
         )
     return result
+
+
+def _scored(score: float) -> str:
+    """The verdict of a log that gives scores alone."""
+    known = {1.0: "correct", 0.0: "wrong"}
+    return "missing" if score != score else known.get(score, f"score {score:g}")
 
 
 def _rows(
