@@ -67,9 +67,9 @@ class Comparison:
 
         Raises UserError for another suffix, or where it cannot be written.
         """
-        from testtime.laws.figures import save
         from testtime import style
         from testtime.compare.figure import chart
+        from testtime.laws.figures import save
 
         with style.context():
             drawn = chart(self.tables, self.axis)
@@ -94,8 +94,8 @@ class Comparison:
         """Write each table as CSV, the report as compare.txt and the figure as compare.png, .svg
         and .pdf into `folder`; returns the paths.
         """
-        from testtime.laws.figures import save
         from testtime import style
+        from testtime.laws.figures import save
 
         target = Path(folder)
         try:

@@ -8,6 +8,7 @@ numbers quoted here are lower than the largest cell of the grid: that one was pa
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,14 @@ WIDE = 0.05  # half an interval
 MANY = 0.05  # share of truncated, unparsed or unscored answers
 STILL_FORCED = 0.2  # share of forced answers at the largest budget
 
-Finding = tuple[str, str]  # (what it is about, the sentence)
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence on one question; number: what of it stands large on the page."""
+
+    about: str
+    text: str
+    number: str = ""
 
 
 def findings(results: Results) -> list[Finding]:
@@ -37,7 +45,11 @@ def findings(results: Results) -> list[Finding]:
         value = labels.interval(row["value"], row["lo"], row["hi"])
         cell = labels.sentence(labels.cell(row))
         return [
-            ("Best setting", f"{cell}: {value}. Chosen and judged on the same problems; {why}.")
+            Finding(
+                "Best setting",
+                f"{cell}: {value}. Chosen and judged on the same problems; {why}.",
+                f"{labels.percent(row['value'])}%",
+            )
         ]
     table = frontier.recommend(results.sample, axis)
     best, cheap = (row for _, row in table.head(2).iterrows())
@@ -48,9 +60,13 @@ def findings(results: Results) -> list[Finding]:
         saving = 1 - cheap["cost"] / best["cost"]
         cheaper = f"{_chosen(cheap, axis)}, {saving:.0%} less than the best setting."
     return [
-        ("Best setting", f"{_chosen(best, axis)}. {sure}"),
-        ("Cheapest within a point", cheaper),
-        ("Longer, or more samples?", _longer(results, axis)),
+        Finding(
+            "Best setting",
+            f"{_chosen(best, axis)}. {sure}",
+            f"{labels.percent(best['out_of_bag'])}%",
+        ),
+        Finding("Cheapest within a point", cheaper),
+        Finding("Longer, or more samples?", _longer(results, axis)),
     ]
 
 
