@@ -113,11 +113,10 @@ def report(
     Example: testtime report runs/quickstart/quickstart
     """
     from testtime import pipeline
-    from testtime import report as reports
     from testtime.cli import options as cli_options
 
-    found = [pipeline.load(run) for run in cli_options.without_reports(runs)]
-    typer.echo(f"report: {reports.write(found, out, *cli_options.costs(price, rate))}")
+    paths = cli_options.without_reports(runs)
+    typer.echo(f"report: {pipeline.write_report(paths, out, *cli_options.costs(price, rate))}")
 
 
 @app.command()

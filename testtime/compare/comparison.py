@@ -7,7 +7,6 @@ paired. The report states each finding with its interval and says where the data
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +18,7 @@ from numpy.typing import NDArray
 
 from testtime.compare.text import UNITS, absences
 from testtime.compute.costs import with_costs
-from testtime.compute.flops import Flops
-from testtime.compute.prices import Prices
-from testtime.compute.rates import Rates
+from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError
 from testtime.estimators import binned, doubling, frontier, models
 from testtime.estimators.cells import null_bounds, summary
@@ -121,27 +118,19 @@ def read(
 ) -> dict[str, pd.DataFrame]:
     """Runs to compare, by name: run directories, or scores tables as CSV or Parquet.
 
-    A run directory's FLOPs come with the prompt's share, from the config of its model; prices and
-    rates add dollars and seconds. Raises UserError for what is neither a run nor a table, and for
-    one given twice.
+    prices and rates add dollars and seconds. Raises UserError for what is neither a run nor a
+    table, and for one given twice.
     """
     found: dict[str, pd.DataFrame] = {}
     refused: list[UserError] = []
     for given in map(place, paths):
         if exists(given / "run.json"):
-            from testtime.pipeline import load
+            from testtime.runs.run import load
 
             run = load(given)
             table, name = run.scores, given.resolve().name
-            whole = run.manifest.get("config", {}).get("thinking", {}).get("mode") == "engine"
-            with contextlib.suppress(
-                UserError
-            ):  # an imported run, or a model that is not all attention
-                table = with_costs(
-                    table, flops=Flops.from_config(run.manifest.get("model_config") or {})
-                )
         else:
-            table, name, whole = read_table(given), given.stem, False
+            table, name = read_table(given), given.stem
         if name in found:
             name = f"{given.resolve().parent.name}/{name}"
         if name in found:
@@ -149,7 +138,7 @@ def read(
         found[name] = table
         if prices or rates:
             try:
-                found[name] = with_costs(table, prices=prices, rates=rates, whole=whole)
+                found[name] = with_costs(table, prices=prices, rates=rates)
             # a table without tokens beside others that have them is compared without costs
             except UserError as error:
                 refused.append(error)

@@ -12,7 +12,7 @@ KeyError, TypeError or IndexError, and the request is tried again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from testtime.engines.base import Completion, Request, Sampling
@@ -46,7 +46,7 @@ def _completions_body(request: Request) -> dict[str, Any]:
         "prompt": list(request.prompt),
         "max_tokens": request.max_tokens,
         "seed": _seed(request),
-        **asdict(request.sampling),
+        **request.sampling.model_dump(),
         "stop_token_ids": list(request.stop_token_ids),
         "ignore_eos": request.ignore_eos,
         "thinking_token_budget": request.thinking_budget,
@@ -72,7 +72,7 @@ def _completions_read(reply: dict[str, Any], request: Request) -> Completion | N
 
 
 def _chat_body(request: Request) -> dict[str, Any]:
-    neutral, sampling = asdict(Sampling()), asdict(request.sampling)
+    neutral, sampling = Sampling().model_dump(), request.sampling.model_dump()
     return {
         "messages": list(request.messages or ()),
         "max_completion_tokens": request.max_tokens,

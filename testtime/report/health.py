@@ -92,7 +92,7 @@ def _facts(results: Results) -> Table:
         facts += [
             ("seed", config["seed"]),
             ("sampling", ", ".join(f"{k} {v}" for k, v in sampling.items())),
-            ("mode", config["thinking"]["mode"]),
+            ("strategy", config["thinking"]["strategy"]),
             ("identity of the model", manifest.get("identity", {}).get("model", "")),
         ]
     return Table(

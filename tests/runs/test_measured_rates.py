@@ -6,8 +6,8 @@ import asyncio
 
 import numpy as np
 import pytest
-
 from testtime.compute.rates import Rates, measure_rates
+
 from testtime.engines.base import Completion, Request
 from testtime.errors import UserError
 
