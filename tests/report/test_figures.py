@@ -12,12 +12,11 @@ import pytest
 
 from tests.report import made
 from testtime.importers import Log, save
-from testtime.report import chains, curves, grids, laws, style
+from testtime.report import chains, curves, grids, laws, results, style
 from testtime.report import coverage as ceiling
-from testtime.report import results
 from testtime.report.results import Results
-from testtime.style import Chart
 from testtime.report.svg import inline, to_files
+from testtime.style import Chart
 
 
 @pytest.fixture(scope="module")

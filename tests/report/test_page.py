@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from testtime.compute.prices import Prices
 
 from tests.report import made
 from testtime import report
-from testtime.compute.prices import Prices
 from testtime.errors import UserError
 from testtime.report import findings as words
-from testtime.report import health
-from testtime.report import results
+from testtime.report import health, results
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",

@@ -13,8 +13,7 @@ import pytest
 from tests.report import made
 from testtime import zoo
 from testtime.laws.published import BESIROGLU
-from testtime.report import results
-from testtime.report import style, training
+from testtime.report import results, style, training
 from testtime.report.results import Results
 
 LADDER = [name for name in zoo.names() if name.startswith("ladder/")]

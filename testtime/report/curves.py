@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from testtime import labels
-from testtime.compare.figure import draw_frontiers
 from testtime.estimators import frontier
+from testtime.report.drawing import draw_frontiers
 from testtime.report.results import Results, at_level, names
 from testtime.style import (
     INK,

@@ -53,26 +53,46 @@ def findings(results: Results) -> list[Finding]:
         ]
     table = frontier.recommend(results.sample, axis)
     best, cheap = (row for _, row in table.head(2).iterrows())
-    sure = f"It comes out best in {best['p_best']:.0%} of resampled problem sets."
-    if cheap["cost"] >= best["cost"] * 0.999:
-        cheaper = "No cheaper setting comes within a point of the best."
-    else:
-        saving = 1 - cheap["cost"] / best["cost"]
-        cheaper = f"{_chosen(cheap, axis)}, {saving:.0%} less than the best setting."
     return [
         Finding(
             "Best setting",
-            f"{_chosen(best, axis)}. {sure}",
+            f"{labels.sentence(_chosen(best, axis))}.{_rivals(best)}",
             f"{labels.percent(best['out_of_bag'])}%",
         ),
-        Finding("Cheapest within a point", cheaper),
+        Finding("Cheapest within a point", _cheapest(cheap, best, axis, results.problems)),
         Finding("Longer, or more samples?", _longer(results, axis)),
     ]
 
 
 def _chosen(row: Any, axis: str) -> str:
     value = labels.interval(row["out_of_bag"], row["lo"], row["hi"])
-    return f"{labels.sentence(labels.cell(row))}: {value} for {labels.cost(axis, row['cost'])}"
+    return f"{labels.cell(row)}: {value} for {labels.cost(axis, row['cost'])}"
+
+
+def _rivals(row: Any) -> str:
+    """How many settings may as well be the best."""
+    rivals, others = row.get("rivals", math.nan), row.get("settings", math.nan) - 1
+    if not others > 0:
+        return ""
+    if rivals:
+        return f" {rivals:.0f} of the other {others:.0f} settings may be the best instead."
+    return f" Surely the best of {others + 1:.0f} settings."
+
+
+def _cheapest(row: Any, best: Any, axis: str, problems: int) -> str:
+    """The cheapest setting that is surely good enough, or what it would take to tell."""
+    if not row["told"] and row["cost"] >= best["cost"] * 0.999:
+        return "No cheaper setting looks to be within a point of the best."
+    saving = 1 - row["cost"] / best["cost"]
+    said = f"{_chosen(row, axis)}, {saving:.0%} less than the best setting"
+    if "gap" not in row or math.isnan(row["gap"]):
+        return f"{labels.sentence(said)}."
+    gap = f"{labels.points(row['gap'], row['gap_lo'], row['gap_hi'])} points to the best"
+    if row["told"]:
+        return f"{labels.sentence(said)}; {gap}."
+    needed = float(f"{row['needed']:.2g}")
+    would = f"; about {needed:,.0f} would, were the two equal" if math.isfinite(needed) else ""
+    return f"{problems} problems cannot tell one point{would}. It looks so for {said}; {gap}."
 
 
 def _longer(results: Results, axis: str) -> str:
@@ -85,8 +105,8 @@ def _longer(results: Results, axis: str) -> str:
     sides = {side: table[table["better"] == side] for side in ("longer", "more", "undecided")}
     if len(sides["undecided"]) == len(table):
         return (
-            f"Undecided: from none of {len(table)} starting points does a doubled budget differ "
-            "from a doubled n beyond its 95% interval."
+            f"Undecided: all {len(table)} starting points taken together, a doubled budget differs "
+            "from a doubled n at none beyond what chance does."
         )
     clear = []
     for side, sign in (("longer", 1), ("more", -1)):
@@ -95,7 +115,7 @@ def _longer(results: Results, axis: str) -> str:
             low, high = sorted((sign * row["difference_lo"], sign * row["difference_hi"]))
             start = labels.level(labels.row_level(row), unit=True)
             clear.append(
-                f"{side} by {100 * sign * row['difference']:.1f} points (95% interval "
+                f"{side} by {100 * sign * row['difference']:.1f} points (its own 95% interval "
                 f"{100 * low:.1f} to {100 * high:.1f}) from {start}, n = {row['n']}"
             )
     return (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testtime import labels
-from testtime.compare.figure import board_height, draw_differences, frame, of_selector, tile
 from testtime.estimators import doubling
+from testtime.report.drawing import board_height, draw_differences, frame, of_selector, tile
 from testtime.report.results import Results
 from testtime.style import Chart, canvas, ramp_map
 
@@ -62,7 +62,7 @@ def longer_or_more(results: Results, axis: str) -> Chart | None:
     note = (
         "From each setting, the points gained by doubling the budget minus those gained by "
         "doubling n, at the same compute. Orange: think longer. Blue: sample more. Grey and "
-        "uncoloured: the 95% interval holds 0."
+        "uncoloured: undecided, all starting points judged together at 95%."
     )
     return Chart("longer-or-more", title, note, figure, table)
 

@@ -1,7 +1,5 @@
-"""The figure of a comparison: every model's equal-compute frontier, and where longer beats more.
-
-Its two drawings, lines of frontiers and a board of differences, serve the report too, so that both
-always look and read alike.
+"""Two drawings that the report and the figure of a comparison share, so that both always look and
+read alike: a line for each model's frontier, and a board of tiles.
 """
 
 from __future__ import annotations
@@ -19,10 +17,8 @@ from testtime.style import (
     FONT,
     INK,
     MUTED,
-    Chart,
     label_ends,
     log_axis,
-    panels,
     percent_axis,
     ramp,
     trace,
@@ -31,33 +27,7 @@ from testtime.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDTH, TOP = 5.4, 3.7  # inches
 LONGER, MORE = CATEGORY[4], CATEGORY[5]
-
-
-def chart(tables: Mapping[str, pd.DataFrame], axis: str) -> Chart:
-    """The figure from a comparison's tables: `frontiers` (by model) and, where there are any,
-    `doublings`.
-
-    With several models the lower panel has a row for each at the least n that votes; with one, a
-    row for each n.
-    """
-    lines = {str(model): part for model, part in tables["frontiers"].groupby("model", sort=False)}
-    rows, label, title = _rows(tables.get("doublings"))
-    figure, axes = panels(WIDTH, [TOP, board_height(len(rows)) + 0.3] if rows else [TOP])
-    tips = draw_frontiers(axes[0], lines, axis)
-    if rows:
-        axes[0].set_title(
-            "The best setting at each compute, 95% bands", loc="left", fontsize=FONT, color=INK
-        )
-        axes[1].set_title(title, loc="left", fontsize=FONT, color=INK)
-        draw_differences(axes[1], rows, _levels(rows), label)
-    note = (
-        f"Above: accuracy against {labels.axis(axis).title}, settings chosen on some problems and "
-        "judged on others. Below: points gained by a doubled budget minus those gained by a "
-        "doubled n; orange: longer is better, blue: more, uncoloured: the 95% interval holds 0."
-    )
-    return Chart("compare", "Longer, more, or larger?", note, figure, tables["frontiers"], tips)
 
 
 def draw_frontiers(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> dict[str, list[str]]:
@@ -88,7 +58,7 @@ def draw_differences(
     axes: Any, rows: Mapping[str, pd.DataFrame], levels: Sequence[Level], label: str
 ) -> None:
     """A tile for each comparison: a row (named) for each table of `doubling.doublings`, a column
-    for each level they start from; coloured where the interval does not hold 0.
+    for each level they start from; coloured where it is decided.
     """
     held = [[row_level(row) for row in part.to_dict("records")] for part in rows.values()]
     levels = [level for level in levels if any(_same(level, h) for part in held for h in part)]
@@ -149,40 +119,6 @@ def frame(axes: Any, levels: Sequence[Level], rows: Sequence[str], label: str) -
     numbers = not all(np.isnan(budget) for _, budget in levels)
     axes.set_xlabel("thinking budget, tokens" if numbers else "setting")
     axes.set_ylabel(label)
-
-
-def _rows(doublings: pd.DataFrame | None) -> tuple[dict[str, pd.DataFrame], str, str]:
-    """The rows of the lower panel with their axis's label and the panel's title."""
-    usable = (
-        []
-        if doublings is None
-        else [s for s in doublings["selector"].unique() if s not in ("mean", "oracle")]
-    )
-    if doublings is None or not usable:
-        return {}, "", ""
-    table = of_selector(doublings, usable[0])
-    several, least = table["model"].nunique() > 1, int(table["n"].min())
-    part = table[table["n"] == least] if several else table
-    by = "model" if several else "n"
-    rows = {str(name): rows_of for name, rows_of in part.groupby(by, sort=not several)}
-    how = labels.selector(usable[0], least) if several else labels.selector(usable[0])
-    title = (
-        f"Doubled budget minus doubled n, points (from {how})\norange: longer wins, blue: more "
-        f"wins, plain: undecided"
-    )
-    return rows, "" if several else "samples n", title
-
-
-def _levels(rows: Mapping[str, pd.DataFrame]) -> list[Level]:
-    """The levels that the rows start from: by setting and budget; effort levels by what they
-    cost.
-    """
-    import pandas as pd
-
-    starts = pd.concat(rows.values()).sort_values("cost").drop_duplicates(["setting", "budget"])
-    if starts["budget"].notna().any():
-        starts = starts.sort_values(["setting", "budget"])
-    return [row_level(row) for row in starts.to_dict("records")]
 
 
 def _same(a: Level, b: Level) -> bool:
