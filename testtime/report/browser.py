@@ -54,8 +54,8 @@ def browser(results: Results, models: int) -> dict[str, Any]:
         else "the first " + (labels.counted(len(shown), "sample"))
     )
     lead = (
-        f"{len(problems)} of {labels.counted(len(solved), 'problem')}, hardest first, spread evenly "
-        f"over how often they were solved; {which} of each."
+        f"{len(problems)} of {labels.counted(len(solved), 'problem')}, hardest first, spread "
+        f"evenly over how often they were solved; {which} of each."
     )
     if cut:
         lead += " Long texts are shortened in the middle."

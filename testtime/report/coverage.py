@@ -66,7 +66,8 @@ def coverage(results: Results) -> Chart | None:
     label_ends(axes, ends)
     note = (
         f"At {labels.where(level)}. pass@n: at least one of n samples is right, which only a "
-        "perfect verifier could pick. The distance to the other lines is what a better selector could gain."
+        "perfect verifier could pick. The distance to the other lines is what a better selector "
+        "could gain."
     )
     title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {counts[-1]}"
     rows = results.cells[results.cells["selector"].isin(lines) & at_level(results.cells, level)]

@@ -8,8 +8,7 @@ import numpy as np
 
 from testtime import labels
 from testtime.errors import UserError
-from testtime.laws.curves import Curve
-from testtime.laws.fit import shrunk_covariance
+from testtime.laws.curves import from_sample
 from testtime.laws.study import CurveStudy, study_curve
 from testtime.report.results import Results
 
@@ -32,27 +31,7 @@ def _study(results: Results, axis: str) -> CurveStudy:
         )
     line = (cells["selector"] == results.selector) & (cells["n"] == 1) & cells["budget"].notna()
     columns = np.flatnonzero(line.to_numpy())
-    cost = sample.cost(axis)[:, columns]
-    x, y = (sample.grid.means(v[:, columns]) for v in (sample.grid.cost(axis), sample.grid.value))
-    unknown = np.full(len(x), np.nan)
-    covariance = shrunk_covariance(sample.value[:, columns], results.problems)
-    drawn = (cost[:RESAMPLES], sample.value[:RESAMPLES, columns])
-    names = tuple(f"budget {b:g}" for b in cells["budget"].iloc[columns])
-    study = study_curve(
-        Curve(
-            results.model,
-            "budgets",
-            "mean",
-            axis,
-            x,
-            y,
-            unknown,
-            unknown,
-            names,
-            covariance,
-            drawn,
-        )
-    )
+    study = study_curve(from_sample(sample, columns, axis, resamples=RESAMPLES))
     if study.best is None:
         raise UserError(study.verdict)
     return study
@@ -93,8 +72,8 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
     )
     if rivals:
         said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
-    if study.chartau is not None:
-        said.append(("Chartau", f"{labels.sentence(str(study.chartau))}."))
+    said.append(("Beyond the data", f"{labels.sentence(study.beyond)}."))
+    said.append(("Plateau", f"{labels.sentence(str(study.plateau))}."))
     return said
 
 

@@ -1,6 +1,6 @@
-"""The figure over the leaderboard: accuracy against cost, one line joining a model's levels, and the
-frontier of them all. The best few are coloured, the others grey; labels never collide, so with many
-models only those are named that there is room for.
+"""The figure over the leaderboard: accuracy against cost, one line joining a model's levels, and
+the frontier of them all. The best few are coloured, the others grey; labels never collide, so with
+many models only those are named that there is room for.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ import numpy as np
 from testtime import labels, zoo
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
-from testtime.laws import joint, optimum, study
-from testtime.laws.fit import fit, shrunk_covariance
+from testtime.laws import joint, optimum
+from testtime.laws.curves import Curve, from_sample
+from testtime.laws.pretraining import pretraining
 from testtime.laws.published import BESIROGLU, GPT_LINEAGE
-from testtime.laws.result import Fit
 from testtime.report.results import Results
 from testtime.style import (
     CATEGORY,
@@ -32,7 +32,6 @@ from testtime.style import (
     ramp_map,
 )
 
-RESAMPLES = 400
 LEAST_MODELS = 3
 
 
@@ -183,9 +182,7 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
 
     runs = pd.read_csv(zoo.ROOT / "ladder" / "ladder.csv")
     table = runs.rename(columns={"parameters": "N"})[["rung", "N", "tokens", "flops", "loss"]]
-    found = study.pretraining(
-        table.rename(columns={"tokens": "D"})[["N", "D", "loss"]], resamples=0
-    )
+    found = pretraining(table.rename(columns={"tokens": "D"})[["N", "D", "loss"]], resamples=0)
     figure, axes = canvas()
     for rung, part in table.groupby("rung"):
         axes.plot(
@@ -226,7 +223,8 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
 
 
 def contours(known: list[tuple[Results, dict[str, float]]]) -> Chart:
-    """Accuracy of one sample over (training FLOPs, test FLOPs), with the exchange rate.
+    """Accuracy of one sample over (training FLOPs, test FLOPs), with the exchange rate where there
+    is one.
 
     Raises UserError where the models do not allow it.
     """
@@ -240,30 +238,15 @@ def contours(known: list[tuple[Results, dict[str, float]]]) -> Chart:
     problems = usable[0][0].sample.grid.problems
     if not all(np.array_equal(problems, e.sample.grid.problems) for e, _ in usable):
         raise UserError("the models were asked different problems")
-    train, test, value, drawn_test, drawn, names = [], [], [], [], [], []
-    for e, p in usable:
-        cells, grid = e.sample.grid.cells, e.sample.grid
-        columns = np.flatnonzero(
-            ((cells["selector"] == "mean") & cells["budget"].notna()).to_numpy()
-        )
-        train.append(np.full(len(columns), p["flops"]))
-        test.append(grid.means(grid.cost("flops")[:, columns]))
-        value.append(grid.means(grid.value[:, columns]))
-        drawn_test.append(e.sample.cost("flops")[:RESAMPLES, columns])
-        drawn.append(e.sample.value[:, columns])
-        names += [e.model] * len(columns)
-    trained, spent, y = np.concatenate(train), np.concatenate(test), np.concatenate(value)
-    every, tests = np.hstack(drawn), np.hstack(drawn_test)
-    inputs = {"T": np.broadcast_to(trained, tests.shape), "I": tests}
-    covariance = shrunk_covariance(every, len(problems))
-    fits: list[Fit] = []
-    for chartau in (False, True):
-        law = joint.accuracy_surface(trained, spent, chartau=chartau)
-        data = {"T": trained, "I": spent}
-        fits.append(
-            fit(law, data, y, covariance=covariance, replicates=(inputs, every[:RESAMPLES]))
-        )
-    best = min(fits, key=lambda f: f.rank)
+    curves = []
+    for e, _ in usable:
+        cells = e.sample.grid.cells
+        columns = (cells["selector"] == "mean") & cells["budget"].notna()
+        curves.append(from_sample(e.sample, np.flatnonzero(columns.to_numpy()), "flops"))
+    names = [c.model for c in curves for _ in c.x]
+    flops = {e.model: p["flops"] for e, p in usable}
+    trained = np.array([flops[name] for name in names])
+    spent, y = (np.concatenate([getattr(c, k) for c in curves]) for k in ("x", "y"))
     table = pd.DataFrame(
         {"model": names, "training_flops": trained, "test_flops": spent, "accuracy": y}
     )
@@ -272,26 +255,21 @@ def contours(known: list[tuple[Results, dict[str, float]]]) -> Chart:
     note = (
         "One sample a problem. Points: measured, darker is more accurate, with the accuracy at "
         "the least and the most"
-        f" thinking. Bands of 10 points interpolate between them. {_exchange(best)}"
+        f" thinking. Bands of 10 points interpolate between them. {_exchange(curves, flops)}"
     )
     title = "Train more, or think more? Accuracy over both computes"
     return Chart("contours", title, note, figure, table)
 
 
-def _exchange(law: Fit) -> str:
-    """The exchange rate in words, where a law of both computes describes the points."""
-    if law.rejected:
-        return (
-            f"No exchange rate is quoted: the best law of both ({law.law.name}) is "
-            f"{100 * law.misfit:.1f} points off"
-            " beyond noise."
-        )
-    error = (
-        f" It misses what it was not fitted to by {100 * law.heldout:.1f} points."
-        if law.heldout == law.heldout
-        else ""
-    )
-    return f"By the {law.law.name} law, {joint.exchange_rate(law)}.{error}"
+def _exchange(curves: list[Curve], flops: dict[str, float]) -> str:
+    """The exchange rate in words, or why there is none."""
+    try:
+        rate = joint.exchange(curves, flops)
+    except UserError as error:
+        return f"No exchange rate is quoted: {error}."
+    if rate.rejected:
+        return f"No exchange rate is quoted: {', '.join(rate.rejected)}: no logistic curve."
+    return f"By curves logistic in log test FLOPs, {rate}."
 
 
 def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
