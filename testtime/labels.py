@@ -7,7 +7,6 @@ one thing has one name. Nothing is imported but the standard library: every room
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +139,7 @@ def short_level(of: Level) -> str:
     return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
-def row_level(row: Mapping[Any, Any], prefix: str = "") -> Level:
+def row_level(row: Any, prefix: str = "") -> Level:
     """The (setting, budget) of a row of a table; prefix: of its columns, such as "a_"."""
     budget = row[f"{prefix}budget"]
     known = budget is not None and budget == budget and str(budget) != "<NA>"
@@ -161,7 +160,7 @@ def selector(name: str, n: int | None = None) -> str:
     return "one sample" if n == 1 else f"{told} of {n}"
 
 
-def cell(row: Mapping[Any, Any]) -> str:
+def cell(row: Any) -> str:
     """`budget 512 tokens, majority vote of 16` for a row with setting, budget, n and selector."""
     return f"{where(row_level(row))}, {selector(str(row['selector']), int(row['n']))}"
 

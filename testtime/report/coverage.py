@@ -47,8 +47,8 @@ def coverage(results: Results) -> Chart | None:
         line, kind, name = lines[selector], selector.partition(":")[0], selector.replace(":", "-")
         ceiling = selector == "oracle"
         colour = INK if ceiling else CATEGORY[deployed.index(selector) % len(CATEGORY)]
-        ys = (line["value"], line["lo"], line["hi"])
-        trace(axes, line["n"], *ys, colour, name, "--" if ceiling else "-")
+        dashes = "--" if ceiling else "-"
+        trace(axes, line["n"], line["value"], line["lo"], line["hi"], colour, name, dashes)
         tips[name] = [
             f"{labels.selector(selector, int(r['n']))}: "
             f"{labels.interval(r['value'], r['lo'], r['hi'])}"
@@ -101,8 +101,8 @@ def by_difficulty(results: Results) -> Chart | None:
     for number, colour in enumerate(ramp(BINS), 1):
         line = cells[cells["difficulty"] == number]
         rows = [line[at_level(line, v)].iloc[0].to_dict() for v in results.levels]
-        ys = [[r[c] for r in rows] for c in ("value", "lo", "hi")]
-        trace(axes, x, *ys, colour, f"bin{number}")
+        value, low, high = ([r[c] for r in rows] for c in ("value", "lo", "hi"))
+        trace(axes, x, value, low, high, colour, f"bin{number}")
         tips[f"bin{number}"] = [
             f"{told.get(number, f'fifth {number}')}, {labels.level(level, True)}: "
             f"{labels.interval(r['value'], r['lo'], r['hi'])}"

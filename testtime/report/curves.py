@@ -13,6 +13,7 @@ from testtime.estimators import frontier
 from testtime.report.drawing import draw_frontiers
 from testtime.report.results import Results, at_level, names
 from testtime.style import (
+    FONT,
     INK,
     MUTED,
     Chart,
@@ -64,8 +65,7 @@ def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Char
                 ends.append((x[-1], value[-1], label, colour))
     percent_axis(axes, float(cells["hi"].max()))
     log_axis(axes, scale * cells[axis], labels.axis(axis).title + ", log scale")
-    if results.levels and results.paths.keys() == {""}:
-        _name_levels(axes, results, cells, axis)
+    _name_levels(axes, results, cells, axis)
     fit = law.best if law is not None else None
     if law is not None and fit is not None:
         _draw_law(axes, fit, law.curve.x, scale)
@@ -94,20 +94,27 @@ def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Char
 
 
 def _name_levels(axes: Any, results: Results, cells: Any, axis: str) -> None:
-    """Effort levels are written at the points of the lowest line, where an axis of budgets would
-    say them.
+    """The budget or effort level is written beside the points of the fewest samples, where there is
+    room.
     """
     scale, least = labels.axis(axis).scale, cells[cells["n"] == results.counts[0]]
-    for level in results.levels:
+    taken: list[Any] = []
+    for level in reversed(results.levels):  # the largest matter most
         for row in least[at_level(least, level)].to_dict("records"):
+            at = axes.transData.transform((scale * row[axis], row["value"]))
+            near = [np.abs(at - other) * 72 / axes.figure.dpi for other in taken]
+            if any(y < FONT and x < 30 for x, y in near):
+                continue
+            taken.append(at)
             axes.annotate(
                 labels.short_level(level).removeprefix("effort="),
                 (scale * row[axis], row["value"]),
-                (0, -11),
+                (-6, 0),
                 textcoords="offset points",
-                ha="center",
-                va="top",
+                ha="right",
+                va="center",
                 color=MUTED,
+                fontsize=FONT - 1.5,
             )
 
 

@@ -48,7 +48,7 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
     are not drawn, and counted in the note.
     """
     one = rows[(rows["n"] == 1) & (rows[axis] > 0)]
-    lines = {m: part.sort_values("order") for m, part in one.groupby("model", sort=False)}
+    lines = {str(m): part.sort_values("order") for m, part in one.groupby("model", sort=False)}
     by_best = sorted(lines, key=lambda m: -float(lines[m]["value"].max()))
     colours = dict(zip(by_best, CATEGORY, strict=False))
     scale, of = labels.axis(axis).scale, labels.axis(axis)
