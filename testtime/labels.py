@@ -142,7 +142,7 @@ def short_level(of: Level) -> str:
 def row_level(row: Any, prefix: str = "") -> Level:
     """The (setting, budget) of a row of a table; prefix: of its columns, such as "a_"."""
     budget = row[f"{prefix}budget"]
-    known = budget is not None and budget == budget and str(budget) != "<NA>"
+    known = str(budget) not in ("None", "nan", "<NA>")  # pandas has three words for it
     return str(row[f"{prefix}setting"]), float(budget) if known else math.nan
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tests.report import made
+from testtime import style
 from testtime.importers import Log, save
-from testtime.report import chains, curves, grids, laws, results, style
+from testtime.report import chains, curves, grids, laws, results
 from testtime.report import coverage as ceiling
 from testtime.report.results import Results
 from testtime.report.svg import inline, to_files
@@ -187,19 +188,29 @@ def test_several_models_are_drawn_at_their_frontiers(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (250, "250"),
-        (1500, "1.5k"),
-        (20000, "20k"),
-        (3.2e6, "3.2M"),
-        (2e9, "2·10⁹"),
-        (1e-5, "10⁻⁵"),
-        (0.004, "0.004"),
-        (1e10, "10¹⁰"),
-    ],
-)
-def test_amounts_are_written_as_people_write_them(value: float, text: str) -> None:
-    assert style.amount(value) == text
+def test_a_line_joins_budgets_in_their_order_however_dear_they_are(tmp_path: Path) -> None:
+    table = made.scores(problems=30, samples=4)
+    dear = {0: 5.0, 64: 1.0, 128: 2.0, 256: 3.0, 512: 4.0, 1024: 6.0}  # a cut chain costs more
+    table["usd"] = table["budget"].map(dear) / 1e6
+    one = results.of(made.run(tmp_path, table))[0]
+    chart = curves.accuracy(one, "usd")
+    drawn = line(chart, "n1-0")
+    np.testing.assert_allclose(drawn[:, 0], [dear[b] / 1e3 for b in made.BUDGETS])
+    assert "per 1,000 problems" in chart.figure.axes[0].get_xlabel()
+    badge = next(t for t in chart.figure.axes[0].texts if t.get_text() == "1")
+    np.testing.assert_allclose(badge.xy, drawn[-1])
+    assert chart.tips["n1-0"][0].startswith("budget 0 tokens")
+
+
+def test_a_tile_keeps_the_colour_that_stands_for_its_number(one: Results, tmp_path: Path) -> None:
+    """A colour of the map may happen to be one of the palette, which changes at night."""
+    chart = grids.heat_map(one, "majority")
+    tile = chart.figure.axes[0].patches[3]
+    tile.set_facecolor(style.RAMP[2])
+    svg = inline(chart, to_files(chart, tmp_path), "x")
+    root = ET.fromstring(svg)
+    group = next(e for e in root.iter() if e.get("id") == f"x-{tile.get_gid()}")
+    path = next(e for e in group.iter() if e.get("style"))
+    assert f"fill: {style.RAMP[2]}" in path.get("style", "") and path.get("class") is None
+    label = next(e for e in root.iter() if "samples n" in (e.text or ""))
+    assert "f-muted" in label.get("class", "")

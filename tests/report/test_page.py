@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from testtime.compute.prices import Prices
 
 from tests.report import made
 from testtime import report
+from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report import findings as words
 from testtime.report import health, results
+from testtime.runs.run import priced
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",
@@ -100,9 +101,9 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
         for k, v in a.items()
         if k in ("src", "href", "xlink:href") and v
     ]
-    assert links and all(v.startswith(("#", "figures/")) for v in links)
+    assert links and all(v.startswith(("#", "figures/", "tables/")) for v in links)
     folder = tmp_path / "made" / "made-model" / "report"
-    assert all((folder / v).is_file() for v in links if v.startswith("figures/"))
+    assert all((folder / v).is_file() for v in links if not v.startswith("#"))
     policy = next(a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv"))
     assert policy and "default-src 'none'" in policy and "sha256-" in policy
 
@@ -186,19 +187,17 @@ def test_runs_of_one_model_keep_their_own_line_and_name(tmp_path: Path) -> None:
 def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
     run = made.run(tmp_path, made.scores(problems=20, samples=2))
     assert "usd" not in results.of(run)[0].axes
-    path = report.write(run, tmp_path / "priced", Prices(input=1.0, output=4.0, cached=0.5))
+    paid = priced(run, Prices(input=1.0, output=4.0, cached=0.5), None)
+    path = report.write(paid, tmp_path / "priced")
     drawn = pd.read_csv(path.parent / "figures" / "accuracy-usd.csv")
     top = drawn[(drawn["budget"] == 0) & (drawn["n"] == 1)]["usd"].item()
-    assert top == pytest.approx((50 * 1.0 + 12 * 4.0 + 50 * 0.5 + 4 * 1.0) / 1e6), (
-        "two requests, the second from the cache"
-    )
+    assert top == pytest.approx((50 * 1.0 + 12 * 4.0 + 4 * 1.0) / 1e6), "there is no chain to send again"
 
 
 def test_an_axis_that_is_not_there_is_said_for_what_it_is(tmp_path: Path) -> None:
     table = made.scores(problems=4, samples=2)
     assert (
-        results.of(made.run(tmp_path / "none", table))[0].absent("usd")
-        == "no prices: give --price"
+        results.of(made.run(tmp_path / "none", table))[0].absent("usd") == "no prices: give --price"
     )
     free = results.of(made.run(tmp_path / "free", table.assign(usd=0.0)))[0]
     assert "usd" not in free.axes and free.absent("usd").startswith("it is 0 for some settings")
@@ -225,7 +224,7 @@ def test_retries_are_shown_where_a_session_counted_them(tmp_path: Path) -> None:
 
 def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:
     one = results.of(made.run(tmp_path))[0]
-    about = dict(words.findings(one))
+    about = {f.about: f.text for f in words.findings(one)}
     assert set(about) == {"Best setting", "Cheapest within a point", "Longer, or more samples?"}
     best = one.cells[one.cells["selector"] == "majority"]["value"].max()
     quoted = float(about["Best setting"].split("% (95% interval")[0].split()[-1])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.report import made
-from testtime import zoo
+from testtime import style, zoo
 from testtime.laws.published import BESIROGLU
-from testtime.report import results, style, training
+from testtime.report import results, training
 from testtime.report.results import Results
 
 LADDER = [name for name in zoo.names() if name.startswith("ladder/")]

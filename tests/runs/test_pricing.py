@@ -14,11 +14,11 @@ import testtime
 from tests.test_pipeline import config, rows
 from testtime import report
 from testtime.cli.options import costs
-from testtime.compare import inputs as compare
+from testtime.compare import comparison as compare
 from testtime.compute.prices import Prices
 from testtime.compute.rates import Rates
 from testtime.errors import UserError
-from testtime.report import results
+from testtime.report import results as evidence
 from testtime.runs import pricing as costing
 from testtime.storage.store import Store
 
@@ -63,7 +63,7 @@ def test_prices_and_rates_reach_tables_comparison_and_report_and_draw_nothing(
         Rates(1000.0, 50.0, 4, 0).sample_seconds(*counts)
     )
     assert (run.cells[["usd", "seconds"]] > 0).all(axis=None)
-    assert results.of(run)[0].axes == ["tokens", "flops", "usd", "seconds"]
+    assert evidence.of(run)[0].axes == ["tokens", "flops", "usd", "seconds"]
     for axis in ("usd", "seconds"):
         assert (run.path / "report" / "figures" / f"accuracy-{axis}.csv").is_file()
         found = compare.compare(compare.read([run.path]), axis=axis, resamples=100, bins=0)

@@ -119,7 +119,8 @@ def from_sample(
     covariance = None
     if problems >= MIN_PROBLEMS:
         covariance = shrunk_covariance(replicated[np.isfinite(replicated).all(axis=1)], problems)
-    lo, hi = bounded_interval(replicated, values, grid.problem_count[at])
+    around = grid.means(values), grid.variance(values), grid.problem_count[at]
+    lo, hi = bounded_interval(*around, strata=grid.benchmarks)
     first = cells.iloc[0]
     return Curve(
         str(first["model"]),

@@ -31,6 +31,8 @@ def _study(results: Results, axis: str) -> CurveStudy:
         )
     line = (cells["selector"] == results.selector) & (cells["n"] == 1) & cells["budget"].notna()
     columns = np.flatnonzero(line.to_numpy())
+    if len(columns) < 2:
+        raise UserError("it needs budgets; here is one")
     study = study_curve(from_sample(sample, columns, axis, resamples=RESAMPLES))
     if study.best is None:
         raise UserError(study.verdict)
