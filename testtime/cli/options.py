@@ -16,7 +16,13 @@ from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError, suggest
 
 T = TypeVar("T")
-EXAMPLES = {"--limit": "tokens=2000", "--price": "output=1.2", "--rate": "decode=3000"}
+EXAMPLES = {
+    "--limit": "tokens=2000",
+    "--price": "output=1.2",
+    "--rate": "decode=3000",
+    "--fix": "alpha=0.34",
+    "--train": "small=1e21",
+}
 
 
 def without_reports(paths: Sequence[str | Path]) -> list[str | Path]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
+from testtime import zoo
 from testtime.errors import UserError, suggest
 from testtime.models.resolve import resolve
 from testtime.runs.run import recipe_of
@@ -90,9 +91,9 @@ def read(
             raise UserError(
                 f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}"
             )
-    texts, manifest = "tables/texts.parquet", store.manifest()
-    imported = "imported" in manifest  # which never asks a hub for a tokenizer
-    decode = None if imported else decoder(manifest)
+    texts = "tables/texts.parquet"
+    imported, told = "imported" in store.manifest(), store.has(texts)
+    decode = None if imported else decoder(store.manifest())  # an import asks no hub
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
         rows = scores[scores["problem_id"].isin(block)]
@@ -101,11 +102,10 @@ def read(
         wanted = pc.field("problem_id").isin(block)
         rows_asked = store.read("problems", ["question", "gold"], wanted).to_pylist()
         asked = {row["problem_id"]: row for row in rows_asked}
-        if imported:
-            told = store.has(texts)
-            chains = (
-                _imported(store.frame(texts, [("problem_id", "in", block)]), rows) if told else {}
-            )
+        if imported and not told:
+            chains = {}
+        elif imported:
+            chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows)
         else:
             chains = _stored(store, rows, block, samples, decode)
         for name in block:
@@ -113,21 +113,29 @@ def read(
             yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))
 
 
-@lru_cache(maxsize=2)
-def _tokenizer(name: str, revision: str | None) -> Any:
-    return resolve(name, revision).tokenizer
-
-
 def decoder(manifest: dict[str, Any]) -> Decode | None:
     """Token ids to text with the run's own tokenizer; None where it cannot be loaded."""
     ref = manifest["config"]["model"][0]
+    return _decoder(ref["name"], ref.get("revision"))
+
+
+@lru_cache(maxsize=2)
+def _decoder(name: str, revision: str | None) -> Decode | None:
+    """A folder's tokenizer.json is read as it is, in milliseconds; only what lies elsewhere, or in
+    another form, needs transformers.
+    """
+    file = (zoo.path(name) if name in zoo.names() else Path(name)) / "tokenizer.json"
     try:
-        tokenizer = _tokenizer(ref["name"], ref.get("revision"))
+        if file.is_file():
+            import tokenizers
+
+            fast = tokenizers.Tokenizer.from_file(str(file))
+            return lambda ids: str(fast.decode(list(ids), skip_special_tokens=False))
+        slow = resolve(name, revision).tokenizer
     except (UserError, ImportError, OSError):
         return None
-    return lambda ids: str(
-        tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    )
+    plain = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+    return lambda ids: str(slow.decode(list(ids), **plain))
 
 
 def segments(ids: Sequence[int], cuts: Sequence[int], decode: Decode) -> list[tuple[int, str]]:
@@ -246,7 +254,7 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
         thinking, text = (row[c] if isinstance(row[c], str) else "" for c in ("thinking", "text"))
         tokens = row.get("thinking_tokens")
         count = None if tokens is None or tokens != tokens else int(tokens)
-        verdict = row.get("verdict") if isinstance(row.get("verdict"), str) else "missing"
+        verdict = row["verdict"] if isinstance(row.get("verdict"), str) else _scored(row["score"])
         key = row.get("answer_key") if isinstance(row.get("answer_key"), str) else None
         label = row["setting"] or (
             "" if row["budget"] != row["budget"] else f"{row['budget']:,.0f}"
@@ -257,3 +265,9 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
             Chain(int(row["sample"]), "", count, parts, [answer])
         )
     return result
+
+
+def _scored(score: float) -> str:
+    """The verdict of a log that gives scores alone."""
+    known = {1.0: "correct", 0.0: "wrong"}
+    return "missing" if score != score else known.get(score, f"score {score:g}")
