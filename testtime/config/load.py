@@ -25,6 +25,7 @@ from testtime.config.schema import (
     Thinking,
 )
 from testtime.errors import UserError, suggest
+from testtime.redact import vet
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -56,6 +57,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def parse(raw: Mapping[str, Any], where: str = "config", tree: yaml.Node | None = None) -> Config:
     """A Config from plain data. Raises UserError for the first thing wrong in it."""
+    if trouble := vet(raw):
+        raise UserError(f"{where}: {trouble}")
     try:
         return Config.model_validate(raw)
     except ValidationError as error:

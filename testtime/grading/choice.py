@@ -14,6 +14,8 @@ from testtime.grading.base import Grade, Grader, Work
 from testtime.grading.extract import after_thinking, announced, last_box
 from testtime.grading.text import normalised
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LONGEST = 2000  # characters of a box or announcement that are read
 _GOLD = re.compile(r"(?m)^\s*\(?([A-Z])\)?(?=[\s.):,]|$)")
 _CJK = "\u3000-\u30ff\u3400-\u9fff"
 _ALONE = re.compile(rf"(?<![\w$\\'-])[(\[\"'*]*([A-Z])(?![\w'-](?<![{_CJK}])|\s*[=+*/^])")
@@ -28,12 +30,20 @@ class Choice(Grader):
 
     version: ClassVar[str] = "choice-1"
 
+    def complaint(self, gold: str) -> str | None:
+        right, options = _gold(gold)
+        if right is None:
+            return f"{gold[:60]!r} names no option"
+        if options and right not in LETTERS[: len(options)]:
+            return f"{right!r} is none of its {len(options)} options"
+        return None
+
     def prepare(self, gold: str, answer: str) -> Grade | Work:
         right, options = _gold(gold)
         if right is None:
             return self.grade("error", None, None, f"the gold {gold[:60]!r} names no option")
         text = after_thinking(answer).strip()
-        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(options) or 26]
+        letters = LETTERS[: len(options) or 26]
         chosen = _chosen(text, letters, options)
         if chosen is None:
             return self.grade("unparsed", None, None, "no option in the answer")
