@@ -18,11 +18,11 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST = 2000  # characters of a box or announcement that are read
 _GOLD = re.compile(r"(?m)^\s*\(?([A-Z])\)?(?=[\s.):,]|$)")
 _CJK = "\u3000-\u30ff\u3400-\u9fff"
-_ALONE = re.compile(rf"(?<![\w$\\'-])[(\[\"'*]*([A-Z])(?![\w'-](?<![{_CJK}])|\s*[=+*/^])")
+_ALONE = re.compile(rf"(?<![\w$\\'-])[(\[\"'*]*+([A-Z])(?![\w'-](?<![{_CJK}])|\s*[=+*/^])")
 _CHOSEN = re.compile(
-    r"(?i:\b(?:option|choice|choose|select|pick|correct|is|be|it's)\s*\(?(?:option|choice|letter)?\s*[:(\[\"'*]*)([A-Z])\b"
+    r"(?i:\b(?:option|choice|choose|select|pick|correct|is|be|it's)\s*\(?(?:option|choice|letter)?\s*+[:(\[\"'*]*+)([A-Z])\b"
 )
-_ENDING = re.compile(r"(?:^|[\s(\[\"'*])([A-Z])[)\]\"'*]*[.!]?\s*$")
+_ENDING = re.compile(r"(?:^|[\s(\[\"'*])([A-Z])[)\]\"'*]*+[.!]?\s*+$")
 
 
 class Choice(Grader):
@@ -64,15 +64,17 @@ def _chosen(text: str, letters: str, options: list[str]) -> str | None:
     """
     boxed = last_box(text)
     if boxed is not None:
-        inner = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", boxed).strip()
+        inner = re.sub(
+            r"\\(?:text|mathrm|textbf|mathbf)\s*+\{([^{}]*)\}", r"\1", boxed[:LONGEST]
+        ).strip()
         return _of_snippet(inner, letters, options)
     tail = text[-2000:]
     said = announced(tail)
-    if said is not None and (found := _of_snippet(said, letters, options)):
+    if said is not None and (found := _of_snippet(said[:LONGEST], letters, options)):
         return found
-    if len(text.strip(" .()*")) == 1:
-        return _of_snippet(text, letters, options)
-    begins = re.match(rf"[(\[*\"']*([{letters}])(?:[)\].:,*\"']|\s*$|\s*[{_CJK}])", text)
+    if len(alone := text.strip(" .()*")) == 1:
+        return _of_snippet(alone, letters, options)
+    begins = re.match(rf"[(\[*\"']*+([{letters}])(?:[)\].:,*\"']|\s*$|\s*[{_CJK}])", text)
     if begins:
         return str(begins[1])
     told = [letter for letter in _CHOSEN.findall(tail) if letter in letters]
