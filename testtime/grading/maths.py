@@ -21,6 +21,7 @@ from testtime.grading.extract import after_thinking, final_answer, last_box
 from testtime.grading.keys import answer_key, spelling
 from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, words_of
 from testtime.grading.numbers import parse_number, parse_sum
+from testtime.grading.plain import as_latex, without_label
 
 LONGEST = 2000  # characters of an answer that a parser is given
 
@@ -160,7 +161,9 @@ class Math(Grader):
 
 def _clean(text: str) -> str:
     boxed = last_box(text)
-    return one_spelling(mend(text if boxed is None else boxed))
+    clean = one_spelling(mend(text if boxed is None else boxed))
+    clean = one_spelling(without_label(clean)) if ":" in clean else clean
+    return as_latex(clean)
 
 
 @lru_cache(maxsize=4096)
