@@ -42,11 +42,12 @@ def run(
         config = registry.load(config, overrides)
     elif not isinstance(config, Config):
         config = registry.parse(config)
-    problems = prepare.load_problems(config)
+    progress = progress or Progress()
+    problems = prepare.load_problems(config, progress.say)
     # Every mistake shows before the first token.
     ready = [prepare.prepare(config, ref, problems) for ref in config.model]
     prepare.distinct_folders(ready)
-    return [_execute(job, progress or Progress()) for job in ready]
+    return [_execute(job, progress) for job in ready]
 
 
 def _execute(job: prepare.Job, progress: Progress) -> Run:
