@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from testtime import report
 from testtime.config.schema import Config, Prices, Rates
@@ -120,39 +120,15 @@ def write_report(
     return report.write([priced(load(path), prices, rates) for path in paths], folder)
 
 
-def summary(run: Run) -> str:
-    """Accuracy by budget and n with intervals, for the terminal, and where the report is."""
-    config = run.manifest["config"]
-    lines = []
-    for selector in config["selectors"]:
-        grid = run.cells[run.cells["selector"] == selector]
-        counts = sorted(grid["n"].unique())
-        lines.append(
-            f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), "
-            f"{len(run.manifest['problems'])} problems, 95 % intervals"
-        )
-        lines.append(
-            f"{'budget':>14} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts)
-        )
-        levels = (grid["setting"] + " " + grid["budget"].astype("string").fillna("")).str.strip()
-        for level, row in grid.groupby(levels, sort=False):
-            tokens = row.loc[row["n"] == counts[0], "thinking_tokens"].iloc[0] / counts[0]
-            cells = {int(c["n"]): _cell(c) for c in row.to_dict("records")}
-            lines.append(
-                f"{level:>14} {tokens:>9.1f} "
-                + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts)
-            )
-        lines.append("")
-    if "verdict" in run.scores:
-        verdicts = run.scores["verdict"].value_counts()
-        lines.append(
-            "verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items())
-        )
-    lines.append(f"report: {run.path / 'report'}")
-    return "\n".join(lines)
+def leaderboard(
+    paths: Sequence[str | Path],
+    format: str = "text",
+    interval: Literal["brackets", "pm"] = "brackets",
+    prices: Prices | None = None,
+    rates: Rates | None = None,
+) -> str:
+    """The runs in some folders as one table: text, markdown, csv or latex."""
+    from testtime.report import leaderboard as boards
 
-
-def _cell(cell: Mapping[Any, Any]) -> str:
-    """A cell of the summary in percent; one problem has no interval."""
-    ends = [f"{100 * end:5.1f}" if end == end else f"{'-':>5}" for end in (cell["lo"], cell["hi"])]
-    return f"{100 * cell['value']:5.1f} [{','.join(ends)}]"
+    runs = [priced(load(path), prices, rates) for path in paths]
+    return boards.table(runs, format, interval=interval)

@@ -12,7 +12,8 @@ from testtime.errors import UserError
 from testtime.estimators.majority import majority_at_k
 from testtime.estimators.table import pools
 from testtime.importers import import_csv
-from testtime.pipeline import grade, summary
+from testtime.pipeline import grade
+from testtime.runs.show import summary
 from testtime.runs.status import describe, status
 
 
