@@ -88,7 +88,7 @@ def standing(sample: Replicates, allowed: Flags, level: float = 0.95) -> Standin
     clearest = (centre / error).max(axis=0, initial=0.0)
     # one that even Bonferroni's quantile leaves behind needs no resampling
     hopeless = student_quantile(1 - (1 - level) / max(len(columns) - 1, 1), freedom)
-    best = clearest <= hopeless
+    best: Flags = np.array(clearest <= hopeless, dtype=np.bool_)
     quantile = np.full(len(columns), np.nan)
     for j in np.flatnonzero(best):
         deviates = (shift - shift[:, [j]]) / error[:, j]
