@@ -71,7 +71,7 @@ def standing(sample: Replicates, allowed: Flags, level: float = 0.95) -> Standin
     """
     grid, columns = sample.grid, np.flatnonzero(allowed)
     values = grid.value[:, columns]
-    rows = ~np.isnan(values).any(axis=1)
+    rows: Flags = np.asarray(~np.isnan(values).any(axis=1))
     values = np.where(rows[:, None], values, np.nan)
     count = float(grid.counts(values)[0]) if len(columns) else 0.0
     if count - grid.benchmarks < 1:
