@@ -33,7 +33,12 @@ def register(secret: str) -> None:
     global _pattern
     pieces = {secret, secret.strip(), " ".join(secret.split()), *secret.split()}
     for piece in list(pieces):
-        pieces |= {quote(piece, safe=""), unquote(piece), json.dumps(piece)[1:-1], repr(piece)[1:-1]}
+        pieces |= {
+            quote(piece, safe=""),
+            unquote(piece),
+            json.dumps(piece)[1:-1],
+            repr(piece)[1:-1],
+        }
     new = {piece for piece in pieces if len(piece) >= SHORTEST} - _secrets
     if not new:
         return

@@ -12,7 +12,9 @@ from .near_misses import NEAR, SAME
 
 
 def pairs(table: dict[str, list[str]]) -> list[tuple[str, str]]:
-    return [(gold, rf"So it is \boxed{{{answer}}}.") for gold, near in table.items() for answer in near]
+    return [
+        (gold, rf"So it is \boxed{{{answer}}}.") for gold, near in table.items() for answer in near
+    ]
 
 
 def test_no_near_miss_is_correct() -> None:

@@ -150,9 +150,7 @@ def _completions_read(reply: bytes, request: Request) -> Completion | None:
     logprobs = (choice.logprobs and choice.logprobs.token_logprobs) or []
     if logprobs and len(logprobs) != len(ids):
         raise ValueError("log-probabilities and tokens differ in number")
-    return Completion(
-        ids, choice.text, choice.finish_reason, logprobs, prompt_tokens, usage.cached
-    )
+    return Completion(ids, choice.text, choice.finish_reason, logprobs, prompt_tokens, usage.cached)
 
 
 def _chat_body(request: Request) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime.errors import UserError
-from testtime.importers.log import file_name
 from testtime.report.results import Evidence, level_name, of
 from testtime.runs import transcripts
+from testtime.storage.names import file_name
 
 if TYPE_CHECKING:
     from testtime.pipeline import Run

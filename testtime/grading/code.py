@@ -28,7 +28,12 @@ _BLOCK = re.compile(r"```(?:[Pp]ython3?|py)?[ \t]*\r?\n(.*?)(?:\n[ \t]*```|\Z)",
 _NEXT = re.compile(r"\n(?=(?:def|class|if|print|assert|@)\b|#|```)")
 LONGEST = 100_000
 INSIDE = "its tests ran beside the program"
-_KINDS = ({"prompt", "test", "entry_point"}, {"tests"}, {"inputs", "outputs"}, {"public", "private", "metadata"})
+_KINDS = (
+    {"prompt", "test", "entry_point"},
+    {"tests"},
+    {"inputs", "outputs"},
+    {"public", "private", "metadata"},
+)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ import bisect, collections, functools, heapq, itertools, math, operator, random,
 from bisect import *; from collections import *; from functools import *; from heapq import *
 from itertools import *; from math import *
 """
+
+
 class _NoClasses(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"{module}.{name} in a test file")
@@ -29,7 +31,9 @@ def cases(tests: dict[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str,
     Raises ValueError where the function to call has no name that Python could have.
     """
     every = _cases(tests["public"]) + _cases(tests["private"])
-    printed = [(case["input"], case["output"]) for case in every if case["testtype"] != "functional"]
+    printed = [
+        (case["input"], case["output"]) for case in every if case["testtype"] != "functional"
+    ]
     functional = [case for case in every if case["testtype"] == "functional"]
     if not functional:
         return printed, []

@@ -12,9 +12,9 @@ from testtime.grading.latex import words_of
 
 _FUNCTIONS = {
     name: name
-    for name in "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg".split()
+    for name in ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "lg"]
 } | {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
-_LETTERS = "pi theta alpha beta gamma delta lambda mu sigma omega phi".split()
+_LETTERS = ["pi", "theta", "alpha", "beta", "gamma", "delta", "lambda", "mu", "sigma", "omega", "phi"]
 _SYMBOLS = {name: f"\\{name} " for name in _LETTERS} | {
     "infinity": r"\infty ", "inf": r"\infty ", "oo": r"\infty ",
 }  # fmt: skip
@@ -32,7 +32,9 @@ _OPERATOR = re.compile(r"\\(?:operatorname\*?|mathrm|text)\s*\{\s*([A-Za-z]+)\s*
 _ALONE = re.compile(r"\\(?:mathrm|text|operatorname)\s*\{\s*([ie])\s*\}")
 _TIMES = re.compile(r"(?<![\w.{_^])(\d+(?:\.\d+)?)\s*\((?=[^(),]*\))")
 _MIXED = re.compile(r"(?<![\w.,/^{}])(\d{1,6}) (\d{1,4})\s?/\s?(\d{1,4})(?![\w./^])")
-_LABEL = re.compile(r"\s*(?:\\text\s*\{\s*)?([A-Za-z][A-Za-z' ]{2,40}?)\s*:\s*\}?\s*(?=[-+]?\s*\\?[$€£]?\s*[\d.])")
+_LABEL = re.compile(
+    r"\s*(?:\\text\s*\{\s*)?([A-Za-z][A-Za-z' ]{2,40}?)\s*:\s*\}?\s*(?=[-+]?\s*\\?[$€£]?\s*[\d.])"
+)
 
 
 def as_latex(text: str) -> str:

@@ -170,7 +170,8 @@ class _Pool:
             self.selector.close()
         late = f"the limit of {self.limits.total_s} s for all was reached"
         return [
-            self.grades.get(index) or self.grader.grade("timeout", self._extracted(work), None, late)
+            self.grades.get(index)
+            or self.grader.grade("timeout", self._extracted(work), None, late)
             for index, work in enumerate(self.works)
         ]
 

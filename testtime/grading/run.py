@@ -12,7 +12,6 @@ from testtime.grading.base import Grade, Grader, Work
 from testtime.grading.pool import Limits, judge_all, prepare_all
 from testtime.grading.registry import make, path_of
 
-
 HERE = 4000  # characters of an answer that is read in this process: every grader takes milliseconds
 
 

@@ -36,6 +36,7 @@ OUTPUT = 1 << 20  # bytes of output that are read; more ends the program
 FOLDER_BYTES = 64 << 20
 _UIDS = itertools.count(1_900_000_000 + secrets.randbelow(10_000_000))
 
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a program may use: CPU seconds of each process, wall seconds, MiB of memory (each

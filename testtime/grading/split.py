@@ -18,7 +18,7 @@ from typing import Any
 
 _PURE: dict[str, Callable[..., Any]] = {
     name: getattr(builtins, name)
-    for name in "abs tuple list set frozenset sorted len round sum min max str int float bool".split()
+    for name in ["abs", "tuple", "list", "set", "frozenset", "sorted", "len", "round", "sum", "min", "max", "str", "int", "float", "bool"]
 } | {"math.fabs": math.fabs, "math.isclose": math.isclose, "isclose": math.isclose}
 _PURE["a list for a tuple"] = lambda value: list(value) if isinstance(value, tuple) else value
 _BINARY: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -206,7 +206,11 @@ def _value(node: ast.AST, results: Sequence[Any]) -> Any:
 def _size(op: ast.operator, left: Any, right: Any) -> float:
     """About how large a product or power is: bits of a number, entries of a sequence."""
     if isinstance(op, ast.Pow):
-        return left.bit_length() * abs(right) if isinstance(left, int) and isinstance(right, int) else 0
+        return (
+            left.bit_length() * abs(right)
+            if isinstance(left, int) and isinstance(right, int)
+            else 0
+        )
     for sequence, times in ((left, right), (right, left)):
         if hasattr(sequence, "__len__") and isinstance(times, int):
             return float(len(sequence) * times)

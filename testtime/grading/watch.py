@@ -69,7 +69,10 @@ class Group:
             self._folder = folder
             name = "memory.max" if (folder / "memory.max").exists() else "memory.limit_in_bytes"
             (folder / name).write_text(str(limit))
-            for swap, value in (("memory.swap.max", "0"), ("memory.memsw.limit_in_bytes", str(limit))):
+            for swap, value in (
+                ("memory.swap.max", "0"),
+                ("memory.memsw.limit_in_bytes", str(limit)),
+            ):
                 if (folder / swap).exists():
                     (folder / swap).write_text(value)
             self.procs = folder / "cgroup.procs"

@@ -54,6 +54,17 @@ def original(encoded: str) -> str:
     return plain.decode("utf-8", "surrogatepass")
 
 
+def storable(text: str) -> str:
+    """A text that Parquet and every terminal can hold: halves of surrogate pairs, which JSON can
+    carry and Unicode cannot, become a replacement character.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def shown(name: str) -> str:
     """A name as people see it on a terminal, in a page or a table: no control characters."""
     return _CONTROL.sub("\ufffd", name)

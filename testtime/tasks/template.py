@@ -48,7 +48,9 @@ def is_one_field(template: str) -> bool:
 def _parsed(field: str) -> tuple[str, list[str], str]:
     match = _FIELD.fullmatch(field)
     if match is None:
-        raise ValueError(f"{{{field[:40]}}} is no field; write {{name}}, {{name[key]}} or {{name:.2f}}")
+        raise ValueError(
+            f"{{{field[:40]}}} is no field; write {{name}}, {{name[key]}} or {{name:.2f}}"
+        )
     return match[1], re.findall(r"\[([^\[\]]*)\]", match[2]), match[3] or ""
 
 
