@@ -108,7 +108,7 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "header.json", json.dumps({k: v for k, v in LOG.items() if k != "samples"})
         )
         archive.writestr("samples/1.json", b" " * 20_000_000)
-    with pytest.raises(UserError, match="would unpack to 0.0 GB"):
+    with pytest.raises(UserError, match=r"would unpack to 0\.0 GB"):
         import_inspect([path], tmp_path)
 
 

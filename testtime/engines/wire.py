@@ -13,7 +13,7 @@ and valid Unicode. One that breaks the model or contradicts itself is that reque
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -125,7 +125,7 @@ def _completions_body(request: Request) -> dict[str, Any]:
         "prompt": list(request.prompt),
         "max_tokens": request.max_tokens,
         "seed": _seed(request),
-        **asdict(request.sampling),
+        **request.sampling.model_dump(),
         "stop_token_ids": list(request.stop_token_ids),
         "ignore_eos": request.ignore_eos,
         "thinking_token_budget": request.thinking_budget,
@@ -154,7 +154,7 @@ def _completions_read(reply: bytes, request: Request) -> Completion | None:
 
 
 def _chat_body(request: Request) -> dict[str, Any]:
-    neutral, sampling = asdict(Sampling()), asdict(request.sampling)
+    neutral, sampling = Sampling().model_dump(), request.sampling.model_dump()
     return {
         "messages": list(request.messages or ()),
         "max_completion_tokens": request.max_tokens,
@@ -178,7 +178,8 @@ def _chat_read(reply: bytes, request: Request) -> Completion:
         raise ValueError(_first(error)) from None
     choice, usage = read.choices[0], read.usage
     message, total = choice.message, usage.completion_tokens
-    said = usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
+    details = usage.completion_tokens_details
+    said = details.reasoning_tokens if details else None
     shown = message.reasoning or message.reasoning_content
     thinking = total if said is None or (said == 0 and shown) else said
     if thinking > total:

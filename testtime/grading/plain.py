@@ -12,9 +12,37 @@ from testtime.grading.latex import words_of
 
 _FUNCTIONS = {
     name: name
-    for name in ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "lg"]
+    for name in [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "ln",
+        "log",
+        "lg",
+    ]
 } | {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
-_LETTERS = ["pi", "theta", "alpha", "beta", "gamma", "delta", "lambda", "mu", "sigma", "omega", "phi"]
+_LETTERS = [
+    "pi",
+    "theta",
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "lambda",
+    "mu",
+    "sigma",
+    "omega",
+    "phi",
+]
 _SYMBOLS = {name: f"\\{name} " for name in _LETTERS} | {
     "infinity": r"\infty ", "inf": r"\infty ", "oo": r"\infty ",
 }  # fmt: skip

@@ -21,7 +21,7 @@ from testtime.importers.log import Log, save
 from testtime.tasks import patterns as limited
 
 if TYPE_CHECKING:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 Row = dict[str, Any]
 NO_MATCH = "[invalid]"  # lm-eval's default where a regex finds nothing

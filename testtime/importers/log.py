@@ -14,17 +14,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime.config import load as config_file
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
+from testtime.runs.run import Run, load
 from testtime.storage.names import file_name, storable
 from testtime.storage.store import Store
+from testtime.storage.tables import ProblemRow
+from testtime.strategies.registry import parse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.pipeline import Run
 
 TEXTS = ["problem_id", *GROUP, "sample", "thinking", "text"]
 
@@ -35,8 +36,8 @@ class Log:
     out by `save`).
 
     problems: problem_id -> (question, gold); format: the tool; files: what was read; notes: how the
-    log was understood, for people; printed: (metric, as its tool printed it, as computed here), so that a person sees whether the import is
-    faithful.
+    log was understood, for people; printed: (metric, as its tool printed it, as computed here), so
+    that a person sees whether the import is faithful.
     """
 
     task: str
@@ -54,8 +55,6 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     selectors: default majority where answers can vote, and the oracle. Raises UserError where a run
     of another origin is in the way, or the table supports no cell.
     """
-    from testtime.pipeline import load
-
     table = normalise(_storable(log.scores))
     if "budget" not in log.scores:
         table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
@@ -82,7 +81,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
-    config = config_file.parse(_config(task, names, table, chosen), "import")
+    config = parse(_config(task, names, table, chosen), "import")
     grid = cells(
         table, config.sample_counts(), chosen, resamples=config.resamples, seed=config.seed
     )
@@ -110,7 +109,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                     "left_out": left_out,
                     "notes": log.notes,
                 },
-                "config": config.model_dump(),
+                "config": config.model_dump(mode="json"),
                 "problems": list(dict.fromkeys(table["problem_id"])),
                 "model_config": {},
                 "sessions": [],
@@ -122,7 +121,9 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
 def _storable(table: pd.DataFrame) -> pd.DataFrame:
     """The table with every text as a file can hold it."""
     texts = [
-        c for c in table if table[c].dtype == object or str(table[c].dtype) in ("str", "string")
+        str(c)
+        for c in table
+        if table[c].dtype == object or str(table[c].dtype) in ("str", "string")
     ]
     clean = {
         c: table[c].map(lambda value: storable(value) if isinstance(value, str) else value)
@@ -164,20 +165,10 @@ def _config(
     }
 
 
-def _problems(log: Log, table: pd.DataFrame) -> list[dict[str, Any]]:
+def _problems(log: Log, table: pd.DataFrame) -> list[ProblemRow]:
     rows = []
     for name in dict.fromkeys(table["problem_id"]):
         question, gold = map(storable, log.problems.get(name, ("", "")))
-        rows.append(
-            {
-                "problem_id": name,
-                "task": storable(log.task),
-                "question": question,
-                "gold": gold,
-                "prompt": "",
-                "prompt_ids": [],
-                "grader": "",
-                "meta": "{}",
-            }
-        )
+        task = storable(log.task)
+        rows.append(ProblemRow(name, task, question, gold, "", [], "", "", "{}"))
     return rows

@@ -1,7 +1,7 @@
 """Names of models, tasks and levels as names of files and folders, and as text in a figure.
 
-A model may be called anything: `org/model`, `模型`, `../..`, `$\\frac$`. Two names never share a file,
-and the name can be read back from it.
+A model may be called anything: `org/model`, `模型`, `../..`, `$\\frac$`. Two names never share a
+file, and the name can be read back from it.
 """
 
 from __future__ import annotations
