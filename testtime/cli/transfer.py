@@ -126,6 +126,8 @@ def _imported(result: object) -> None:
 
     assert isinstance(result, Run)
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
+    for note in result.manifest["imported"].get("notes", []):
+        typer.echo(f"  {note}")
     if left_out := result.manifest["imported"]["left_out"]:
         typer.echo(
             f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}"
