@@ -64,7 +64,8 @@ class Grid:
         total: Floats = self._of(name) * n
         if once and name in ("flops", "usd", "seconds") and f"prompt_{name}" in self._unit:
             total = total - self._of(f"prompt_{name}") * (n - 1)
-        if name == "flops":
+        verifiers = {c for c in self._unit if c.endswith("_flops")} - {"prompt_flops"}
+        if name == "flops" and verifiers:
             for column, text in enumerate(self.cells["selector"]):
                 extra = self._unit.get(selector(text).column + "_flops")
                 if extra is not None:
@@ -153,8 +154,6 @@ def build(
     only). draws and seed: of Monte Carlo votes. Raises UserError for unknown selectors, absent
     columns, negative weights, and a table that supports no cell at all.
     """
-    import pandas as pd
-
     groups = pools(scores)
     selectors.check(chosen, scores, groups)
     if n is not None and (not len(n) or min(n) < 1):
@@ -193,12 +192,25 @@ def build(
             "every problem, "
             f"and the pools have at least {max(p.scored for p in groups)}"
         )
+    return Grid(
+        cell_table(rows),
+        problems,
+        np.hstack(values),
+        np.concatenate(errors),
+        prefill,
+        unit,
+        np.array(owner),
+    )
+
+
+def cell_table(rows: Sequence[tuple[str, str, float, int, str]]) -> pd.DataFrame:
+    """Cells from (model, setting, budget, n, selector); budgets nullable, whole where all are."""
+    import pandas as pd
+
     table = pd.DataFrame(rows, columns=["model", "setting", "budget", "n", "selector"])
     whole = (table["budget"].dropna() % 1 == 0).all()
     table["budget"] = table["budget"].astype("Int64" if whole else "Float64")
-    return Grid(
-        table, problems, np.hstack(values), np.concatenate(errors), prefill, unit, np.array(owner)
-    )
+    return table
 
 
 def _unit_costs(pool: Pool) -> dict[str, Floats]:

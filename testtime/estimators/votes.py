@@ -22,8 +22,7 @@ class Replay:
 
     key: the vote cast (answers 0.., -1 none); top, second: votes of the two strongest answers; run:
     how many last samples cast the same vote; value: score of the answer that leads, ties averaged,
-    0 without any vote; column: confidence of each sample in this order (NaN unknown), None where
-    the rule reads none.
+    0 without any vote.
     """
 
     key: NDArray[np.int32]
@@ -31,7 +30,6 @@ class Replay:
     second: NDArray[np.int16]
     run: NDArray[np.int16]
     value: Floats
-    column: Floats | None = None
 
 
 def answers_of(score: Floats, key: Ints) -> tuple[NDArray[np.int32], Floats]:
@@ -64,8 +62,9 @@ def count(key: NDArray[np.int32], score: Floats) -> Replay:
     value = np.zeros((steps, orders))
     most, next_most = np.zeros(orders, np.int16), np.zeros(orders, np.int16)
     leaders, credit, same = np.zeros(orders), np.zeros(orders), np.zeros(orders, np.int16)
+    ballots, gains = np.ascontiguousarray(key.T), np.ascontiguousarray(score.T)
     for step in range(steps):
-        cast = key[:, step]
+        cast = ballots[step]
         slot = base + np.where(cast < 0, answers, cast)
         votes = total[slot] + np.int16(1)
         total[slot] = votes
@@ -73,10 +72,10 @@ def count(key: NDArray[np.int32], score: Floats) -> Replay:
         # the one that moves ahead led already, so the second stays the second
         next_most = np.where(ahead, next_most, np.maximum(next_most, votes))
         most = np.maximum(most, votes)
-        gain = score[:, step]
+        gain = gains[step]
         leaders = np.where(ahead, 1.0, leaders + level)
         credit = np.where(ahead, gain, credit + level * gain)
-        again = (cast == key[:, step - 1]) if step else np.zeros(orders, dtype=bool)
+        again = (cast == ballots[step - 1]) if step else np.zeros(orders, dtype=bool)
         same = np.where(again, same + np.int16(1), np.int16(1))
         top[step], second[step], run[step] = most, next_most, np.where(cast < 0, 0, same)
         value[step] = credit / np.maximum(leaders, 1.0)
