@@ -11,7 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from testtime.errors import UserError
 from testtime.estimators.deployments import stopped
+from testtime.estimators.frontier import frontier
+from testtime.estimators.stopping import KERNELS
+from testtime.grammar import RULES as WRITTEN
 
 RULES = [
     "fixed",
@@ -191,3 +195,75 @@ def test_random_orders_agree_within_their_error(rule: str) -> None:
         for measure in MEASURES:
             error = drawn[measure].std() / np.sqrt(len(drawn)) * np.sqrt(2) + 1e-9
             assert abs(row[measure] - drawn[measure].mean()) < 4.5 * error, (measure, row)
+
+
+def test_launched_all_at_once_without_equal_lengths_there_is_one_order() -> None:
+    table = pool(3, 8, seed=2, ties=False)
+    found = stopped(table, ["beta:0.8"], n=[8], deployments=["launch and cancel"], draws=4).table(
+        resamples=100
+    )
+    rows = [
+        p.astype(object).where(p.notna(), None).to_dict("records")
+        for _, p in table.groupby("problem_id")
+    ]
+    runs = pd.DataFrame([literally("beta:0.8", r, 8, "launch and cancel") for r in rows]).mean()
+    assert found.loc[0, "mc_error"] == 0
+    assert found.loc[0, [*MEASURES, "flops"]].tolist() == pytest.approx(
+        runs[[*MEASURES, "flops"]].tolist()
+    )
+
+
+def test_a_cancelled_deployment_generates_what_it_cancels_and_answers_otherwise() -> None:
+    """Short chains here are wrong: launched together they end first, agree, and win."""
+    rows = [
+        (f"p{i}", s, float(s >= 3), "right" if s >= 3 else "wrong", 10 if s < 3 else 100)
+        for i in range(5)
+        for s in range(8)
+    ]
+    columns = ["problem_id", "sample", "score", "answer_key", "thinking_tokens"]
+    table = pd.DataFrame(rows, columns=columns)
+    found = stopped(table, ["esc:3", "fixed"], n=[8], draws=200).table(resamples=100)
+    value = found.set_index(["rule", "deployment"])["value"]
+    assert value["esc:3", "launch and cancel"] == 0 and value["fixed", "launch and cancel"] == 1
+    assert value["esc:3", "one by one"] > 0.5
+    cancelled = found[(found["rule"] == "esc:3") & (found["deployment"] == "launch and cancel")]
+    assert cancelled[["samples", "counted_tokens", "tokens", "latency"]].iloc[0].tolist() == [
+        3,
+        30,
+        80,
+        10,
+    ]
+
+
+def test_what_a_table_lacks_is_said_or_left_out() -> None:
+    table = pool(3, 4)
+    with pytest.raises(UserError, match=r"stopping rule 'bar:sur:0': .*did you mean 'sure'"):
+        stopped(table, ["bar:sur:0"])
+    with pytest.raises(UserError, match="votes need a column 'answer_key'"):
+        stopped(table.drop(columns="answer_key"))
+    with pytest.raises(UserError, match="no pool"):
+        stopped(table.assign(answer_key=None, score=1.0))
+    bare = table.drop(columns=["thinking_tokens", "answer_tokens", "flops"])
+    found = stopped(bare, ["beta"]).table(resamples=100)
+    assert found["deployment"].unique().tolist() == ["one by one"]
+    assert found["tokens"].isna().all() and found["samples"].notna().all()
+
+
+def test_unscored_samples_and_uneven_pools_use_as_many_as_every_problem_has() -> None:
+    table = pool(4, 6).iloc[:-1]
+    table.loc[0, "score"] = np.nan
+    found = stopped(table, ["fixed"]).table(resamples=100)
+    assert found["n"].max() == 5
+    one = found[(found["n"] == 1) & (found["deployment"] == "one by one")].iloc[0]
+    mean = table.groupby("problem_id")["score"].mean().mean()
+    assert one["value"] == pytest.approx(mean, abs=4 * one["mc_error"] + 0.01)
+
+
+def test_rules_enter_the_frontier_like_selectors() -> None:
+    table = pool(30, 8, seed=4)
+    found = frontier(stopped(table, ["fixed", "beta:0.8"]).grid.bootstrap(200), "tokens")
+    assert {"one by one", "launch and cancel"} & {s.split(", ")[1] for s in found["selector"]}
+
+
+def test_every_rule_that_can_be_written_has_a_kernel() -> None:
+    assert set(KERNELS) == set(WRITTEN)

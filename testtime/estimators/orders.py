@@ -46,12 +46,7 @@ class Ordered:
         if self.all and n == self.path.shape[1] and self.orders > 1:
             one = np.sort(self.path[:: self.orders], axis=1)
             if (np.diff(one, axis=1) > 0).all():
-                columns = {name: x[:: self.orders] for name, x in self.column.items()}
-                score, path, tokens = (
-                    x[:: self.orders] for x in (self.score, self.path, self.tokens)
-                )
-                key = self.key[:: self.orders]
-                return Ordered(1, True, self.key[:: self.orders], *parts, columns).ended_in_order(n)
+                return self._first_of_each().ended_in_order(n)
         order = np.argsort(self.path[:, :n], axis=1, kind="stable")
 
         def take(x: Floats) -> Floats:
@@ -62,6 +57,12 @@ class Ordered:
         return Ordered(
             self.orders, False, key, take(self.score), take(self.path), take(self.tokens), columns
         )
+
+    def _first_of_each(self) -> Ordered:
+        every = slice(None, None, self.orders)
+        columns = {name: x[every] for name, x in self.column.items()}
+        mine = self.score[every], self.path[every], self.tokens[every]
+        return Ordered(1, True, self.key[every], *mine, columns)
 
 
 def complete(pool: Pool, draws: int | None) -> bool:
