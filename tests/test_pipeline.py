@@ -17,7 +17,7 @@ import pytest
 import testtime
 from testtime import exporters, importers, pipeline, report, zoo
 from testtime.cli import progress
-from testtime.compare import comparison as compare
+from testtime.compare import inputs as compare
 from testtime.errors import UserError
 from testtime.laws import study
 from testtime.pipeline import summary

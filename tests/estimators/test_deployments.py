@@ -170,7 +170,7 @@ def expected(table: pd.DataFrame, rule: str, cap: int, deployment: str) -> pd.Se
 @pytest.mark.parametrize("rule", RULES)
 def test_small_pools_are_read_in_all_orders_ties_included(rule: str) -> None:
     table = pool(4, 5)
-    found = stopped(table, [rule], n=range(1, 6)).table(resamples=100)
+    found = stopped(table, [rule], n=range(1, 6)).table()
     assert len(found) == 2 * 5 and (found["mc_error"] == 0).all()
     for row in found.to_dict("records"):
         by_hand = expected(table, rule, row["n"], row["deployment"])
@@ -181,7 +181,7 @@ def test_small_pools_are_read_in_all_orders_ties_included(rule: str) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_random_orders_agree_within_their_error(rule: str) -> None:
     table = pool(3, 8, seed=1)
-    found = stopped(table, [rule], n=[8], draws=1500, seed=3).table(resamples=100)
+    found = stopped(table, [rule], n=[8], draws=1500, seed=3).table()
     rng = np.random.default_rng(0)
     for row in found.to_dict("records"):
         assert 0 <= row["mc_error"] < 0.01
@@ -199,9 +199,7 @@ def test_random_orders_agree_within_their_error(rule: str) -> None:
 
 def test_launched_all_at_once_without_equal_lengths_there_is_one_order() -> None:
     table = pool(3, 8, seed=2, ties=False)
-    found = stopped(table, ["beta:0.8"], n=[8], deployments=["launch and cancel"], draws=4).table(
-        resamples=100
-    )
+    found = stopped(table, ["beta:0.8"], n=[8], deployments=["launch and cancel"], draws=4).table()
     rows = [
         p.astype(object).where(p.notna(), None).to_dict("records")
         for _, p in table.groupby("problem_id")
@@ -222,7 +220,7 @@ def test_a_cancelled_deployment_generates_what_it_cancels_and_answers_otherwise(
     ]
     columns = ["problem_id", "sample", "score", "answer_key", "thinking_tokens"]
     table = pd.DataFrame(rows, columns=columns)
-    found = stopped(table, ["esc:3", "fixed"], n=[8], draws=200).table(resamples=100)
+    found = stopped(table, ["esc:3", "fixed"], n=[8], draws=200).table()
     value = found.set_index(["rule", "deployment"])["value"]
     assert value["esc:3", "launch and cancel"] == 0 and value["fixed", "launch and cancel"] == 1
     assert value["esc:3", "one by one"] > 0.5
@@ -244,7 +242,7 @@ def test_what_a_table_lacks_is_said_or_left_out() -> None:
     with pytest.raises(UserError, match="no pool"):
         stopped(table.assign(answer_key=None, score=1.0))
     bare = table.drop(columns=["thinking_tokens", "answer_tokens", "flops"])
-    found = stopped(bare, ["beta"]).table(resamples=100)
+    found = stopped(bare, ["beta"]).table()
     assert found["deployment"].unique().tolist() == ["one by one"]
     assert found["tokens"].isna().all() and found["samples"].notna().all()
 
@@ -252,7 +250,7 @@ def test_what_a_table_lacks_is_said_or_left_out() -> None:
 def test_unscored_samples_and_uneven_pools_use_as_many_as_every_problem_has() -> None:
     table = pool(4, 6).iloc[:-1]
     table.loc[0, "score"] = np.nan
-    found = stopped(table, ["fixed"]).table(resamples=100)
+    found = stopped(table, ["fixed"]).table()
     assert found["n"].max() == 5
     one = found[(found["n"] == 1) & (found["deployment"] == "one by one")].iloc[0]
     mean = table.groupby("problem_id")["score"].mean().mean()

@@ -14,7 +14,7 @@ import testtime
 from tests.test_pipeline import config, rows
 from testtime import report
 from testtime.cli.options import costs
-from testtime.compare import comparison as compare
+from testtime.compare import inputs as compare
 from testtime.compute.prices import Prices
 from testtime.compute.rates import Rates
 from testtime.errors import UserError

@@ -180,9 +180,11 @@ def compare(
     """
     from testtime.cli import options as cli_options
     from testtime.compare import comparison as comparing
+    from testtime.compare import inputs, text
+    from testtime.report import comparison as drawing
 
-    tables = comparing.read(cli_options.without_reports(runs), *cli_options.costs(price, rate))
-    found = comparing.compare(
+    tables = inputs.read(cli_options.without_reports(runs), *cli_options.costs(price, rate))
+    compared = comparing.compare(
         tables,
         axis=axis,
         selectors=selector,
@@ -191,11 +193,11 @@ def compare(
         tolerance=tolerance / 100,
         limits=cli_options.amounts(limit or (), "--limit"),
     )
-    typer.echo(found.to_json() if as_json else found.report())
+    typer.echo(compared.to_json() if as_json else text.describe(compared))
     if figure:
-        found.figure(figure)
+        drawing.figure(compared, figure)
     if out:
-        wrote(found.write(out))
+        wrote(drawing.write(compared, out))
 
 
 @app.command()

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.estimators.intervals import (
-    DIFFERENCE,
-    SHARE,
-    bootstrap_weights,
-    bounded_interval,
-    weighted_means,
-)
+from testtime.estimators.intervals import DIFFERENCE, SHARE, mean_interval
 from testtime.estimators.probes import Chains, chains
 
 if TYPE_CHECKING:
@@ -29,9 +23,6 @@ Floats = NDArray[np.float64]
 def changes(
     scores: pd.DataFrame,
     difficulty: str | None = None,
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """For every doubling of the budget, how many answers it repairs and how many it corrupts.
@@ -39,7 +30,7 @@ def changes(
     A step goes from each budget to the smallest of at least twice it (from 0, to the next).
     Columns: model, setting, difficulty ("all", then each value of the column), from_budget,
     to_budget; repaired, P(wrong, then right), corrupted, P(right, then wrong), and gain, their
-    difference, each with _lo and _hi (bootstrap over problems); repair_rate = P(right then | wrong
+    difference, each with _lo and _hi (over problems); repair_rate = P(right then | wrong
     before) and corruption_rate = P(wrong then | right before), ratios of means over problems, NaN
     where nobody could; changed, share of answers that are another one; problems. Scores between 0
     and 1 count by how far they rise or fall. Raises UserError as `probes.chains`.
@@ -50,7 +41,6 @@ def changes(
     for group in chains(scores):
         score, problem = group.of("score"), group.table["problem_id"].to_numpy()[group.row[:, 0]]
         names, place = np.unique(problem, return_inverse=True)
-        weights = bootstrap_weights(len(names), resamples, seed)
         for label, member in _strata(group, difficulty, names, place):
             for i, j in _doublings(group.cuts):
                 rose = np.maximum(score[:, j] - score[:, i], 0)
@@ -66,10 +56,8 @@ def changes(
                 row |= {"from_budget": group.cuts[i], "to_budget": group.cuts[j]}
                 reaches = {"repaired": SHARE, "corrupted": SHARE, "gain": DIFFERENCE}
                 for (name, reach), values in zip(reaches.items(), moves, strict=True):
-                    part = values[kept, None]
-                    drawn = weighted_means(weights[:, kept], part)
-                    lo, hi = bounded_interval(drawn, part, kept.sum(), level, reach)
-                    row |= {name: part.mean(), f"{name}_lo": lo[0], f"{name}_hi": hi[0]}
+                    mean, lo, hi = mean_interval(values[kept], level, reach)
+                    row |= {name: float(mean), f"{name}_lo": float(lo), f"{name}_hi": float(hi)}
                 for name, move, base in zip(
                     ("repair_rate", "corruption_rate"), moves, able, strict=False
                 ):
@@ -80,9 +68,7 @@ def changes(
     return pd.DataFrame(rows)
 
 
-def anytime(
-    scores: pd.DataFrame, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
-) -> pd.DataFrame:
+def anytime(scores: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """The anytime index of each model and setting: mean accuracy over log budget, from the smallest
     budget above 0 to the largest (area under the curve by trapezoids over its width).
 
@@ -103,8 +89,7 @@ def anytime(
         curve = curve[~np.isnan(curve).any(axis=1)]
         x = np.log(group.cuts[used])
         area = ((curve[:, 1:] + curve[:, :-1]) / 2 * np.diff(x)).sum(axis=1) / (x[-1] - x[0])
-        drawn = weighted_means(bootstrap_weights(len(area), resamples, seed), area[:, None])
-        lo, hi = bounded_interval(drawn, area[:, None], len(area), level)
+        mean, lo, hi = (float(x) for x in mean_interval(area, level))
         first = group.table.iloc[group.row[0, 0]]
         rows.append(
             {
@@ -112,9 +97,9 @@ def anytime(
                 "setting": first["setting"],
                 "from_budget": group.cuts[used[0]],
                 "to_budget": group.cuts[used[-1]],
-                "anytime": area.mean(),
-                "lo": lo[0],
-                "hi": hi[0],
+                "anytime": mean,
+                "lo": lo,
+                "hi": hi,
                 "problems": len(area),
             }
         )

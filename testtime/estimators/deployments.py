@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from testtime.errors import UserError
 from testtime.estimators import stopping
 from testtime.estimators.cells import summary
-from testtime.estimators.grid import Grid, cell_table
+from testtime.estimators.grid import Grid, cell_table, strata_of
 from testtime.estimators.orders import Ordered, complete, orders
 from testtime.estimators.selectors import check_columns
 from testtime.estimators.table import Pool, path_tokens, pools
@@ -56,11 +56,11 @@ class Stopped:
     counted_tokens: Floats
     latency: Floats
 
-    def table(self, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> pd.DataFrame:
+    def table(self, level: float = 0.95) -> pd.DataFrame:
         """One row a cell: model, setting, budget, rule, deployment, n, value, lo, hi, problems,
         samples, counted_tokens, tokens, latency (means a problem), flops, usd, seconds, mc_error.
         """
-        table = summary(self.grid.bootstrap(resamples, seed), level)
+        table = summary(self.grid.bootstrap(1), level)
         for name in ("samples", "counted_tokens", "latency"):
             table[name] = self.grid.means(getattr(self, name))
         table["rule"], table["deployment"] = self.rule, self.deployment
@@ -122,7 +122,14 @@ def stopped(
     caps_of = table["n"].to_numpy(dtype=np.float64)
     unit = {name: every[name] / caps_of for name in ("tokens", *PRICED) if name in every}
     grid = Grid(
-        table, problems, every["value"], np.concatenate(errors), "once", unit, np.arange(len(rows))
+        cells=table,
+        problems=problems,
+        strata=strata_of(scores, problems),
+        value=every["value"],
+        mc_error=np.concatenate(errors),
+        prefill="once",
+        _unit=unit,
+        _pool=np.arange(len(rows)),
     )
     more = (every[name] for name in ("samples", "counted_tokens", "latency"))
     return Stopped(grid, [rule for rule, _ in labels], [way for _, way in labels], *more)

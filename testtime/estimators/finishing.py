@@ -46,7 +46,6 @@ def first_finish(
     k: Sequence[int] = (1,),
     n: Sequence[int] | None = None,
     *,
-    resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -62,7 +61,7 @@ def first_finish(
         raise UserError("first finish: needs a column 'thinking_tokens' or 'answer_tokens'")
     names = ["majority", *(f"{kind}:{i}" for kind in ("shortest", "longest") for i in k)]
     grid = build(scores, n, names, seed=seed)
-    table = summary(grid.bootstrap(resamples, seed), level)
+    table = summary(grid.bootstrap(1), level)
     budgets = grid.cells["budget"].to_numpy(dtype=np.float64, na_value=np.nan)
     counts = grid.cells["n"].to_numpy()
     costs = np.full((len(table), 3), np.nan)

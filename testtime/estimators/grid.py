@@ -35,13 +35,15 @@ COSTS = ("thinking_tokens", "tokens", "prompt_tokens", "flops", "usd", "seconds"
 class Grid:
     """Cells by problems.
 
-    cells: one row a cell (model, setting, budget, n, selector); problems: ids; value: (problems,
-    cells), NaN where a cell's pool lacks the problem; mc_error: (cells,), standard error that Monte
-    Carlo adds to the cell's mean, 0 where exact.
+    cells: one row a cell (model, setting, budget, n, selector); problems: ids; strata: (problems,),
+    the code of the benchmark each belongs to; value: (problems, cells), NaN where a cell's pool
+    lacks the problem; mc_error: (cells,), standard error that Monte Carlo adds to the cell's mean,
+    0 where exact.
     """
 
     cells: pd.DataFrame
     problems: NDArray[np.object_]
+    strata: NDArray[np.int64]
     value: Floats
     mc_error: Floats
     prefill: Prefill
@@ -73,21 +75,62 @@ class Grid:
         return total
 
     def bootstrap(self, resamples: int = 2000, seed: int = 0) -> Replicates:
-        """Replicates from resampling whole problems, the same draws for every cell. Deterministic
-        by seed.
+        """Replicates from resampling whole problems within their benchmark, the same draws for
+        every cell. Deterministic by seed.
         """
-        return Replicates(self, bootstrap_weights(len(self.problems), resamples, seed))
+        weights = bootstrap_weights(len(self.problems), resamples, seed, self.strata)
+        return Replicates(self, weights)
 
     @cached_property
     def problem_count(self) -> Floats:
         """Problems in each cell: (cells,); one that stands there twice, with half its samples each,
         counts once.
         """
-        names, place = np.unique(self.problems, return_inverse=True)
-        known = np.zeros((len(names), self.value.shape[1]), dtype=bool)
-        np.logical_or.at(known, place, ~np.isnan(self.value))
+        return self.counts(self.value)
+
+    @cached_property
+    def benchmarks(self) -> int:
+        """How many benchmarks the problems come from."""
+        return len(np.unique(self.strata))
+
+    @cached_property
+    def _identity(self) -> NDArray[np.int64]:
+        """The same number for rows of one problem, from 0."""
+        return np.unique(self.problems, return_inverse=True)[1].astype(np.int64)
+
+    def counts(self, values: Floats) -> Floats:
+        """Problems that each column of (problems, columns) knows: (columns,)."""
+        known = np.zeros((int(self._identity.max()) + 1, values.shape[1]), dtype=bool)
+        np.logical_or.at(known, self._identity, ~np.isnan(values))
         count: Floats = known.sum(axis=0).astype(np.float64)
         return count
+
+    def deviations(self, values: Floats) -> Floats:
+        """What each problem lies off the mean of its benchmark, 0 where it is not known, rows of
+        one problem added up: (problems, columns) of values in the rows' order or the ids'.
+        """
+        known = ~np.isnan(values)
+        away = np.where(known, values, 0.0)
+        for stratum in np.unique(self.strata):
+            rows = self.strata == stratum
+            with np.errstate(invalid="ignore"):  # a column without any problem of this benchmark
+                centre = away[rows].sum(axis=0) / known[rows].sum(axis=0)
+            away[rows] = np.where(known[rows], away[rows] - centre, 0.0)
+        problems = int(self._identity.max()) + 1
+        if problems == len(values):
+            return away
+        together = np.zeros((problems, values.shape[1]))
+        np.add.at(together, self._identity, away)
+        return together
+
+    def variance(self, values: Floats) -> Floats:
+        """Variance of the mean over problems of each column of (problems, columns): (columns,). As
+        resampling has it, without its noise: squares of `deviations` over rows squared.
+        """
+        count = (~np.isnan(values)).sum(axis=0)
+        squares = (self.deviations(values) ** 2).sum(axis=0)
+        result: Floats = squares / np.where(count, count, np.nan) ** 2
+        return result
 
     def means(self, values: Floats) -> Floats:
         """Mean over problems of each column of (problems, cells): (cells,); NaN where there is
@@ -193,14 +236,25 @@ def build(
             f"and the pools have at least {max(p.scored for p in groups)}"
         )
     return Grid(
-        cell_table(rows),
-        problems,
-        np.hstack(values),
-        np.concatenate(errors),
-        prefill,
-        unit,
-        np.array(owner),
+        cells=cell_table(rows),
+        problems=problems,
+        strata=strata_of(scores, problems),
+        value=np.hstack(values),
+        mc_error=np.concatenate(errors),
+        prefill=prefill,
+        _unit=unit,
+        _pool=np.array(owner),
     )
+
+
+def strata_of(scores: pd.DataFrame, problems: NDArray[np.object_]) -> NDArray[np.int64]:
+    """The code of each problem's benchmark; 0 throughout where the table names none."""
+    import pandas as pd
+
+    if "benchmark" not in scores:
+        return np.zeros(len(problems), dtype=np.int64)
+    named = scores.groupby(scores["problem_id"].astype(str))["benchmark"].first()
+    return pd.factorize(named.reindex(problems), use_na_sentinel=False)[0].astype(np.int64)
 
 
 def cell_table(rows: Sequence[tuple[str, str, float, int, str]]) -> pd.DataFrame:

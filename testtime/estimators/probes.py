@@ -123,7 +123,8 @@ def stop_thinking(
             parts += [_stopped(group, name, stop, cap) for cap in range(len(group.cuts))]
     table = pd.concat(parts, ignore_index=True)
     stale = [c for c in table if str(c).removeprefix("prompt_") in STALE]
-    return table.drop(columns=stale)
+    result: pd.DataFrame = table.drop(columns=stale)
+    return result
 
 
 def _stop(name: Name, group: Chains) -> Ints:
@@ -185,4 +186,5 @@ def _stopped(group: Chains, name: Name, stop: Ints, cap: int) -> pd.DataFrame:
         table[column] = np.where(asked, group.of(column), 0.0).sum(axis=1)
     table["setting"] = (table["setting"] + " " + name.text).str.strip()
     table["budget"], table["probes"] = group.cuts[cap], at.astype(np.int64)
-    return table[[*GROUP, *(c for c in table if c not in GROUP)]]
+    result: pd.DataFrame = table[[*GROUP, *(c for c in table if c not in GROUP)]]
+    return result

@@ -9,6 +9,7 @@ at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from testtime.estimators.deployments import DEPLOYMENTS, Deployment, stopped
 from testtime.estimators.frontier import choose, costs, halvings
-from testtime.estimators.grid import Grid, build
-from testtime.estimators.intervals import weighted_means
+from testtime.estimators.grid import Grid, Replicates, build
+from testtime.estimators.intervals import DIFFERENCE, bounded_interval, weighted_means
+from testtime.estimators.simultaneous import critical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +47,8 @@ def with_rules(
     n: sample counts of fixed cells and caps of rules (None: powers of two and the steps between).
     levels: compute a problem on `axis` (None: halvings of the dearest fixed cell). Columns:
     compute; fixed, the best fixed cell in words, and fixed_value; best and best_value of all; both
-    values out-of-bag; difference with lo and hi, simultaneous over the rows at `level`; wins, "rules",
-    "fixed" or "undecided". Raises UserError as `deployments.stopped` and `frontier.costs`.
+    values out-of-bag; difference with lo and hi, simultaneous over the rows at `level`; wins,
+    "rules", "fixed" or "undecided". Raises UserError as `deployments.stopped` and `frontier.costs`.
     """
     import pandas as pd
 
@@ -73,8 +75,7 @@ def with_rules(
     columns = ["compute", "fixed", "fixed_value", "best", "best_value"]
     table = pd.DataFrame(rows, columns=columns)
     apart = np.column_stack(differences)
-    table["difference"] = sample.grid.means(apart)
-    table["lo"], table["hi"] = simultaneous(apart, sample.weights, level)
+    table["difference"], table["lo"], table["hi"] = together(apart, sample, level)
     table["wins"] = np.where(table["lo"] > 0, "rules", np.where(table["hi"] < 0, "fixed", ""))
     table["wins"] = table["wins"].replace("", "undecided")
     return table
@@ -101,22 +102,24 @@ def joined(a: Grid, b: Grid) -> Grid:
     cells = pd.concat([a.cells, b.cells], ignore_index=True)
     value = np.hstack([a.value, b.value])
     pool = np.concatenate([a._pool, b._pool + width[0]])
-    return Grid(cells, a.problems, value, np.append(a.mc_error, b.mc_error), a.prefill, unit, pool)
+    error = np.append(a.mc_error, b.mc_error)
+    return replace(a, cells=cells, value=value, mc_error=error, _unit=unit, _pool=pool)
 
 
-def simultaneous(values: Floats, weights: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Intervals of the means of (problems, columns) that cover all of them at once at `level`.
-
-    weights: (resamples, problems). The largest of the columns' bootstrap t statistics sets one
-    factor for all (single-step max-t, Westfall and Young 1993).
+def together(
+    apart: Floats, sample: Replicates, level: float = 0.95
+) -> tuple[Floats, Floats, Floats]:
+    """Means of (problems, columns) of paired differences, with intervals that hold for all columns
+    at once (`simultaneous.critical`).
     """
-    drawn = weighted_means(weights, values)
-    mean = np.nanmean(values, axis=0)
-    error = drawn.std(axis=0, ddof=1)
+    grid, count = sample.grid, sample.grid.counts(apart)
+    mean, variance = grid.means(apart), grid.variance(apart)
+    error = np.sqrt(variance)
     with np.errstate(invalid="ignore", divide="ignore"):
-        t = np.nanmax(np.where(error > 0, np.abs(drawn - mean) / error, 0.0), axis=1)
-    reach = float(np.quantile(t, level)) * error
-    return mean - reach, mean + reach
+        deviates = (weighted_means(sample.weights, apart) - mean) / np.where(error, error, np.nan)
+    quantile = critical(deviates, count - grid.benchmarks, level)
+    lo, hi = bounded_interval(mean, variance, count, level, DIFFERENCE, quantile=quantile)
+    return mean, lo, hi
 
 
 def _words(grid: Grid, cell: int) -> str:

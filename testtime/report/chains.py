@@ -247,10 +247,10 @@ def verdicts(evidence: Evidence) -> Plate | None:
 
 
 def _ratio(part: pd.DataFrame, seed: int, resamples: int = 1000) -> tuple[float, float, float]:
-    """Mean score over rows, with an interval that resamples whole problems."""
+    """Mean score over rows, with an interval over whole problems."""
     by = part.groupby("problem_id")["score"].agg(["sum", "count"]).to_numpy(float)
     weights = bootstrap_weights(len(by), resamples, seed)
     drawn = (weights @ by[:, 0]) / (weights @ by[:, 1])
     mean = by[:, 0].sum() / by[:, 1].sum()
-    lo, hi = bounded_interval(drawn[:, None], by[:, :1] / by[:, 1:], len(by))
-    return float(mean), float(lo[0]), float(hi[0])
+    lo, hi = bounded_interval(mean, drawn.var(), len(by))
+    return float(mean), float(lo), float(hi)

@@ -1,4 +1,4 @@
-"""The figure of a comparison: every model's equal-compute frontier, and where longer beats more.
+"""A comparison drawn and written: every model's frontier, and where longer beats more.
 
 It draws the tables of `testtime compare` with the report's own figures, so that both always look
 and read alike.
@@ -6,17 +6,55 @@ and read alike.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testtime.compare.result import Comparison
+from testtime.compare.text import describe
+from testtime.errors import UserError
+from testtime.laws.figures import save
 from testtime.report.curves import draw_models
 from testtime.report.grids import board_height, draw_differences, of_selector
 from testtime.report.results import row_level, selector_name
-from testtime.report.style import FONT, INK, Plate, axis_name, panels
+from testtime.report.style import FONT, INK, Plate, axis_name, house, panels
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH, TOP = 5.4, 3.7  # inches
+
+
+def figure(compared: Comparison, path: str | Path | None = None) -> Plate:
+    """Every model's frontier, and where longer beats more; also written to a .png, .svg or .pdf
+    file. Raises UserError for another suffix, or where it cannot be written.
+    """
+    with house():
+        drawn = plate(compared.tables, compared.axis)
+        if path is not None:
+            save(drawn.figure, Path(path))
+    return drawn
+
+
+def write(compared: Comparison, folder: str | Path) -> list[Path]:
+    """Write each table as CSV, the report as compare.txt and the figure as compare.png, .svg and
+    .pdf into `folder`; returns the paths. Raises UserError where that is not possible.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, table in compared.tables.items():
+            table.to_csv(target / f"{name}.csv", index=False)
+        (target / "compare.txt").write_text(describe(compared) + "\n", encoding="utf-8")
+        with house():
+            drawn = plate(compared.tables, compared.axis).figure
+            for kind in ("png", "svg", "pdf"):
+                save(drawn, target / f"compare.{kind}")
+    except OSError as error:
+        raise UserError(
+            f"{target}: cannot be written ({error.strerror}); give another folder"
+        ) from None
+    words = [target / f"compare.{kind}" for kind in ("txt", "png", "svg", "pdf")]
+    return [*(target / f"{name}.csv" for name in compared.tables), *words]
 
 
 def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
@@ -39,7 +77,7 @@ def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
         f"on others. Below:"
         " points gained by a doubled budget minus those gained by a doubled n; orange: longer is "
         "better, blue: more,"
-        " uncoloured: the 95% interval holds 0."
+        " uncoloured: undecided, all starting points judged together."
     )
     return Plate("compare", "Longer, more, or larger?", note, figure, tables["frontiers"], tips)
 

@@ -43,29 +43,44 @@ def findings(evidence: Evidence) -> list[Finding]:
     best, cheap = (row for _, row in table.head(2).iterrows())
     return [
         ("Best setting", _best(best, evidence.axis)),
-        ("Cheapest within a point", _cheapest(cheap, best, evidence.axis)),
+        ("Cheapest within a point", _cheapest(cheap, best, evidence.axis, evidence.problems)),
         ("Longer, or more samples?", _longer(evidence, evidence.axis)),
     ]
 
 
 def _best(row: Any, axis: str) -> str:
     value = interval_text(row["out_of_bag"], row["lo"], row["hi"])
-    sure = f"It comes out best in {row['p_best']:.0%} of resampled problem sets."
-    return (
-        f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem. "
-        f"{sure}"
-    )
+    rivals, others = row.get("rivals", math.nan), row.get("settings", math.nan) - 1
+    sure = ""
+    if others > 0:
+        sure = (
+            f" {rivals:.0f} of the other {others:.0f} settings may be the best instead."
+            if rivals
+            else f" Surely the best of {others + 1:.0f} settings."
+        )
+    said = f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem."
+    return said + sure
 
 
-def _cheapest(row: Any, best: Any, axis: str) -> str:
-    if row["cost"] >= best["cost"] * 0.999:
-        return "No cheaper setting comes within a point of the best."
+def _cheapest(row: Any, best: Any, axis: str, problems: int) -> str:
+    if not row["told"] and row["cost"] >= best["cost"] * 0.999:
+        return "No cheaper setting looks to be within a point of the best."
     saving = 1 - row["cost"] / best["cost"]
     value = interval_text(row["out_of_bag"], row["lo"], row["hi"])
+    said = (
+        f"{cell_name(row)}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem, "
+        f"{saving:.0%} less than the best setting"
+    )
+    if "gap" not in row or math.isnan(row["gap"]):
+        return f"{_upper(said)}."
+    low, middle, high = (f"{100 * row[name]:+.1f}" for name in ("gap_lo", "gap", "gap_hi"))
+    gap = f"{middle} points to the best [{low}, {high}]"
+    if row["told"]:
+        return f"{_upper(said)}; {gap}."
+    needed = float(f"{row['needed']:.2g}")
     return (
-        f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem, "
-        f"{saving:.0%} less than"
-        " the best setting."
+        f"{problems} problems cannot tell one point; about {needed:,.0f} would, were the two "
+        f"equal. It looks so for {said}; {gap}."
     )
 
 
@@ -80,9 +95,8 @@ def _longer(evidence: Evidence, axis: str) -> str:
     sides = {side: table[table["better"] == side] for side in ("longer", "more", "undecided")}
     if len(sides["undecided"]) == len(table):
         return (
-            f"Undecided: from none of {len(table)} starting points does a doubled budget differ "
-            f"from a doubled n beyond"
-            " its 95% interval."
+            f"Undecided: all {len(table)} starting points taken together, a doubled budget differs "
+            "from a doubled n at none beyond what chance does."
         )
     said = (
         f"Of {len(table)} starting points, a doubled compute is better spent thinking longer from"
@@ -97,7 +111,7 @@ def _longer(evidence: Evidence, axis: str) -> str:
             low, high = sorted((sign * row["difference_lo"], sign * row["difference_hi"]))
             where = level_name(row_level(row), unit=True)
             clear.append(
-                f"{side} by {100 * sign * row['difference']:.1f} points (95% interval "
+                f"{side} by {100 * sign * row['difference']:.1f} points (its own 95% interval "
                 f"{100 * low:.1f} to"
                 f" {100 * high:.1f}) from {where}, n = {row['n']}"
             )

@@ -69,8 +69,8 @@ def longer_or_more(evidence: Evidence, axis: str) -> Plate | None:
     note = (
         "From each setting, the points gained by doubling the budget minus those gained by "
         "doubling n, at the same"
-        " compute. Orange: think longer. Blue: sample more. Grey and uncoloured: the 95% interval "
-        "holds 0."
+        " compute. Orange: think longer. Blue: sample more. Grey and uncoloured: undecided, all "
+        "starting points judged together at 95%."
     )
     return Plate("longer-or-more", title, note, figure, table)
 
@@ -79,7 +79,7 @@ def draw_differences(
     axes: Any, rows: Mapping[str, pd.DataFrame], levels: Sequence[tuple[str, float]], label: str
 ) -> None:
     """A tile for each comparison: a row (named) for each table of `doubling.doublings`, a column
-    for each level they start from; coloured where the interval does not hold 0.
+    for each level they start from; coloured where it is decided.
     """
     levels = [
         level for level in levels if any(at_level(part, level).any() for part in rows.values())
