@@ -225,10 +225,10 @@ def mean_interval(
     x = np.asarray(values, dtype=np.float64)
     count = (~np.isnan(x)).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.nansum(x, axis=0) / np.where(count, count, np.nan)
+        mean = np.asarray(np.nansum(x, axis=0) / np.where(count, count, np.nan))
         variance = np.nansum((x - mean) ** 2, axis=0) / np.where(count, count, np.nan) ** 2
     lo, hi = bounded_interval(mean, variance, count, level, reach)
-    return np.asarray(mean), lo, hi
+    return mean, lo, hi
 
 
 def unpaired_interval(

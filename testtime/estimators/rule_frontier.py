@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from testtime.estimators.deployments import DEPLOYMENTS, Deployment, stopped
 from testtime.estimators.frontier import choose, costs, halvings
-from testtime.estimators.grid import Grid, Replicates, build
-from testtime.estimators.intervals import DIFFERENCE, bounded_interval, weighted_means
-from testtime.estimators.simultaneous import critical
+from testtime.estimators.grid import Grid, build
+from testtime.estimators.paired import together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,22 +103,6 @@ def joined(a: Grid, b: Grid) -> Grid:
     pool = np.concatenate([a._pool, b._pool + width[0]])
     error = np.append(a.mc_error, b.mc_error)
     return replace(a, cells=cells, value=value, mc_error=error, _unit=unit, _pool=pool)
-
-
-def together(
-    apart: Floats, sample: Replicates, level: float = 0.95
-) -> tuple[Floats, Floats, Floats]:
-    """Means of (problems, columns) of paired differences, with intervals that hold for all columns
-    at once (`simultaneous.critical`).
-    """
-    grid, count = sample.grid, sample.grid.counts(apart)
-    mean, variance = grid.means(apart), grid.variance(apart)
-    error = np.sqrt(variance)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        deviates = (weighted_means(sample.weights, apart) - mean) / np.where(error, error, np.nan)
-    quantile = critical(deviates, count - grid.benchmarks, level)
-    lo, hi = bounded_interval(mean, variance, count, level, DIFFERENCE, quantile=quantile)
-    return mean, lo, hi
 
 
 def _words(grid: Grid, cell: int) -> str:
