@@ -6,11 +6,13 @@ lengths of a problem's chains are log-normal, its mean varying between problems 
 with random effects, fitted by expectation-maximisation); and a chain that ends at length l is right
 with log-odds c0 + c1 (log l - mu) + c2 mu, mu the problem's mean log length, fitted on chains that
 ended. So longer chains of a problem, and problems with longer chains, may be right more or less
-often. It extrapolates: where most chains are capped, the bounds are the answer.
+often. It extrapolates: where most
+chains are capped, the bounds are the answer.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-ROUNDS = 60  # of expectation-maximisation
+ROUNDS, SHORT = 100, 10  # of expectation-maximisation: from scratch, and from the data's own fit
+MOST = 0.5  # share of capped chains up to which an estimate is given
 NODES = 12  # quantiles of a capped chain's length beyond the cap
 
 
@@ -44,7 +47,8 @@ def cap_effect(
     else `truncated`). Columns: model, setting, budget; value, lo, hi, as scored; capped, share of
     chains cut; capped_value, accuracy of what was answered for these; lower, upper: bounds if they
     could have gone on; uncapped with uncapped_lo and uncapped_hi: estimate from lengths (NaN where
-    nothing was capped, or fewer than 10 chains ended right or wrong); problems. Raises UserError
+    nothing or more than half was capped, or fewer than 10 chains ended right or wrong); problems.
+    Raises UserError
     where the table has neither such a column nor lengths.
     """
     import pandas as pd
@@ -84,68 +88,92 @@ def _uncapped(
     known = ~np.isnan(pool.score) & ~np.isnan(length) & (length > 0)
     ended = known & ~cut
     right = pool.score[ended]
-    if not (cut & known).any() or min((right > 0.5).sum(), (right <= 0.5).sum()) < 10:
+    few = min((right > 0.5).sum(), (right <= 0.5).sum()) < 10
+    if few or not 0 < (cut & known).sum() <= MOST * known.sum():
         return nothing
     log = np.where(known, np.log(np.maximum(length, 1.0)), 0.0)
     weights = np.vstack([np.ones(len(log)), bootstrap_weights(len(log), resamples, seed)])
-    values = np.array([_estimate(pool.score, log, known, cut & known, w) for w in weights])
+    start = lengths(log, known, cut & known, weights[0])
+    values = np.array([_estimate(pool.score, log, known, cut & known, w, start) for w in weights])
     lo, hi = np.percentile(values[1:], [50 * (1 - level), 50 * (1 + level)])
     return float(values[0]), float(lo), float(hi)
 
 
-def _estimate(score: Floats, log: Floats, known: Flags, cut: Flags, weight: Floats) -> float:
+def _estimate(
+    score: Floats, log: Floats, known: Flags, cut: Flags, weight: Floats, start: Lengths
+) -> float:
     """Accuracy if capped chains went on, problems weighted; arrays (problems, samples)."""
-    kept = weight > 0
-    score, log, known, cut, weight = (x[kept] for x in (score, log, known, cut, weight))
-    mean, sigma = lengths(log, known, cut, weight)
-    ended = known & ~cut
-    within, between = log - mean[:, None], np.broadcast_to(mean[:, None], log.shape)
-    scale = float(np.average(mean, weights=weight))
-    features = np.stack([np.ones_like(log), within, between - scale], axis=-1)
-    each = np.broadcast_to(weight[:, None], log.shape)
-    theta = _regression(features[ended], score[ended], each[ended])
-    # lengths beyond the cap: equal shares of the normal's tail
     from scipy.special import ndtr, ndtri
 
-    at = (log - mean[:, None]) / sigma
-    tail = 1 - ndtr(at)
-    quantile = 1 - tail[..., None] * ((np.arange(NODES) + 0.5) / NODES)
-    beyond = np.clip(ndtri(np.clip(quantile, 1e-12, 1 - 1e-12)), at[..., None], None) * sigma
-    logit = theta[0] + theta[1] * beyond + theta[2] * (between - scale)[..., None]
-    expected = (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).mean(axis=-1)
-    value = np.where(cut, expected, np.where(known, score, 0.0)).sum(axis=1) / known.sum(axis=1)
-    return float(np.average(value, weights=weight))
+    kept = np.flatnonzero(weight > 0)
+    score, log, weight = score[kept], log[kept], weight[kept]
+    known, cut = known[kept], cut[kept]
+    start = replace(start, mean=start.mean[kept])
+    fitted = lengths(log, known, cut, weight, start, SHORT)
+    ended = known & ~cut
+    typical = np.broadcast_to(fitted.mean[:, None], log.shape)
+    features = np.stack([np.ones_like(log), log - typical, typical - fitted.centre], axis=-1)
+    each = np.broadcast_to(weight[:, None], log.shape)
+    theta = _regression(features[ended], score[ended], each[ended])
+    # how far a capped chain's log length lies above the mean: equal shares of the normal's tail
+    at = (log[cut] - typical[cut]) / fitted.sigma
+    tail = ndtr(-at)[:, None] * ((np.arange(NODES) + 0.5) / NODES)
+    beyond = np.maximum(-ndtri(np.maximum(tail, 1e-300)), at[:, None]) * fitted.sigma
+    logit = theta[0] + theta[1] * beyond + theta[2] * (typical[cut] - fitted.centre)[:, None]
+    final = np.where(known, score, 0.0)
+    final[cut] = (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).mean(axis=1)
+    return float(np.average(final.sum(axis=1) / known.sum(axis=1), weights=weight))
 
 
-def lengths(log: Floats, known: Flags, cut: Flags, weight: Floats) -> tuple[Floats, float]:
-    """Each problem's mean log length (problems,) and the spread of chains around it, from censored
-    logs: log l ~ N(mu_i, sigma^2), mu_i ~ N(m, tau^2), by expectation-maximisation.
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Log lengths: each problem's mean (problems,), the spread of chains around it, and centre and
+    variance of the means.
+    """
 
-    log: (problems, samples), at the cap where cut; weight: (problems,).
+    mean: Floats
+    sigma: float
+    centre: float
+    tau2: float
+
+
+def lengths(
+    log: Floats,
+    known: Flags,
+    cut: Flags,
+    weight: Floats,
+    start: Lengths | None = None,
+    rounds: int = ROUNDS,
+) -> Lengths:
+    """Fit log l ~ N(mu_i, sigma^2), mu_i ~ N(centre, tau^2) to censored logs, by
+    expectation-maximisation.
+
+    log: (problems, samples), at the cap where cut; weight: (problems,); start: a fit to go on from.
     """
     from scipy.special import log_ndtr
 
-    count = known.sum(axis=1)
-    mean = np.where(known, log, 0.0).sum(axis=1) / count
-    sigma = max(
-        float(np.sqrt(np.where(known, (log - mean[:, None]) ** 2, 0).sum() / count.sum())), 0.05
-    )
-    centre, tau2 = float(np.average(mean, weights=weight)), float(mean.var()) + 1e-6
-    for _ in range(ROUNDS):
-        z = (log - mean[:, None]) / sigma
+    count = known.sum(axis=1).astype(np.float64)
+    filled = np.where(known, log, 0.0)
+    problem, capped = np.nonzero(cut)[0], log[cut]
+    if start is None:
+        mean = filled.sum(axis=1) / count
+        spread = np.where(known, (log - mean[:, None]) ** 2, 0.0).sum() / count.sum()
+        centre = float(np.average(mean, weights=weight))
+        start = Lengths(mean, max(float(np.sqrt(spread)), 0.05), centre, float(mean.var()) + 1e-6)
+    mean, sigma, centre, tau2 = start.mean, start.sigma, start.centre, start.tau2
+    for _ in range(rounds):
+        z = (capped - mean[problem]) / sigma
         hazard = np.exp(-0.5 * z**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(-z))
-        filled = np.where(cut, mean[:, None] + sigma * hazard, log)
-        spare = np.where(cut, sigma**2 * (1 + z * hazard - hazard**2), 0.0)
+        filled[cut] = mean[problem] + sigma * hazard
+        spare = sigma**2 * (1 + z * hazard - hazard**2)
         precision = count / sigma**2 + 1 / tau2
-        total = np.where(known, filled, 0.0).sum(axis=1)
-        mean = (total / sigma**2 + centre / tau2) / precision
-        square = np.where(
-            known, (filled - mean[:, None]) ** 2 + spare + 1 / precision[:, None], 0.0
-        )
-        sigma = max(float(np.sqrt((square.sum(axis=1) @ weight) / (count @ weight))), 0.02)
+        mean = (filled.sum(axis=1) / sigma**2 + centre / tau2) / precision
+        square = np.where(known, (filled - mean[:, None]) ** 2, 0.0).sum(axis=1)
+        square += np.bincount(problem, weights=spare, minlength=len(count)) + count / precision
+        sigma = max(float(np.sqrt(square @ weight / (count @ weight))), 0.02)
         centre = float(np.average(mean, weights=weight))
         tau2 = float(np.average((mean - centre) ** 2 + 1 / precision, weights=weight)) + 1e-9
-    return mean, sigma
+    return Lengths(mean, sigma, centre, tau2)
 
 
 def _regression(features: Floats, y: Floats, weight: Floats) -> Floats:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from testtime.errors import UserError, suggest
 from testtime.estimators.intervals import DIFFERENCE, SHARE, mean_interval
 from testtime.estimators.probes import Chains, chains
 
@@ -123,6 +124,9 @@ def _strata(
     every = [("all", np.ones(len(names), dtype=bool))]
     if difficulty is None:
         return every
+    if difficulty not in group.table:
+        near = suggest(difficulty, map(str, group.table.columns))
+        raise UserError(f"changes: no column {difficulty!r}{near}")
     stated = group.table[difficulty].to_numpy()[group.row[:, 0]]
     of_problem = np.empty(len(names), dtype=object)
     of_problem[place] = stated

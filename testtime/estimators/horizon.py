@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from testtime.errors import UserError, suggest
 from testtime.estimators.grid import build
+from testtime.estimators.intervals import weighted_means
 from testtime.estimators.table import normalise
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def horizon(
     d = stated.reindex(grid.problems).to_numpy(dtype=np.float64)
     x = np.log2(d)
     centre, spread = float(np.nanmean(x)), float(np.nanstd(x))
-    if not spread > 0:
+    if len(np.unique(x[~np.isnan(x)])) < 2:
         raise UserError(f"horizon: column {difficulty!r} holds one difficulty; it needs several")
     z = (x - centre) / spread
     tokens = grid.cost("thinking_tokens")
@@ -86,7 +87,8 @@ def horizon(
     at, b = np.array(place), np.array(slope)
     tails = [50 * (1 - level), 50 * (1 + level)]
     lo, hi = np.percentile(at[:, 1:], tails, axis=1, method="nearest")
-    table["horizon"], table["lo"], table["hi"] = np.exp2(at[:, 0]), np.exp2(lo), np.exp2(hi)
+    with np.errstate(over="ignore"):  # beyond any difficulty
+        table["horizon"], table["lo"], table["hi"] = np.exp2(at[:, 0]), np.exp2(lo), np.exp2(hi)
     table["slope"] = b[:, 0]
     table["slope_lo"], table["slope_hi"] = np.percentile(b[:, 1:], tails, axis=1)
     table["tokens"] = grid.means(tokens)
@@ -94,7 +96,7 @@ def horizon(
     within = (at[:, 0] >= low) & (at[:, 0] <= high)
     table["range"] = np.select([at[:, 0] < low, at[:, 0] > high], ["below", "above"], "within")
     table["problems"] = grid.problem_count.astype(int)
-    spent = np.vstack([table["tokens"].to_numpy()[None], sample_tokens(sample.weights, tokens)])
+    spent = np.vstack([table["tokens"].to_numpy()[None], weighted_means(sample.weights, tokens)])
     told = table["budget"].notna()
     table["curve"] = table["setting"].where(told, "")
     rows = []
@@ -106,13 +108,6 @@ def horizon(
     columns = ["model", "setting", "doublings", "lo", "hi", "points"]
     growth = pd.DataFrame(rows, columns=columns).dropna(subset="doublings")
     return Horizon(table.drop(columns="curve"), growth)
-
-
-def sample_tokens(weights: Floats, tokens: Floats) -> Floats:
-    """Bootstrap replicates of mean tokens: (resamples, cells)."""
-    from testtime.estimators.intervals import weighted_means
-
-    return weighted_means(weights, tokens)
 
 
 def _stated(scores: pd.DataFrame, difficulty: str) -> pd.Series:
