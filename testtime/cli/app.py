@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from testtime.cli.laws import laws
 from testtime.cli.transfer import RunDir, exporting, importing, wrote
 from testtime.errors import UserError
 
@@ -113,11 +114,10 @@ def report(
     Example: testtime report runs/quickstart/quickstart
     """
     from testtime import pipeline
-    from testtime import report as reports
     from testtime.cli import options as cli_options
 
-    found = [pipeline.load(run) for run in cli_options.without_reports(runs)]
-    typer.echo(f"report: {reports.write(found, out, *cli_options.costs(price, rate))}")
+    paths = cli_options.without_reports(runs)
+    typer.echo(f"report: {pipeline.write_report(paths, out, *cli_options.costs(price, rate))}")
 
 
 @app.command()
@@ -135,9 +135,9 @@ def show(
 
     Example: testtime show runs/quickstart/quickstart chain_sum/0/3 --sample 0
     """
-    from testtime.runs import transcripts
+    from testtime.runs import show as shows
 
-    typer.echo(transcripts.show(run, problem, sample, as_json))
+    typer.echo(shows.show(run, problem, sample, as_json))
 
 
 @app.command()
@@ -251,56 +251,9 @@ def models(as_json: Json = False) -> None:
     typer.echo(json.dumps(zoo.names()) if as_json else "\n".join(zoo.names()))
 
 
-laws = typer.Typer(
-    no_args_is_help=True,
-    help="Fit scaling laws to a table of your own numbers; no model is needed.",
-)
 app.add_typer(laws, name="laws")
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")
-
-
-@laws.command("testtime")
-def laws_testtime(
-    table: Annotated[
-        str, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")
-    ],
-    figure: Figure = None,
-) -> None:
-    """Accuracy against test compute: every law that the table has points for, the best one first.
-
-    Example: testtime laws testtime runs/quickstart/quickstart
-    """
-    from testtime.laws import study
-    from testtime.storage.store import Store
-
-    scores = "tables/scores.parquet"
-    found = study.testtime(str(Store(table).root / scores) if Store(table).has(scores) else table)
-    typer.echo(found.report())
-    if figure:
-        found.figure(figure)
-
-
-@laws.command("pretraining")
-def laws_pretraining(
-    table: Annotated[
-        Path, typer.Argument(help="Training runs: columns N, loss, and D or C (CSV, Parquet).")
-    ],
-    figure: Figure = None,
-    delta: Annotated[float, typer.Option(help="Huber's delta on log residuals.")] = 1e-3,
-    skip: Annotated[int, typer.Option(help="Leading rows to leave out.")] = 0,
-) -> None:
-    """Loss against parameters and tokens: Hoffmann's law with errors, and the compute-optimal
-    model.
-
-    Example: testtime laws pretraining runs.csv --figure law.png
-    """
-    from testtime.laws import study
-
-    found = study.pretraining(table, delta=delta, skip=skip)
-    typer.echo(found.report())
-    if figure:
-        found.figure(figure)
 
 
 def _show(result: object, as_json: bool) -> None:

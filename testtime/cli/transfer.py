@@ -121,7 +121,7 @@ def export_inspect(run: RunDir, folder: Folder) -> None:
 
 
 def _imported(result: object) -> None:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
     assert isinstance(result, Run)
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from testtime.grading.numbers import parse_number
+
 _UNITS = {
     "mm": "millimeter "
           "millimetre", "cm": "centimeter "
@@ -106,7 +108,25 @@ def difference(gold: str, found: str) -> str | None:
         return "a set is not an ordered tuple"
     if _primes(gold) != _primes(found):
         return "another order of derivative"
+    if parse_number(gold) is not None and _is_equation(found):
+        return "an equation, whose right side is no answer"
     return None
+
+
+def _is_equation(text: str) -> bool:
+    """Whether `left = right` is an equation to be solved (x + 1 = 0, 5x - 7y + 4 = 0) and not the
+    value of something that has a name ((x+y)^2 = 81, f(2) = 3, x = 5, 2 + 3 = 5).
+    """
+    left, equals, right = text.rpartition("=")
+    left = left.rpartition("=")[2].strip()
+    if not equals or re.search(r"[\\<>|]|^[A-Za-z]\s*\(", left):
+        return False
+    plain = re.sub(r"[_^]\s*(?:\{[^{}]*\}|\w)", "", left)
+    variables = set(re.findall(r"[A-Za-z]", plain))
+    if not variables or re.search(r"[A-Za-z]{3}", plain):
+        return False
+    numbers = bool(re.search(r"\d", plain))
+    return numbers and (len(variables) == 1 or parse_number(right) == 0)
 
 
 def _bracket(text: str) -> str | None:

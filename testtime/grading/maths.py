@@ -14,17 +14,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from testtime.grading import magnitudes
 from testtime.grading.base import Grade, Grader, Work
 from testtime.grading.conventions import difference, without_unit
 from testtime.grading.extract import after_thinking, final_answer, last_box
 from testtime.grading.keys import answer_key, spelling
 from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, words_of
 from testtime.grading.numbers import parse_number, parse_sum
+from testtime.grading.plain import as_latex, without_label
 
 LONGEST = 2000  # characters of an answer that a parser is given
-MOST_BITS = (
-    10_000_000  # of a power that sympy is let to write out: seconds, and memory, grow with them
-)
 
 
 class Math(Grader):
@@ -37,18 +36,24 @@ class Math(Grader):
     match_types: what is read as mathematics: LaTeX, plain expressions.
     """
 
-    version: ClassVar[str] = "math-1"
+    version: ClassVar[str] = "math-2"
     percent: Literal["ignore", "strict"] = "ignore"
     precision: int = Field(default=6, ge=0, le=15)
     strict: bool = True
     allow_set_relation_comp: bool = True
     match_types: tuple[Literal["latex", "expr"], ...] = ("latex", "expr")
 
+    def complaint(self, gold: str) -> str | None:
+        return None if _clean(gold) else "is blank"
+
     def prepare(self, gold: str, answer: str) -> Grade | Work:
         found = final_answer(after_thinking(answer))
         if found is None:
             return self.grade("unparsed", None, None, "no answer in the text")
         shown = found[:LONGEST]
+        found = " ".join(found.split())
+        if len(found) > LONGEST:
+            return self._long(gold, found.strip("$ "), shown)
         wanted, given = _clean(gold), _clean(found)
         if not given:
             return self.grade("unparsed", shown, None, "the answer is empty")
@@ -65,8 +70,6 @@ class Math(Grader):
         words = words_of(wanted)
         if words is not None:
             return self.grade(words in (words_of(given), spelling(given).lower()), shown, key)
-        if len(given) > LONGEST:
-            return self.grade("unparsed", shown, None, f"the answer has {len(given)} characters")
         wanted, given = letter_e(without_unit(wanted), without_unit(given))
         right = self._as_numbers(wanted, given)
         if right is not None:
@@ -75,12 +78,26 @@ class Math(Grader):
             wanted, given = as_percent(wanted), as_percent(given)
         return (f"${wanted}$", f"${given}$", key, shown)
 
+    def _long(self, gold: str, found: str, shown: str) -> Grade:
+        """An answer too long for any parser: right where it is a number or a sum, or the gold word
+        for word.
+        """
+        wanted, key = _clean(gold), answer_key(found)
+        right = self._as_numbers(wanted, found)
+        if right is not None:
+            return self.grade(right, shown, key)
+        if wanted and spelling(wanted) == spelling(found):
+            return self.grade(True, shown, key)
+        return self.grade("unparsed", shown, None, f"the answer has {len(found)} characters")
+
     def judge(self, work: Work) -> Grade:
         gold, given, key, shown = work
-        if any(_huge(_parsed(mend(text), self.match_types)) for text in (gold, given)):
-            return self.grade(
-                "timeout", shown, key, f"a power of over {MOST_BITS:,} bits is not evaluated"
-            )
+        trees = [_parsed(mend(text), self.match_types) for text in (gold, given)]
+        if any(map(magnitudes.huge, trees)):
+            reason = f"a power of over {magnitudes.MOST_BITS:,} bits is not evaluated"
+            if magnitudes.differ(*trees):
+                return self.grade(False, shown, key, f"{reason}; its size alone differs")
+            return self.grade("timeout", shown, key, reason)
         return self.grade(self.verify(gold, given), shown, key)
 
     def verify(self, gold: str, given: str) -> bool:
@@ -144,7 +161,9 @@ class Math(Grader):
 
 def _clean(text: str) -> str:
     boxed = last_box(text)
-    return one_spelling(mend(text if boxed is None else boxed))
+    clean = one_spelling(mend(text if boxed is None else boxed))
+    clean = one_spelling(without_label(clean)) if ":" in clean else clean
+    return as_latex(clean)
 
 
 @lru_cache(maxsize=4096)
@@ -156,32 +175,6 @@ def _parsed(text: str, match_types: tuple[str, ...]) -> Any:
         for kind in match_types
     ]
     return parse(text, targets, parsing_timeout=None)
-
-
-def _huge(found: list[Any]) -> bool:
-    """Whether a parsed answer holds a power of a fraction that would be too long written out, as
-    9^{9^9}.
-    """
-    from sympy import Basic, Pow, preorder_traversal
-
-    nodes = (node for tree in found if isinstance(tree, Basic) for node in preorder_traversal(tree))
-    return any(_bits(node) > MOST_BITS for node in nodes if isinstance(node, Pow))
-
-
-def _bits(node: Any) -> float:
-    """About log2 of a number made of integers and powers, 0 for anything else; infinite for
-    towers.
-    """
-    if node.is_Rational:
-        return float(max(abs(node.p), node.q).bit_length())
-    if not node.is_Pow:
-        return 0.0
-    base, exponent = _bits(node.base), node.exp
-    return base * (
-        abs(float(exponent))
-        if exponent.is_Float or exponent.is_Rational
-        else 2.0 ** min(_bits(exponent), 1000.0)
-    )
 
 
 def _same_solutions(wanted: list[Any], found: list[Any]) -> bool:

@@ -18,7 +18,7 @@ from testtime.errors import UserError, suggest
 from testtime.importers.log import Log, save
 
 if TYPE_CHECKING:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 Data = dict[str, Any]
 ZSTD = 93

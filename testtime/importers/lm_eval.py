@@ -20,7 +20,7 @@ from testtime.errors import UserError, suggest
 from testtime.importers.log import Log, save
 
 if TYPE_CHECKING:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 Row = dict[str, Any]
 NO_MATCH = "[invalid]"  # lm-eval's default where a regex finds nothing

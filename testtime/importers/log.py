@@ -15,16 +15,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime.config import load as config_file
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
+from testtime.runs.run import Run, load
 from testtime.storage.store import Store
+from testtime.storage.tables import ProblemRow
+from testtime.strategies.registry import parse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.pipeline import Run
 
 TEXTS = ["problem_id", *GROUP, "sample", "thinking", "text"]
 
@@ -53,8 +54,6 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     selectors: default majority where answers can vote, and the oracle. Raises UserError where a run
     of another origin is in the way, or the table supports no cell.
     """
-    from testtime.pipeline import load
-
     table = normalise(log.scores)
     if "budget" not in log.scores:
         table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
@@ -81,7 +80,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
-    config = config_file.parse(_config(task, names, table, chosen), "import")
+    config = parse(_config(task, names, table, chosen), "import")
     grid = cells(
         table, config.sample_counts(), chosen, resamples=config.resamples, seed=config.seed
     )
@@ -108,7 +107,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                     "printed": printed,
                     "left_out": left_out,
                 },
-                "config": config.model_dump(),
+                "config": config.model_dump(mode="json"),
                 "problems": list(dict.fromkeys(table["problem_id"])),
                 "model_config": {},
                 "sessions": [],
@@ -155,20 +154,9 @@ def _config(
     }
 
 
-def _problems(log: Log, table: pd.DataFrame) -> list[dict[str, Any]]:
+def _problems(log: Log, table: pd.DataFrame) -> list[ProblemRow]:
     rows = []
     for name in dict.fromkeys(table["problem_id"]):
         question, gold = log.problems.get(name, ("", ""))
-        rows.append(
-            {
-                "problem_id": name,
-                "task": log.task,
-                "question": question,
-                "gold": gold,
-                "prompt": "",
-                "prompt_ids": [],
-                "grader": "",
-                "meta": "{}",
-            }
-        )
+        rows.append(ProblemRow(name, log.task, question, gold, "", [], "", "", "{}"))
     return rows

@@ -20,7 +20,7 @@ from testtime.importers.log import Log, save
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 ALIASES = {
     "problem_id": ("problem", "id", "idx", "doc_id", "question_id", "task_id"),
