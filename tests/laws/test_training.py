@@ -149,9 +149,7 @@ def test_porians_pairs(shared_data):
 def test_counting_without_embeddings_raises_the_exponent():
     got = optimum.non_embedding_exponent
     assert got(known.BESIROGLU.values) == pytest.approx(0.7805, abs=0.002)
-    assert got(known.HOFFMANN_TEX.values) == pytest.approx(
-        0.7388, abs=0.002
-    )
+    assert got(known.HOFFMANN_TEX.values) == pytest.approx(0.7388, abs=0.002)
 
 
 def test_kaplans_laws():
@@ -277,7 +275,11 @@ def test_checkpoints_of_a_run_are_resampled_together() -> None:
     table = pd.DataFrame({"N": N, "D": D, "loss": loss})
     by_size = pretraining.pretraining(table, resamples=60).fit
     rows = fit(forms.HOFFMANN, {"N": N, "D": D}, loss, delta=1e-3, resamples=60)
-    assert by_size.units == 20 and rows.units == 200 and "60 bootstrap resamples of 20 runs" in by_size.method
+    assert (
+        by_size.units == 20
+        and rows.units == 200
+        and "60 bootstrap resamples of 20 runs" in by_size.method
+    )
     assert by_size.se["alpha"] > 1.5 * rows.se["alpha"]
     named = pretraining.pretraining(table.assign(run=np.arange(200) // 5), resamples=20).fit
     assert named.units == 40
