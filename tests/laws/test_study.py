@@ -6,7 +6,7 @@ import pytest
 
 from testtime.errors import UserError
 from testtime.estimators import paired_difference
-from testtime.laws import figures, joint, study
+from testtime.laws import joint, study
 from testtime.laws.pretraining import pretraining
 from testtime.laws.published import BESIROGLU
 
@@ -268,9 +268,3 @@ def test_models_that_scatter_widen_the_exchange_rate_and_no_gain_leaves_it_open(
     assert joint._fieller(1.0, 0.1, 0.1, 0.2, 2.0) == (-np.inf, np.inf)
     lo, hi = joint._fieller(1.0, 0.1, 2.0, 1e-9, 2.0)
     assert (lo, hi) == pytest.approx((0.4, 0.6))
-
-
-def test_lineage_figure(tmp_path):
-    figures.lineage(tmp_path / "gpt.svg")
-    text = (tmp_path / "gpt.svg").read_text()
-    assert "GPT-4 (public estimate)" in text and "GPT-3 175B" in text

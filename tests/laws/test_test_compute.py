@@ -173,12 +173,6 @@ def test_coverage_in_words(tmp_path):
         coverage.read_counts(str(tmp_path / "scores.csv"), budget=7)
 
 
-def test_browns_law_on_its_own_curve():
-    k = np.array([1, 2, 4, 8, 16, 32, 64])
-    got = fit(coverage.BROWN, {"k": k}, np.exp(-2.0 * k**-0.35))
-    assert got.params == pytest.approx({"A": 2.0, "b": 0.35}, rel=1e-5)
-
-
 def test_epochs_effort_levels(shared_data):
     samples = pd.read_csv(
         shared_data / "laws" / "epoch_benchmark_logs" / "otis_mock_aime_samples.csv.gz"
