@@ -253,16 +253,11 @@ def test_runs_without_common_problems_are_refused() -> None:
 def test_runs_and_tables_are_read_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "small"
     (folder / "tables").mkdir(parents=True)
-    sizes = {
-        "vocab_size": 32,
-        "hidden_size": 8,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 1,
-        "intermediate_size": 16,
-    }
-    (folder / "run.json").write_text(json.dumps({"model_config": {"model_type": "llama", **sizes}}))
+    told = {"format": 2, "model": "small", "config": {}, "problems": []}
+    (folder / "run.json").write_text(json.dumps(told))
     for name in ("scores", "cells"):
-        run().to_parquet(folder / "tables" / f"{name}.parquet")
+        table = run().assign(flops=2.0, prompt_flops=1.0)
+        table.to_parquet(folder / "tables" / f"{name}.parquet")
     run("other").to_csv(tmp_path / "table.csv", index=False)
     found = read([folder, tmp_path / "table.csv"], prices=Prices(1.0, 2.0, 0.5))
     assert list(found) == ["small", "table"]

@@ -149,7 +149,7 @@ def test_it_is_said_which_columns_were_used(tmp_path: Path) -> None:
         "question_id,correct,output_tokens,reasoning_tokens,reward\np,1,100,80,.5\np,0,90,90,.2\n"
     )
     run = import_csv(table, tmp_path / "runs")
-    said = " | ".join(run.manifest["imported"]["notes"])
+    said = " | ".join(run.manifest.imported.notes)
     assert "problem_id = question_id" in said and "score = correct" in said and "reward" in said
     assert "taken out of answer_tokens" in said
     assert list(run.scores["answer_tokens"]) == [20, 0] and list(run.scores["thinking_tokens"]) == [
@@ -167,4 +167,4 @@ def test_output_tokens_that_leave_out_reasoning_stay(tmp_path: Path) -> None:
     )
     run = import_csv(table, tmp_path / "runs", columns={"answer_tokens": "output_tokens"})
     assert list(run.scores["answer_tokens"]) == [100, 90]
-    assert "taken as they are" in " ".join(run.manifest["imported"]["notes"])
+    assert "taken as they are" in " ".join(run.manifest.imported.notes)

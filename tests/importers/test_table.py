@@ -46,7 +46,7 @@ def test_common_names_letters_and_blanks_are_understood(tmp_path: Path) -> None:
         True,
         False,
     ]
-    assert run.manifest["model"] == "lab/model"
+    assert run.manifest.model == "lab/model"
 
 
 def test_columns_can_be_named_and_missing_ones_are(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
     import_csv(path, tmp_path)
-    (run.path / "run.json").write_text('{"format": 2}')
+    (run.path / "run.json").write_text('{"format": 2, "model": "m", "config": {}, "problems": []}')
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)
 

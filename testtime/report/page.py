@@ -141,7 +141,7 @@ class _Page:
         return render(page, self.folder / "index.html")
 
     def _title(self) -> str:
-        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest["config"]["task"])
+        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest.config["task"])
         distinct = len({one.model for one in self.models})
         name = labels.short_model(self.models[0].model) if distinct == 1 else f"{distinct} models"
         return f"What test compute buys: {name} on {tasks}"

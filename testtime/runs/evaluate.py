@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
@@ -13,6 +12,7 @@ from testtime.runs.progress import Progress
 from testtime.runs.run import Run, form_of, priced_tables, ungraded
 from testtime.runs.scores import scores
 from testtime.runs.verdicts import grade_pool
+from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.strategies.registry import parse
 
@@ -27,15 +27,15 @@ def evaluate(store: Store, progress: Progress) -> Run:
     progress.say(f"graded {graded} distinct answers")
     store.compact("grades")
     manifest = store.manifest()
-    config = parse(manifest["config"], str(store.root / "run.json"))
+    config = parse(manifest.config, str(store.root / "run.json"))
     form = form_of(manifest)
     table = scores(
         store,
         recipe(config, form),
         config.thinking.cells(form),
-        manifest["problems"],
+        manifest.problems,
         config.samples,
-        manifest["model"],
+        manifest.model,
         _flops(manifest),
         config.model[0].setting,
     )
@@ -78,9 +78,9 @@ def _overspent(table: pd.DataFrame) -> str | None:
     )
 
 
-def _flops(manifest: Mapping[str, Any]) -> Flops | None:
+def _flops(manifest: Manifest) -> Flops | None:
     """The model's FLOPs; None where its config says too little (imported runs)."""
     try:
-        return Flops.from_config(manifest["model_config"])
+        return Flops.from_config(manifest.architecture)
     except UserError:
         return None
