@@ -24,6 +24,7 @@ from testtime.config.schema import (
     TaskRef,
 )
 from testtime.errors import UserError, suggest
+from testtime.redact import vet
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # of models and of dataclasses
 Chosen = Callable[[Any], type[Any]]  # from the raw `thinking:` part to the strategy it names
@@ -60,6 +61,8 @@ def parse(
     raw: Mapping[str, Any], chosen: Chosen, where: str = "config", tree: yaml.Node | None = None
 ) -> Config[Any]:
     """A Config from plain data. Raises UserError for the first thing wrong in it."""
+    if trouble := vet(raw):
+        raise UserError(f"{where}: {trouble}")
     strategy = chosen(raw.get("thinking"))
     try:
         return Config[strategy].model_validate(raw)  # type: ignore[valid-type]

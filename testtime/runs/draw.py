@@ -89,7 +89,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
                 await engine.close()
 
     def finished(sample: Sample, attempts: Sequence[Attempt]) -> None:
-        progress.chain()
+        progress.sample()
         if attempts and len(attempts[-1].answers) == 1:
             live.add(sample[0].problem_id, attempts[-1].answers[0][0].text)
 

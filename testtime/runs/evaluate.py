@@ -10,7 +10,7 @@ from testtime.errors import UserError
 from testtime.runs import pricing
 from testtime.runs.prepare import recipe
 from testtime.runs.progress import Progress
-from testtime.runs.run import Run, form_of, priced_tables
+from testtime.runs.run import Run, form_of, priced_tables, ungraded
 from testtime.runs.scores import scores
 from testtime.runs.verdicts import grade_pool
 from testtime.storage.store import Store
@@ -50,9 +50,10 @@ def evaluate(store: Store, progress: Progress) -> Run:
         raise UserError(
             f"{store.root}: {'no answer has a score' if drawn else 'no answer was drawn'}; {mend}"
         )
-    table, grid = priced_tables(
-        table, config, pricing.prices(config), pricing.rates(config, manifest)
-    )
+    for name in ungraded(table):
+        progress.say(f"left out of the cells: problem {name}: no answer of it could be graded")
+    prices, rates = pricing.prices(config), pricing.rates(config, manifest)
+    table, grid = priced_tables(table, config, prices, rates)
     store.write_file("tables/scores.parquet", table.to_parquet(index=False))
     store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
     if over := _overspent(table):
@@ -73,7 +74,7 @@ def _overspent(table: pd.DataFrame) -> str | None:
         f"budgets not kept: {(beyond > 0).sum():,} of {len(table):,} chains think longer than "
         f"asked, by up to "
         f"{beyond.max():,.0f} tokens; this engine does not obey its thinking_token_budget, write "
-        f"thinking.mode: nested"
+        f"thinking.strategy: nested"
     )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -18,10 +19,11 @@ from typing import Any
 from testtime import tasks
 from testtime.config.schema import Config, ModelRef, Sampling
 from testtime.errors import UserError
-from testtime.grading.registry import make
+from testtime.grading import check_golds
 from testtime.models import delimiters
 from testtime.models.delimiters import Format
 from testtime.models.resolve import Model, resolve, served
+from testtime.redact import redact
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
 from testtime.strategies.base import Amounts, Strategy
@@ -65,23 +67,30 @@ def cell_of(amounts: Amounts) -> str:
     return ",".join(f"{name}={amount}" for name, amount in amounts.items())
 
 
-def load_problems(config: Config[Any]) -> list[tuple[tasks.Task, tasks.Problem]]:
-    """The problems of all benchmarks of a config. Raises UserError when two have the same id."""
-    found = []
+def load_problems(
+    config: Config[Any], say: Callable[[str], None] = lambda line: None
+) -> list[tuple[tasks.Task, tasks.Problem]]:
+    """The problems of all benchmarks of a config; those whose gold their grader cannot use are said
+    and left out. Raises UserError when two have the same id, and when none is left.
+    """
+    loaded = []
     for ref in config.task:
         task = tasks.load(ref.name, limit=ref.limit, seed=ref.seed, overrides=ref.overrides)
-        make(
-            task.grader, task.grader_options
-        )  # a grader that cannot run here shows before the first token
-        found += [(task, problem) for problem in task.problems]
-    ids = [problem.id for _, problem in found]
-    if len(set(ids)) < len(ids):
-        double = next(i for i in ids if ids.count(i) > 1)
+        # A grader that cannot run here shows before the first token, and so does a bad gold.
+        bad = check_golds(task.grader, task.grader_options, task.problems)
+        for name, trouble in bad.items():
+            say(f"left out: problem {name}: its gold {trouble}")
+        loaded += [(task, problem) for problem in task.problems if problem.id not in bad]
+    if not loaded:
+        name, trouble = next(iter(bad.items()))
+        raise UserError(f"task: no problem can be graded; {name}: its gold {trouble}")
+    counts = Counter(problem.id for _, problem in loaded)
+    if double := next((name for name, count in counts.items() if count > 1), None):
         raise UserError(
             f"task: problem {double!r} is named twice; list a benchmark once, or give its entries "
             f"different seeds"
         )
-    return found
+    return loaded
 
 
 def prepare(
@@ -109,7 +118,7 @@ def prepare(
                 prompt=turns if chat else model.tokenizer.decode(prompt),
                 prompt_ids=list(prompt),
                 turns=turns,
-                grader=grader,
+                grader=redact(grader),
                 meta=json.dumps(problem.meta, default=str),
             )
         )

@@ -73,10 +73,21 @@ def priced_tables(
     """
     if prices or rates:
         table = with_costs(table, prices=prices, rates=rates)
-    counts = config.sample_counts()
-    return table, cells(
-        table, counts, config.selectors, resamples=config.resamples, seed=config.seed
-    )
+    graded = table[~table["problem_id"].isin(ungraded(table))]
+    counts, resamples = config.sample_counts(), config.resamples
+    return table, cells(graded, counts, config.selectors, resamples=resamples, seed=config.seed)
+
+
+def ungraded(table: pd.DataFrame) -> list[str]:
+    """Problems whose answers were drawn and none of them has a score, because its gold or grader
+    fails: unknown, not wrong, and no reason to empty every cell.
+    """
+    drawn = table["verdict"].isin(["error", "timeout"]) if "verdict" in table else None
+    if drawn is None:
+        return []
+    known = table["score"].notna().groupby(table["problem_id"]).any()
+    failed = drawn.groupby(table["problem_id"]).any()
+    return [str(name) for name in known.index[~known & failed]]
 
 
 def priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:

@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testtime.errors import UserError
+from testtime.redact import redact_tree
 from testtime.storage import files as places
 from testtime.storage import lock as locks
 from testtime.storage.files import reading, writing
@@ -86,7 +87,7 @@ class Store:
         return data
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        whole = {"format": FORMAT, **manifest}
+        whole = redact_tree({"format": FORMAT, **manifest})
         self.write_file("run.json", json.dumps(whole, indent=2, ensure_ascii=False).encode())
 
     def has(self, name: str) -> bool:
