@@ -56,7 +56,7 @@ def _best(row: Any, axis: str) -> str:
         sure = (
             f" {rivals:.0f} of the other {others:.0f} settings may be the best instead."
             if rivals
-            else f" Surely the best of {others + 1:.0f} settings."
+            else f" The other {others:.0f} settings are behind it."
         )
     said = f"{_upper(cell_name(row))}: {value} for {amount(row['cost'])} {SHORT[axis]} a problem."
     return said + sure
