@@ -15,7 +15,7 @@ from testtime.cli.options import without_reports
 from testtime.compare.comparison import compare
 from testtime.compare.inputs import read
 from testtime.compare.text import describe
-from testtime.compute.prices import Prices
+from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report.comparison import figure, write
 

@@ -13,7 +13,10 @@ from typing import Annotated
 
 import typer
 
-from testtime.cli.transfer import RunDir, exporting, importing, wrote
+from testtime.cli.laws import laws
+from testtime.cli.look import look
+from testtime.cli.options import Figure, Json, Price, Rate, RunDir
+from testtime.cli.transfer import exporting, importing, wrote
 from testtime.errors import UserError
 
 app = typer.Typer(
@@ -23,16 +26,7 @@ app = typer.Typer(
     help="What does test-time compute buy? Accuracy against thinking budgets, samples and model "
     "size, with intervals.",
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
-Price = Annotated[
-    list[str] | None,
-    typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's."),
-]
-Rate = Annotated[
-    list[str] | None,
-    typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's."),
-]
+app.add_typer(look)
 
 
 @app.command()
@@ -113,31 +107,10 @@ def report(
     Example: testtime report runs/quickstart/quickstart
     """
     from testtime import pipeline
-    from testtime import report as reports
     from testtime.cli import options as cli_options
 
-    found = [pipeline.load(run) for run in cli_options.without_reports(runs)]
-    typer.echo(f"report: {reports.write(found, out, *cli_options.costs(price, rate))}")
-
-
-@app.command()
-def show(
-    run: RunDir,
-    problem: Annotated[
-        str | None, typer.Argument(help="A problem's id; none: list the problems.")
-    ] = None,
-    sample: Annotated[
-        list[int] | None, typer.Option(help="Only this sample; may be repeated.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Read a problem: its question, the chains with their cuts, the answers and verdicts.
-
-    Example: testtime show runs/quickstart/quickstart chain_sum/0/3 --sample 0
-    """
-    from testtime.runs import transcripts
-
-    typer.echo(transcripts.show(run, problem, sample, as_json))
+    paths = cli_options.without_reports(runs)
+    typer.echo(f"report: {pipeline.write_report(paths, out, *cli_options.costs(price, rate))}")
 
 
 @app.command()
@@ -200,111 +173,14 @@ def compare(
         wrote(drawing.write(compared, out))
 
 
-@app.command()
-def status(run: RunDir, as_json: Json = False) -> None:
-    """How far a run is: chains and answers drawn, verdicts, tokens spent.
-
-    Example: testtime status runs/quickstart/quickstart
-    """
-    from testtime.runs import status as statuses
-
-    found = statuses.status(run)
-    typer.echo(json.dumps(found) if as_json else statuses.describe(found))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Which engines can run here, and what is missing for the others.
-
-    Example: testtime doctor
-    """
-    from testtime.engines import doctor as doctors
-
-    found = doctors.check()
-    typer.echo(json.dumps(found) if as_json else doctors.describe(found))
-
-
-@app.command()
-def tasks(
-    name: Annotated[
-        str | None, typer.Argument(help="A benchmark or a YAML file; none: list them.")
-    ] = None,
-) -> None:
-    """List the benchmarks that come with the package, or show one: a rendered prompt, its answer,
-    its grader.
-
-    Example: testtime tasks chain_sum
-    """
-    from testtime import tasks as benchmarks
-
-    typer.echo(benchmarks.show(name) if name else "\n".join(benchmarks.names()))
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """List the models that come with the package.
-
-    Example: testtime models
-    """
-    from testtime import zoo
-
-    typer.echo(json.dumps(zoo.names()) if as_json else "\n".join(zoo.names()))
-
-
-laws = typer.Typer(
-    no_args_is_help=True,
-    help="Fit scaling laws to a table of your own numbers; no model is needed.",
-)
 app.add_typer(laws, name="laws")
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")
 
 
-@laws.command("testtime")
-def laws_testtime(
-    table: Annotated[
-        str, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")
-    ],
-    figure: Figure = None,
-) -> None:
-    """Accuracy against test compute: every law that the table has points for, the best one first.
-
-    Example: testtime laws testtime runs/quickstart/quickstart
-    """
-    from testtime.laws import study
-    from testtime.storage.store import Store
-
-    scores = "tables/scores.parquet"
-    found = study.testtime(str(Store(table).root / scores) if Store(table).has(scores) else table)
-    typer.echo(found.report())
-    if figure:
-        found.figure(figure)
-
-
-@laws.command("pretraining")
-def laws_pretraining(
-    table: Annotated[
-        Path, typer.Argument(help="Training runs: columns N, loss, and D or C (CSV, Parquet).")
-    ],
-    figure: Figure = None,
-    delta: Annotated[float, typer.Option(help="Huber's delta on log residuals.")] = 1e-3,
-    skip: Annotated[int, typer.Option(help="Leading rows to leave out.")] = 0,
-) -> None:
-    """Loss against parameters and tokens: Hoffmann's law with errors, and the compute-optimal
-    model.
-
-    Example: testtime laws pretraining runs.csv --figure law.png
-    """
-    from testtime.laws import study
-
-    found = study.pretraining(table, delta=delta, skip=skip)
-    typer.echo(found.report())
-    if figure:
-        found.figure(figure)
-
-
 def _show(result: object, as_json: bool) -> None:
-    from testtime.pipeline import Run, summary
+    from testtime.runs.run import Run
+    from testtime.runs.show import summary
 
     assert isinstance(result, Run)
     if as_json:

@@ -7,17 +7,15 @@ are taken for different ones.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testtime.compute.costs import with_costs
-from testtime.compute.flops import Flops
-from testtime.compute.prices import Prices
-from testtime.compute.rates import Rates
+from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError
 from testtime.estimators.table import GROUP, normalise, read_table
+from testtime.runs.run import load
 from testtime.storage.files import exists, place
 
 if TYPE_CHECKING:
@@ -29,27 +27,17 @@ def read(
 ) -> dict[str, pd.DataFrame]:
     """Runs to compare, by name: run directories, or scores tables as CSV or Parquet.
 
-    A run directory's FLOPs come with the prompt's share, from the config of its model; prices and
-    rates add dollars and seconds. Raises UserError for what is neither a run nor a table, and for
-    one given twice.
+    prices and rates add dollars and seconds. Raises UserError for what is neither a run nor a
+    table, and for one given twice.
     """
     tables: dict[str, pd.DataFrame] = {}
     refused: list[UserError] = []
     for given in map(place, paths):
         if exists(given / "run.json"):
-            from testtime.pipeline import load
-
             run = load(given)
             table, name = run.scores, given.resolve().name
-            whole = run.manifest.get("config", {}).get("thinking", {}).get("mode") == "engine"
-            with contextlib.suppress(
-                UserError
-            ):  # an imported run, or a model that is not all attention
-                table = with_costs(
-                    table, flops=Flops.from_config(run.manifest.get("model_config") or {})
-                )
         else:
-            table, name, whole = read_table(given), given.stem, False
+            table, name = read_table(given), given.stem
         if name in tables:
             name = f"{given.resolve().parent.name}/{name}"
         if name in tables:
@@ -57,7 +45,7 @@ def read(
         tables[name] = table
         if prices or rates:
             try:
-                tables[name] = with_costs(table, prices=prices, rates=rates, whole=whole)
+                tables[name] = with_costs(table, prices=prices, rates=rates)
             # a table without tokens beside others that have them is compared without costs
             except UserError as error:
                 refused.append(error)

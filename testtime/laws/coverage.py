@@ -8,15 +8,18 @@ large k.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from testtime.errors import UserError
+from testtime.estimators.selection import pass_at_k
+from testtime.estimators.table import pools, read_table
 from testtime.laws.law import Floats, Law, Parameter
 from testtime.laws.optimum import PowerLaw, power_law
 
+GAIN = 2.0  # log-likelihood that a third parameter has to bring
 BROWN = Law(
     "coverage",
     "coverage = exp(-A * k^-b)",
@@ -78,6 +81,17 @@ class BetaBinomial:
             name: (float(a), float(b))
             for name, a, b in zip(("alpha", "beta", "scale"), lo, hi, strict=True)
         }
+
+    def band(self, k: float, level: float = 0.95) -> tuple[float, float]:
+        """Percentile interval of expected pass@k; NaN where no resamples were drawn."""
+        from scipy.special import betaln
+
+        if self.replicates is None:
+            return float("nan"), float("nan")
+        a, b, _ = self.replicates.T
+        drawn = -np.expm1(betaln(a, b + k) - betaln(a, b))
+        lo, hi = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        return float(lo), float(hi)
 
 
 def beta_binomial(
@@ -141,6 +155,53 @@ def scaled_beta_binomial(correct: ArrayLike, total: ArrayLike) -> BetaBinomial:
     return BetaBinomial(
         float(alpha), float(beta), float(1 / (1 + np.exp(-best.x[2]))), -float(best.fun)
     )
+
+
+def read_counts(source: str, budget: float | None = None) -> tuple[Floats, Floats]:
+    """(correct, total), a number a problem, of a file with these columns, or of one model's scores
+    table at one budget (default: the largest). Raises UserError for other tables.
+    """
+    table = read_table(source)
+    if {"correct", "total"} <= set(table.columns):
+        return table["correct"].to_numpy(np.float64), table["total"].to_numpy(np.float64)
+    groups = [p for p in pools(table) if budget is None or p.budget == budget]
+    top = max((p.budget for p in groups), default=float("nan"))
+    chosen = [p for p in groups if p.budget == top or np.isnan(top)]
+    if len(chosen) != 1:
+        there = sorted({f"{p.model} {p.setting} budget {p.budget:g}" for p in groups}) or ["none"]
+        raise UserError(
+            f"{source}: coverage is of one model, setting and budget; here are {', '.join(there)}"
+        )
+    known = ~np.isnan(chosen[0].score)
+    return np.nansum(chosen[0].score, axis=1), known.sum(axis=1).astype(np.float64)
+
+
+def report(correct: ArrayLike, total: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> str:
+    """Coverage in words: pass@k as measured, by the beta-binomial law with its interval, and beyond
+    the samples. Raises UserError as `beta_binomial`.
+    """
+    c, n = np.asarray(correct, dtype=np.float64), np.asarray(total, dtype=np.float64)
+    law = beta_binomial(c, n, resamples=resamples, seed=seed)
+    scaled = scaled_beta_binomial(c, n)
+    lines = [f"coverage of {len(c)} problems, {n.min():g} to {n.max():g} samples each"]
+    for name, (lo, hi) in law.interval().items():
+        if name != "scale":
+            value = law.alpha if name == "alpha" else law.beta
+            lines.append(f"{name:<8}{value:>10.4g}   [{lo:.4g}, {hi:.4g}]")
+    if scaled.log_likelihood - law.log_likelihood > GAIN:
+        lines.append(
+            f"better with a largest success rate of {scaled.scale:.3g}: no problem is sure"
+        )
+        law = replace(scaled, replicates=None)
+    lines.append(f"{'k':>8}{'measured':>10}{'law':>8}   95 % interval of the law")
+    top = int(n.min())
+    inside = [1 << i for i in range(top.bit_length())]
+    for k in [*inside, 10 * top, 100 * top]:
+        seen = f"{np.mean(pass_at_k(c, n, k)):.4f}" if k <= top else "beyond"
+        lo, hi = law.band(k)
+        ends = f"   [{lo:.4f}, {hi:.4f}]" if np.isfinite(lo) else ""
+        lines.append(f"{k:>8}{seen:>10}{float(law.coverage(k)):>8.4f}{ends}")
+    return "\n".join(lines)
 
 
 def _counts(

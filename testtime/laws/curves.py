@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from testtime.errors import UserError
 from testtime.estimators.cells import summary
-from testtime.estimators.grid import Replicates, build
-from testtime.estimators.intervals import normal_quantile
+from testtime.estimators.grid import COSTS, Replicates, build
+from testtime.estimators.intervals import bounded_interval, normal_quantile
 from testtime.estimators.table import normalise, require
 from testtime.laws.fit import shrunk_covariance
 from testtime.laws.law import Floats
+from testtime.laws.s1 import control
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +37,10 @@ class Curve:
     """Points of one curve, cheapest first.
 
     x: mean compute a problem, in units of `axis`; y: accuracy; lo, hi: its interval (NaN where
-    unknown); covariance: (n, n) of y, or None for least squares; replicates: (x, y), each
-    (resamples, n), or None. names: what each point is; left_out: cells that cost nothing known, or
-    nothing, on this axis.
+    unknown); names: what each point is; covariance: (n, n) of y, or None for least squares;
+    replicates: (x, y), each (resamples, n), or None; problems: (x, y) of each problem, each
+    (problems, n), or None; control: share of runs that stayed within their budget (s1), NaN where
+    unknown; left_out: cells that cost nothing known, or nothing, on this axis.
     """
 
     model: str
@@ -51,6 +54,8 @@ class Curve:
     names: tuple[str, ...]
     covariance: Floats | None = None
     replicates: tuple[Floats, Floats] | None = None
+    problems: tuple[Floats, Floats] | None = None
+    control: float = float("nan")
     left_out: tuple[str, ...] = ()
 
     @property
@@ -81,7 +86,66 @@ def from_scores(
         if len(cells) == 1:
             continue
         found += _curves(cells, sample)
-    return found
+    return [replace(c, control=_control(table[table["model"] == c.model], c)) for c in found]
+
+
+def from_sample(
+    sample: Replicates,
+    at: NDArray[np.intp],
+    axis: str,
+    along: str = "budgets",
+    resamples: int | None = None,
+) -> Curve:
+    """The curve of some cells of resampled problems, cheapest first.
+
+    at: indices of the cells, of one model and selector; axis: a cost of the grid, or a column of
+    its cells, which has no noise; resamples: how many of the replicates to keep, None all.
+    """
+    grid = sample.grid
+    cells = grid.cells.iloc[at]
+    values = grid.value[:, at]
+    if axis in COSTS:
+        cost, drawn = grid.cost(axis)[:, at], sample.cost(axis)[:, at]
+    else:
+        fixed = cells[axis].to_numpy(dtype=np.float64)
+        cost, drawn = (
+            np.broadcast_to(fixed, (n, len(at))) for n in (len(values), len(sample.weights))
+        )
+    x = grid.means(cost)
+    order = np.argsort(x, kind="stable")
+    at, x, cost, drawn = at[order], x[order], cost[:, order], drawn[:, order]
+    values, replicated = values[:, order], sample.value[:, at]
+    problems = int(grid.problem_count[at].min())
+    covariance = None
+    if problems >= MIN_PROBLEMS:
+        covariance = shrunk_covariance(replicated[np.isfinite(replicated).all(axis=1)], problems)
+    around = grid.means(values), grid.variance(values), grid.problem_count[at]
+    lo, hi = bounded_interval(*around, strata=grid.benchmarks)
+    first = cells.iloc[0]
+    return Curve(
+        str(first["model"]),
+        along,
+        str(first["selector"]),
+        axis,
+        x,
+        grid.means(values),
+        lo,
+        hi,
+        _names(cells.iloc[order]),
+        covariance,
+        (drawn[:resamples], replicated[:resamples]),
+        (cost, values),
+    )
+
+
+def _control(scores: pd.DataFrame, curve: Curve) -> float:
+    """s1's control of a curve along budgets: the share of samples that thought no longer than their
+    budget; NaN for other curves, and where a table has no thinking tokens.
+    """
+    if not curve.along.startswith("budgets") or "thinking_tokens" not in scores:
+        return float("nan")
+    told = scores.dropna(subset=["budget", "thinking_tokens"])
+    return control(told["thinking_tokens"], 0, told["budget"]) if len(told) else float("nan")
 
 
 def from_cells(cells: pd.DataFrame) -> list[Curve]:
@@ -155,24 +219,17 @@ def _groups(cells: pd.DataFrame) -> Iterator[tuple[str, list[int]]]:
 
 
 def _curve(part: pd.DataFrame, along: str, axis: str, sample: Replicates | None) -> Curve:
-    at = part.index.to_numpy()
+    if sample is not None:
+        return from_sample(sample, part.index.to_numpy(), axis, along)
     x, y = (part[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in (axis, "value"))
     unknown = np.full(len(part), np.nan)
     lo, hi = (part[c].to_numpy(dtype=np.float64) if c in part else unknown for c in ("lo", "hi"))
-    covariance, replicates = None, None
-    if sample is not None:
-        fixed = np.broadcast_to(x, (len(sample.weights), len(x)))
-        replicates = (sample.cost(axis)[:, at] if axis in AXES else fixed, sample.value[:, at])
-        problems = int(part["problems"].min())
-        if problems >= MIN_PROBLEMS:
-            covariance = shrunk_covariance(
-                replicates[1][np.isfinite(replicates[1]).all(axis=1)], problems
-            )
-    elif np.isfinite(lo).all() and np.isfinite(hi).all() and np.all(hi > lo):
+    covariance = None
+    if np.isfinite(lo).all() and np.isfinite(hi).all() and np.all(hi > lo):
         covariance = np.diag(((hi - lo) / (2 * normal_quantile(0.975))) ** 2)
     first = part.iloc[0]
     model, selector = str(first["model"]), str(first["selector"])
-    return Curve(model, along, selector, axis, x, y, lo, hi, _names(part), covariance, replicates)
+    return Curve(model, along, selector, axis, x, y, lo, hi, _names(part), covariance)
 
 
 def _names(cells: pd.DataFrame) -> tuple[str, ...]:

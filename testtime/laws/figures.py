@@ -4,7 +4,7 @@ bitmap by the file's suffix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from testtime.laws.law import Floats
 from testtime.laws.published import BESIROGLU, GPT_LINEAGE, HOFFMANN
 from testtime.laws.result import Fit
 
+Band = Callable[[Floats], tuple[Floats, Floats] | None]
 SUFFIXES = (".png", ".svg", ".pdf")
 LABELS = {
     "flops": "test-time FLOPs a problem",
@@ -29,12 +30,14 @@ LABELS = {
 }
 
 
-def testtime(panels: Sequence[tuple[Curve, Fit | None]], path: Path) -> None:
-    """One panel a curve: accuracy against log compute."""
+def testtime(panels: Sequence[tuple[Curve, Fit | None, Band]], path: Path) -> None:
+    """One panel a curve: accuracy against log compute, the law chosen, and the band at any compute
+    of all that were not rejected.
+    """
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = _canvas(rows, columns)
-    for axis, (curve, fit) in zip(axes, panels, strict=False):
+    for axis, (curve, fit, band) in zip(axes, panels, strict=False):
         below = np.where(np.isnan(curve.lo), 0, curve.y - curve.lo)
         above = np.where(np.isnan(curve.hi), 0, curve.hi - curve.y)
         axis.errorbar(
@@ -47,15 +50,15 @@ def testtime(panels: Sequence[tuple[Curve, Fit | None]], path: Path) -> None:
             color="black",
             zorder=3,
         )
-        if fit is not None:
-            x = np.geomspace(curve.x.min() / 1.2, curve.x.max() * 2, 200)
-            lo, hi = fit.band(x=x)
+        x = np.geomspace(curve.x.min() / 1.2, curve.x.max() * 2, 200)
+        ends = band(x) if fit is not None else None
+        if fit is not None and ends is not None:
             beyond = x >= curve.x.max()
             axis.plot(x[~beyond], fit.predict(x=x[~beyond]), color="C0", label=fit.law.name)
             axis.plot(
                 x[beyond], fit.predict(x=x[beyond]), color="C0", ls="--", label="extrapolated"
             )
-            axis.fill_between(x, lo, hi, color="C0", alpha=0.2, lw=0)
+            axis.fill_between(x, *ends, color="C0", alpha=0.2, lw=0)
             axis.axvspan(curve.x.max(), x[-1], color="0.95", zorder=0)
             axis.legend(frameon=False, fontsize=8)
         axis.set_xscale("log")

@@ -145,9 +145,18 @@ class Law:
         value = self.function(natural, x)
         return np.log(value) if self.log else value
 
-    def starts(self) -> Floats:
-        """Natural starting points: the product of the parameters' grids, (starts, P)."""
-        mesh = np.meshgrid(*[p.grid for p in self.parameters], indexing="ij")
+    def starts(self, fixed: Mapping[str, float] | None = None) -> Floats:
+        """Natural starting points (starts, P): the product of the parameters' grids, of one value
+        for those that are `fixed`. Raises UserError for a name that is no parameter.
+        """
+        held = fixed or {}
+        for name in held:
+            if name not in self.names:
+                raise UserError(
+                    f"law {self.name!r}: has no parameter {name!r}{suggest(name, self.names)}"
+                )
+        grids = [(held[p.name],) if p.name in held else p.grid for p in self.parameters]
+        mesh = np.meshgrid(*grids, indexing="ij")
         return np.stack([m.ravel() for m in mesh], axis=-1).astype(np.float64)
 
 

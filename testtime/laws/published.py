@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from testtime.laws import training as pretraining
+from testtime.errors import UserError
+from testtime.laws import training
 from testtime.laws.law import Floats, Law
 
 
@@ -33,7 +34,7 @@ def _hoffmann(
     name: str, source: str, A: float, B: float, E: float, alpha: float, beta: float
 ) -> Published:
     values = {"A": A, "B": B, "E": E, "alpha": alpha, "beta": beta}
-    return Published(name, pretraining.HOFFMANN, values, source)
+    return Published(name, training.HOFFMANN, values, source)
 
 
 HOFFMANN = _hoffmann(
@@ -41,12 +42,14 @@ HOFFMANN = _hoffmann(
 )
 HOFFMANN_TEX = _hoffmann(
     "hoffmann-unrounded",
-    "Hoffmann et al. 2022, from the paper's TeX source",
-    406.4,
-    410.7,
-    1.6934,
-    0.3392,
-    0.2849,
+    "Hoffmann et al. 2022, TeX source of arXiv 2203.15556v1, comment after eq. 10: param_offset "
+    "6.0073404, token_offset 6.0179186, loss_offset 0.5267228 (logarithms of A, B, E), param_slope "
+    "0.33917084, token_slope 0.2849083",
+    float(np.exp(6.0073404)),
+    float(np.exp(6.0179186)),
+    float(np.exp(0.5267228)),
+    0.33917084,
+    0.2849083,
 )
 BESIROGLU = _hoffmann(
     "besiroglu", "Besiroglu et al. 2024, table 1", 482.01, 2085.43, 1.8172, 0.34781, 0.36585
@@ -55,49 +58,37 @@ SARDANA = _hoffmann("sardana", "Sardana et al. 2024, section 2.1", 406.4, 410.7,
 
 KAPLAN_N = Published(
     "kaplan-N",
-    pretraining.KAPLAN_N,
+    training.KAPLAN_N,
     {"Nc": 8.8e13, "alpha": 0.076},
     "Kaplan et al. 2020, eq. 1.1 (non-embedding)",
 )
 KAPLAN_D = Published(
-    "kaplan-D", pretraining.KAPLAN_D, {"Dc": 5.4e13, "alpha": 0.095}, "Kaplan et al. 2020, eq. 1.2"
+    "kaplan-D", training.KAPLAN_D, {"Dc": 5.4e13, "alpha": 0.095}, "Kaplan et al. 2020, eq. 1.2"
 )
 KAPLAN_C = Published(
     "kaplan-C",
-    pretraining.KAPLAN_C,
+    training.KAPLAN_C,
     {"Cc": 1.6e7, "alpha": 0.057},
     "Kaplan et al. 2020, table 5 (PF-days)",
 )
 KAPLAN_C_MIN = Published(
     "kaplan-C-min",
-    pretraining.KAPLAN_C_MIN,
+    training.KAPLAN_C_MIN,
     {"Cc": 3.1e8, "alpha": 0.050},
     "Kaplan et al. 2020, eq. 1.3 (PF-days)",
 )
 KAPLAN_ND = Published(
     "kaplan-ND",
-    pretraining.KAPLAN_ND,
+    training.KAPLAN_ND,
     {"Nc": 6.4e13, "Dc": 1.8e13, "alphaN": 0.076, "alphaD": 0.103},
     "Kaplan et al. 2020, table 2 (non-embedding)",
 )
 KAPLAN_NS = Published(
     "kaplan-NS",
-    pretraining.KAPLAN_NS,
+    training.KAPLAN_NS,
     {"Nc": 6.5e13, "Sc": 2.1e3, "alphaN": 0.077, "alphaS": 0.76},
     "Kaplan et al. 2020, table 3 (S: smallest number of steps)",
 )
-
-MUENNIGHOFF: Mapping[
-    str, float
-] = {  # Muennighoff et al. 2023, appendix A; A, B, E were fitted as logarithms
-    "A": float(np.exp(6.255414)),
-    "B": float(np.exp(7.3049974)),
-    "E": float(np.exp(0.6254804)),
-    "alpha": 0.3526596,
-    "beta": 0.3526596,
-    "R_D": 15.387756,
-    "R_N": 5.309743,
-}
 
 CONSTANTS: Mapping[str, Published] = {
     p.name: p
@@ -114,6 +105,14 @@ CONSTANTS: Mapping[str, Published] = {
         KAPLAN_NS,
     )
 }
+
+
+def hoffmann_form(name: str) -> Published:
+    """Published constants of Hoffmann's form by name. Raises UserError naming those there are."""
+    known = {p.name: p for p in CONSTANTS.values() if p.law is training.HOFFMANN}
+    if name not in known:
+        raise UserError(f"--law {name}: not known; there are {', '.join(known)}")
+    return known[name]
 
 
 @dataclass(frozen=True, slots=True)

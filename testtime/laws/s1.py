@@ -50,18 +50,15 @@ def doubling(tokens: ArrayLike, accuracy: ArrayLike) -> float:
     return float(step @ y / (step @ step))
 
 
-def control(tokens: ArrayLike, low: float, high: float) -> float:
+def control(tokens: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Share of runs that spent between low and high tokens (s1, eq. 1)."""
-    x = np.asarray(tokens, dtype=np.float64)
-    return float(np.mean((x >= low) & (x <= high)))
+    x, least, most = (np.asarray(v, dtype=np.float64) for v in (tokens, low, high))
+    return float(np.mean((x >= least) & (x <= most)))
 
 
-def measure(
-    tokens: ArrayLike, accuracy: ArrayLike, bounds: tuple[float, float] | None = None
-) -> Forcing:
-    """All of them for the points of one curve."""
+def measure(tokens: ArrayLike, accuracy: ArrayLike, held: float = float("nan")) -> Forcing:
+    """All of them for the points of one curve; held: its `control`."""
     x, y = _points(tokens, accuracy)
-    held = control(x, *bounds) if bounds is not None else float("nan")
     return Forcing(held, scaling(x, y), float(y.max()), doubling(x, y))
 
 

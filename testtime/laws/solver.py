@@ -11,7 +11,7 @@ reweighted least squares) always descend but crawl. The damping slides between t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,9 @@ class Problem:
     Huber's.
 
     x: inputs, each (n,) for all or (batch, n); y: fitted scale, (n,) or (batch, n); weights:
-    (batch, n), (n,) or None; whiten: (n, n) matrix that multiplies residuals before they are
-    squared (generalised least squares), or None; delta: Huber's, None for squares.
+    (batch, n), (n,) or None; whiten: (m, n) matrix that multiplies residuals before they are
+    squared (generalised least squares), or None; delta: Huber's, None for squares; held: indices of
+    parameters that stay where they start.
     """
 
     law: Law
@@ -38,10 +39,12 @@ class Problem:
     weights: Floats | None = None
     whiten: Floats | None = None
     delta: float | None = None
+    held: tuple[int, ...] = ()
 
     def residuals(self, theta: Floats, rows: Rows) -> tuple[Floats, Floats]:
         """Residuals (b, n) and their derivatives (b, P, n) for batch members `rows`."""
         value, slope = self.law.evaluate(theta, [_take(v, rows) for v in self.x])
+        slope[:, self.held] = 0.0  # no step can gain by them, so the damping keeps them in place
         r = value - _take(self.y, rows)
         if self.whiten is not None:
             r, slope = r @ self.whiten.T, slope @ self.whiten.T
@@ -189,8 +192,8 @@ def _step(gradient: Floats, sharp: Floats, safe: Floats, damping: Floats) -> tup
 
 
 def best_start(problem: Problem, starts: Floats, *, keep: int = 64) -> Floats:
-    """The `keep` natural starting points with the lowest objective, as internal parameters (at most
-    keep, P).
+    """The `keep` natural starting points (starts, P) with the lowest objective, as internal
+    parameters (at most keep, P).
     """
     theta = problem.law.internal(starts)
     rows = np.zeros(len(theta), dtype=np.intp)
@@ -208,13 +211,10 @@ def graduated(problem: Problem, start: Floats, **options: float) -> Minimum:
         return minimise(problem, start)
     delta, theta = 0.1, start
     while delta > problem.delta * 1.5:
-        theta = minimise(_with_delta(problem, delta), theta, iterations=60, tolerance=1e-9).theta
+        softer = replace(problem, delta=delta)
+        theta = minimise(softer, theta, iterations=60, tolerance=1e-9).theta
         delta /= 10
     return minimise(problem, theta)
-
-
-def _with_delta(problem: Problem, delta: float) -> Problem:
-    return Problem(problem.law, problem.x, problem.y, problem.weights, problem.whiten, delta)
 
 
 def _take(values: Floats, rows: Rows) -> Floats:

@@ -1,161 +1,34 @@
-"""What the command line calls: point at a table of numbers, get laws with errors, rivals,
-diagnostics and a figure.
+"""What the command line calls for test compute: point at a table of numbers, get laws with errors,
+rivals, diagnostics and a figure.
 
-`pretraining` takes a table of training runs; `testtime` a scores or cells table. Both return an
-object with `.report()` (text) and `.figure(path)`. No model is needed, and nothing here knows where
-the numbers come from.
+`testtime` takes a scores or cells table and returns an object with `.report()` (text) and
+`.figure(path)`. No model is needed, and nothing here knows where the numbers come from.
 """
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testtime.errors import UserError, suggest
+from testtime.errors import UserError
 from testtime.estimators.table import read_table
-from testtime.laws import curves, figures, optimum
-from testtime.laws import s1 as forcing
-from testtime.laws import test_compute as accuracy
-from testtime.laws import training as forms
-from testtime.laws.fit import fit
+from testtime.laws import curves, figures, s1
+from testtime.laws import test_compute as forms
+from testtime.laws.fit import SPARE, fit
 from testtime.laws.law import Floats, Law
-from testtime.laws.published import BESIROGLU, HOFFMANN
 from testtime.laws.result import Fit
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ALIASES = {
-    "N": ("n", "params", "parameters", "model size", "n_params", "model_size"),
-    "D": ("d", "tokens", "train_tokens", "training_tokens", "n_tokens"),
-    "C": (
-        "c",
-        "flops",
-        "compute",
-        "training flop",
-        "training_flop",
-        "train_flops",
-        "training_flops",
-    ),
-    "loss": ("l", "val_loss", "final_loss", "eval_loss"),
-}
 INDEPENDENT = (
     "cells are taken as independent; those of one pool share problems and chains, and then these "
-    "intervals are "
-    "not to be trusted"
+    "intervals are not to be trusted"
 )
-
-
-@dataclass(frozen=True)
-class PretrainingStudy:
-    """A Hoffmann fit of training runs, with the compute-optimal line and approaches 1 and 2 where
-    the runs allow them.
-    """
-
-    fit: Fit
-    N: Floats
-    D: Floats
-    loss: Floats
-    dropped: int
-    exponents: dict[str, optimum.PowerLaw]
-    source: str
-
-    def report(self) -> str:
-        """Parameters with errors, then what they say about the compute-optimal model, beside the
-        published fits.
-        """
-        lines = [
-            f"training runs from {self.source}: {len(self.N)} used"
-            + (f", {self.dropped} left out" if self.dropped else "")
-        ]
-        lines += [self.fit.report(), "", "compute-optimal N is proportional to C^a:"]
-        values = self.fit.params
-        lines.append(
-            f"  parametric (approach 3)     a = "
-            f"{values['beta'] / (values['alpha'] + values['beta']):.4f}"
-        )
-        lines += [
-            f"  {name:<27} a = {law.slope:.4f} +- {law.se:.4f}"
-            for name, law in self.exponents.items()
-        ]
-        lines += ["", f"{'compute-optimal at':<22}{'N':>12}{'D':>12}{'D/N':>8}{'loss':>8}"]
-        top = float((6 * self.N * self.D).max())
-        for C in (top, 10 * top, 5.76e23):
-            for name, constants in (
-                ("this fit", values),
-                (BESIROGLU.name, BESIROGLU.values),
-                (HOFFMANN.name, HOFFMANN.values),
-            ):
-                best = optimum.parametric(constants, C)
-                lines.append(
-                    f"{C:8.3g} {name:<13}{float(best.N):>12.4g}{float(best.D):>12.4g}"
-                    f"{float(best.D / best.N):>8.3g}{float(best.loss):>8.4f}"
-                )
-        return "\n".join(lines)
-
-    def figure(self, path: str | Path) -> None:
-        """Loss against compute with the fitted envelope, and N* against compute."""
-        figures.pretraining(self.fit, self.N, self.D, self.loss, Path(path))
-
-
-def pretraining(
-    source: str | Path | pd.DataFrame,
-    *,
-    delta: float = 1e-3,
-    resamples: int = 1000,
-    seed: int = 0,
-    skip: int = 0,
-) -> PretrainingStudy:
-    """Fit Hoffmann's law to training runs.
-
-    source: CSV, Parquet or table with columns for N (parameters) and loss, and for D (tokens) or C
-    (training FLOPs, D = C / 6N); common names are understood. delta: Huber's, on log residuals.
-    skip: leading rows to leave out. Raises UserError for absent columns and too few runs.
-    """
-    table, name = _table(source)
-    found = {key: _column(table, key) for key in ALIASES}
-    for key in ("N", "loss"):
-        if found[key] is None:
-            near = suggest(key, map(str, table.columns))
-            raise UserError(
-                f"{name}: needs a column for {key} ({', '.join((key, *ALIASES[key]))}){near}"
-            )
-    if found["D"] is None and found["C"] is None:
-        columns = ", ".join(map(str, table.columns))
-        raise UserError(
-            f"{name}: needs a column D (training tokens) or C (training FLOPs); it has {columns}"
-        )
-    data = {k: _numbers(table, c, name)[skip:] for k, c in found.items() if c is not None}
-    N, loss = data["N"], data["loss"]
-    D = data["D"] if "D" in data else data["C"] / (6.0 * N)
-    usable = np.isfinite(N) & np.isfinite(D) & np.isfinite(loss) & (N > 0) & (D > 0) & (loss > 0)
-    N, D, loss = N[usable], D[usable], loss[usable]
-    for key, values in (("N", N), ("D", D)):
-        if len(np.unique(values)) == 1:
-            raise UserError(
-                f"{name}: every run has {key} = {values[0]:g}; a law of N and D needs runs at "
-                f"several"
-            )
-    result = fit(
-        forms.HOFFMANN, {"N": N, "D": D}, loss, delta=delta, resamples=resamples, seed=seed
-    )
-    exponents: dict[str, optimum.PowerLaw] = {}
-    lowest = optimum.envelope(N, D, loss, bins=max(4, min(20, len(N) // 10)))
-    if len(lowest.C) > 2:
-        exponents["lowest runs (approach 1)"] = optimum.power_law(lowest.C, lowest.N)
-    C = data["C"][usable] if "C" in data else 6 * N * D
-    C = optimum.budgets(np.where(np.isfinite(C), C, 6 * N * D))
-    _, member, count = np.unique(C, return_inverse=True, return_counts=True)
-    if (count[member] >= 3).mean() > 0.5:  # made in budgets; of others, a few meet by chance
-        with contextlib.suppress(UserError):  # no budget has a minimum
-            best = optimum.isoflop(N, C, loss)
-            if len(best.C) > 2:
-                exponents["IsoFLOP parabolas (approach 2)"] = optimum.power_law(best.C, best.N)
-    return PretrainingStudy(result, N, D, loss, len(table) - len(N), exponents, name)
+BEYOND = (2.0, 4.0)  # times the largest compute measured
 
 
 @dataclass(frozen=True)
@@ -164,7 +37,7 @@ class CurveStudy:
 
     curve: curves.Curve
     fits: tuple[Fit, ...]
-    plateau: accuracy.Plateau | None
+    plateau: forms.Plateau
     too_few: tuple[str, ...]
 
     @property
@@ -181,64 +54,83 @@ class CurveStudy:
         """One line: the law this curve supports, or why it supports none."""
         best = self.best
         if best is None:
-            return f"too few budgets: {len(self.curve.x)} points; the smallest law needs {2 + 3}"
-        growth = (
-            "doubling"
-            if best.law.name == "linear"
-            else "slope"
-            if "slope" in best.law.names
-            else "exponent"
-        )
-        lo, hi = best.interval()[growth]
+            least = min(len(law.parameters) for law in forms.laws(self.curve.x)) + SPARE
+            return f"too few budgets: {len(self.curve.x)} points; the smallest law needs {least}"
         if best.rejected:
             return (
-                f"no law fits: the best, {best.law.name}, is {100 * best.misfit:.1f} accuracy "
-                f"points off beyond noise "
-                f"(p = {best.p_value:.2g})"
+                f"no law fits: the best, {best.law.name}, is {100 * best.rmse:.1f} accuracy points "
+                f"off, more than noise explains (p = {best.p_value:.2g})"
             )
         if np.ptp(self.curve.y) == 0:
             return f"no law is called for: accuracy is {self.curve.y[0]:.4g} at every point"
+        growth = next(n for n in best.law.names if n in ("doubling", "slope", "exponent"))
+        lo, hi = best.interval()[growth]
         if not (lo > 0 or hi < 0):
             return (
                 f"no law is called for: growth cannot be told from none ({growth} [{lo:.3g}, "
                 f"{hi:.3g}])"
             )
-        return f"{best.law.name}: {best.law.formula}"
+        untested = best.lack is not None and np.isnan(best.p_value)
+        note = " (untested: too little changes between the points)" if untested else ""
+        return f"{best.law.name}: {best.law.formula}{note}"
+
+    def band(self, x: Floats, level: float = 0.95) -> tuple[Floats, Floats] | None:
+        """(lower, upper) accuracy at compute x (m,) that no law left standing excludes; None where
+        none is.
+
+        The union of the bands of all laws that were not rejected, so that it holds the choice among
+        them, within [0, 1]; beyond the last point also of that point's own interval, since that the
+        curve ends there is excluded by none.
+        """
+        if not self.supported:
+            return None
+        bands = [f.band(level, x=x) for f in self.fits if not f.rejected]
+        lo, hi = (np.clip(ends, 0.0, 1.0) for ends in zip(*bands, strict=True))
+        beyond = x > self.curve.x[-1]
+        low = np.fmin(lo.min(axis=0), np.where(beyond, self.curve.lo[-1], np.nan))
+        high = np.fmax(hi.max(axis=0), np.where(beyond, self.curve.hi[-1], np.nan))
+        return low, high
+
+    @property
+    def beyond(self) -> str:
+        """What can be said beyond the data, in words."""
+        far = self.curve.x[-1] * np.array(BEYOND)
+        band = self.band(far)
+        if band is None:
+            return "no law supports extrapolation"
+        said = [
+            f"{100 * lo:.1f} to {100 * hi:.1f} % at {k:g} times"
+            for k, lo, hi in zip(BEYOND, *band, strict=True)
+        ]
+        left = [f.law.name for f in self.fits if not f.rejected]
+        return f"{', '.join(said)} the largest compute (all of {', '.join(left)})"
 
     def report(self) -> str:
-        lines = [
-            f"== {self.curve.title} (compute axis: {self.curve.axis}, {len(self.curve.x)} points)"
-        ]
-        span = forcing.measure(self.curve.x, self.curve.y)
-        unit = (
-            f" ({span.points_per_thousand:.4g} points a thousand tokens)"
-            if "tokens" in self.curve.axis
-            else ""
-        )
+        curve = self.curve
+        lines = [f"== {curve.title} (compute axis: {curve.axis}, {len(curve.x)} points)"]
+        span = s1.measure(curve.x, curve.y, curve.control)
+        tokens = f" ({span.points_per_thousand:.4g} points a thousand tokens)"
+        unit = tokens if "tokens" in curve.axis else ""
+        kept = "" if np.isnan(span.control) else f", control {100 * span.control:.1f} %"
         lines.append(
-            f"accuracy {self.curve.y[0]:.4f} to {self.curve.y[-1]:.4f}, highest "
-            f"{span.performance:.4f}; "
+            f"accuracy {curve.y[0]:.4f} to {curve.y[-1]:.4f}, highest {span.performance:.4f}; "
             f"{100 * span.doubling:+.2f} points a doubling; s1 scaling {span.scaling:.4g}{unit}"
+            f"{kept}"
         )
         lines.append(f"verdict      {self.verdict}")
         if self.fits:
-            lines.append(
-                f"rivals       "
-                f"{'law':<18}{'held out':>10}{'AICc':>9}{'chi2/dof':>10}{'p':>10}{'misfit':>9}"
-            )
-            for f in self.fits:
-                ratio = f.chi2 / f.freedom if f.freedom else float("nan")
-                p = f.p_value if np.isfinite(f.chi2) else float("nan")
-                scores = f"{f.heldout:>10.4g}{f.aicc:>9.2f}{ratio:>10.3g}{p:>10.2g}{f.misfit:>9.3g}"
-                lines.append(f"             {f.law.name:<18}{scores}")
-        if self.curve.left_out:
-            lines.append(
-                f"left out     {'; '.join(self.curve.left_out)}: no {self.curve.axis} above 0"
-            )
+            lines.append(f"rivals       {'law':<18}{'held out':>10}{'AICc':>9}{'p':>10}{'rmse':>9}")
+            lines += [
+                f"             {f.law.name:<18}{f.heldout:>10.4g}{f.aicc:>9.2f}{f.p_value:>10.2g}"
+                f"{f.rmse:>9.3g}"
+                for f in self.fits
+            ]
+            lines.append(f"beyond       {self.beyond}")
+        if curve.left_out:
+            lines.append(f"left out     {'; '.join(curve.left_out)}: no {curve.axis} above 0")
         if self.too_few:
             lines.append(f"not tried    {', '.join(self.too_few)}: too few budgets")
-        if self.plateau is not None:
-            lines.append(f"plateau      {self.plateau}")
+        lines.append(f"plateau      {self.plateau}")
         if self.best is not None:
             lines.append(self.best.report())
         return "\n".join(lines)
@@ -259,12 +151,11 @@ class TesttimeStudy:
         )
 
     def figure(self, path: str | Path) -> None:
-        """Points with intervals, and where one is supported the best law with its band, one panel a
-        curve.
+        """Points with intervals, and where one is supported the best law with the band of all that
+        were not rejected, one panel a curve.
         """
-        figures.testtime(
-            [(c.curve, c.best if c.supported else None) for c in self.curves], Path(path)
-        )
+        drawn = [(c.curve, c.best if c.supported else None, c.band) for c in self.curves]
+        figures.testtime(drawn, Path(path))
 
 
 def testtime(
@@ -277,31 +168,27 @@ def testtime(
     independent, with a note. Raises UserError for a table that is neither, and where no curve has
     two points; models without one are noted.
     """
-    table, name = _table(source)
+    table, name = read_source(source)
     notes: tuple[str, ...] = ()
     if {"problem_id", "sample", "score"} <= set(table.columns):
-        selectors = (
-            ("majority", "oracle")
-            if "answer_key" in table and table["answer_key"].notna().any()
-            else ("oracle",)
-        )
-        found = curves.from_scores(table, selectors, resamples=resamples, seed=seed)
+        votes = "answer_key" in table and table["answer_key"].notna().any()
+        selectors = ("majority", "oracle") if votes else ("oracle",)
+        lines = curves.from_scores(table, selectors, resamples=resamples, seed=seed)
     elif "value" in table.columns:
-        found = curves.from_cells(table)
+        lines = curves.from_cells(table)
         notes = (INDEPENDENT,)
     else:
         raise UserError(
             f"{name}: is neither a scores table (problem_id, sample, score) nor a cells table "
-            f"(value and a compute "
-            f"column); it has {', '.join(map(str, table.columns[:12]))}"
+            f"(value and a compute column); it has {', '.join(map(str, table.columns[:12]))}"
         )
     where = f"points at two computes, by one of the columns {', '.join(curves.AXES)}, or budget"
-    if not found:
+    if not lines:
         raise UserError(f"{name}: no curve: a law needs {where}")
     models = set(table["model"].dropna().astype(str)) if "model" in table else set()
-    lacking = sorted(models - {c.model for c in found})
+    lacking = sorted(models - {c.model for c in lines})
     notes = (*notes, *(f"{model}: no curve, for lack of {where}" for model in lacking))
-    return TesttimeStudy(tuple(study_curve(c, seed=seed) for c in found), name, notes)
+    return TesttimeStudy(tuple(study_curve(c, seed=seed) for c in lines), name, notes)
 
 
 def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) -> CurveStudy:
@@ -310,23 +197,18 @@ def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) ->
     """
     fits: list[Fit] = []
     too_few: list[str] = []
-    laws = accuracy.laws(curve.x)
+    laws = forms.laws(curve.x)
     if curve.selector == "oracle":
-        laws = (*laws, accuracy.coverage(accuracy.reference(curve.x)))
+        laws = (*laws, forms.coverage(forms.reference(curve.x)))
     for law in laws:
-        if (
-            len(curve.x) < len(law.parameters) + 3
-            or len(np.unique(curve.x)) < len(law.parameters) + 1
-        ):
+        size = len(law.parameters)
+        if len(curve.x) < size + SPARE or len(np.unique(curve.x)) < size + 1:
             too_few.append(law.name)
             continue
         fits.append(_fit_curve(law, curve, resamples, seed))
     fits.sort(key=lambda f: f.rank)
-    by_name = {f.law.name: f for f in fits}
-    stopped = None
-    for free, fixed in (("logistic-plateau", "logistic"), ("power-plateau", "power")):
-        if free in by_name and stopped is None:
-            stopped = accuracy.plateau(by_name[free], by_name.get(fixed), curve.x)
+    problems = None if curve.problems is None else curve.problems[1]
+    stopped = forms.plateau(fits, curve.x, curve.y, problems)
     return CurveStudy(curve, tuple(fits), stopped, tuple(too_few))
 
 
@@ -334,45 +216,28 @@ def _fit_curve(law: Law, curve: curves.Curve, resamples: int, seed: int) -> Fit:
     """With the curve's own replicates; without, with draws around the fit from its noise (a
     parametric bootstrap).
     """
-    if curve.replicates is not None:
-        drawn = ({"x": curve.replicates[0]}, curve.replicates[1])
-        return fit(law, {"x": curve.x}, curve.y, covariance=curve.covariance, replicates=drawn)
-    first = fit(law, {"x": curve.x}, curve.y, covariance=curve.covariance)
+    x = {"x": curve.x}
+    if curve.replicates is not None and curve.problems is not None:
+        return fit(
+            law,
+            x,
+            curve.y,
+            covariance=curve.covariance,
+            replicates=({"x": curve.replicates[0]}, curve.replicates[1]),
+            problems=({"x": curve.problems[0]}, curve.problems[1]),
+        )
+    first = fit(law, x, curve.y, covariance=curve.covariance)
     noise = curve.covariance
     if noise is None:
         noise = np.eye(first.points) * (first.residuals**2).sum() / first.freedom
     center = first.predict(x=curve.x)
-    drawn_y = np.random.default_rng(seed).multivariate_normal(center, noise, size=resamples)
-    x = np.broadcast_to(curve.x, drawn_y.shape)
-    return fit(
-        law, {"x": curve.x}, curve.y, covariance=curve.covariance, replicates=({"x": x}, drawn_y)
-    )
+    drawn = np.random.default_rng(seed).multivariate_normal(center, noise, size=resamples)
+    again = ({"x": np.broadcast_to(curve.x, drawn.shape)}, drawn)
+    return fit(law, x, curve.y, covariance=curve.covariance, replicates=again)
 
 
-def _table(source: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def read_source(source: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """A file or a table, and what to call it. Raises UserError as `read_table`."""
     if isinstance(source, (str, Path)):
         return read_table(source), str(source)
     return source, "the table"
-
-
-def _column(table: pd.DataFrame, key: str) -> str | None:
-    """The column that is called `key` or one of its aliases; case and the difference of space and _
-    do not matter.
-    """
-    if key in table.columns:
-        return key
-    names = {str(c).strip().lower(): str(c) for c in table.columns}
-    return next((names[a] for a in (key.lower(), *ALIASES[key]) if a in names), None)
-
-
-def _numbers(table: pd.DataFrame, column: str, name: str) -> Floats:
-    import pandas as pd
-
-    values = pd.to_numeric(table[column], errors="coerce")
-    wrong = values.isna() & table[column].notna()
-    if wrong.any():
-        raise UserError(
-            f"{name}: column {column!r} holds {table[column][wrong].iloc[0]!r}, which is not a "
-            f"number"
-        )
-    return values.to_numpy(dtype=np.float64)

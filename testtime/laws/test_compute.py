@@ -7,13 +7,15 @@ parameters say what happens where the points are. With a plateau, accuracy satur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from testtime.estimators.intervals import paired_difference
 from testtime.laws.law import Floats, Law, Parameter, sigmoid
-from testtime.laws.result import Fit
+from testtime.laws.result import SELDOM, Fit
 
 CEILINGS = (0.5, 0.7, 0.9, 0.98)
 EXPONENTS = (0.05, 0.2, 0.5, 1.0, 2.0)
@@ -82,6 +84,22 @@ def logistic(x0: float) -> Law:
     )
 
 
+def logistic_floor(x0: float) -> Law:
+    return Law(
+        "logistic-floor",
+        f"accuracy = floor + (1 - floor) * sigmoid(odds + slope * ln(x / {x0:.4g}))",
+        (
+            Parameter("floor", "unit", (0.02, 0.2, 0.4)),
+            Parameter("odds", "free", ODDS),
+            Parameter("slope", "free", SLOPES),
+        ),
+        ("x",),
+        "accuracy",
+        "two classes of problems: always solved, or at thresholds logistic in log compute",
+        lambda p, x: p[0] + (1 - p[0]) * sigmoid(p[1] + p[2] * np.log(x[0] / x0)),
+    )
+
+
 def logistic_plateau(x0: float) -> Law:
     return Law(
         "logistic-plateau",
@@ -116,57 +134,91 @@ def coverage(x0: float) -> Law:
 def laws(x: ArrayLike) -> tuple[Law, ...]:
     """Those for any curve, at the reference of these points; `coverage` is for pass@k only."""
     x0 = reference(x)
-    return linear(x0), power(x0), power_plateau(x0), logistic(x0), logistic_plateau(x0)
+    return tuple(
+        form(x0)
+        for form in (linear, power, power_plateau, logistic, logistic_plateau, logistic_floor)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
     """Has the curve stopped growing?
 
-    gain: accuracy gained over the last doubling of compute that was measured, under `law`, with its
-    interval [lo, hi]; p_value: of the likelihood-ratio test that the ceiling is 1 (NaN without a
-    covariance).
+    gain: accuracy gained by the last step that was measured, over `factor` times the compute, with
+    its interval [lo, hi] (NaN where unknown); ceiling: what can be said of a limit below 1.
     """
 
-    law: str
     gain: float
     lo: float
     hi: float
-    p_value: float
+    factor: float
+    ceiling: str
 
     def __str__(self) -> str:
-        if self.hi < 0.01:
-            verdict = "a plateau: less than one point a doubling"
+        if np.isnan(self.lo):
+            verdict = "how surely is not known without the problems behind the points"
+        elif self.hi < 0.01 and self.lo > -0.01:
+            verdict = "a plateau: less than one point"
+        elif self.hi < 0:
+            verdict = "falling"
         elif self.lo > 0:
             verdict = "still growing"
         else:
             verdict = "undecided: the interval holds both no gain and more than one point"
-        test = "" if np.isnan(self.p_value) else f"; ceiling below 1: p = {self.p_value:.3g}"
+        interval = "" if np.isnan(self.lo) else f" [{100 * self.lo:.2f}, {100 * self.hi:.2f}]"
         return (
-            f"last doubling gains {100 * self.gain:.2f} points [{100 * self.lo:.2f}, "
-            f"{100 * self.hi:.2f}] "
-            f"({self.law}): {verdict}{test}"
+            f"the last step, {self.factor:.3g} times the compute, gains {100 * self.gain:.2f} points"
+            f"{interval} (paired difference of the two top points): {verdict}; {self.ceiling}"
         )
 
 
-def plateau(free: Fit, fixed: Fit | None, x: ArrayLike, level: float = 0.95) -> Plateau:
-    """Test for a plateau. free: the fit of a law that can saturate; fixed: its counterpart with
-    ceiling 1, if that was fitted.
-    """
-    top = float(np.max(np.asarray(x, dtype=np.float64)))
-    ends = np.array([top / 2, top])
-    gain = float(np.diff(free.predict(x=ends))[0])
-    if free.replicates is not None:
-        with np.errstate(all="ignore"):
-            drawn: Floats = np.diff(free.law(free.replicates, x=ends), axis=1)[:, 0]
-        lo, hi = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    else:
-        lo = hi = float("nan")
-    p_value = float("nan")
-    if fixed is not None and np.isfinite(fixed.chi2) and np.isfinite(free.chi2):
-        from scipy.special import gammaincc
+def plateau(
+    fits: Sequence[Fit], x: Floats, y: Floats, problems: Floats | None, level: float = 0.95
+) -> Plateau:
+    """The last step and the ceiling. fits: best first; x, y: (n,), cheapest first; problems: y of
+    each, (problems, n), or None.
 
-        # the ceiling lies on the boundary of what is allowed: half of chi-square with one degree
-        # (Self and Liang 1987)
-        p_value = float(gammaincc(0.5, max(fixed.chi2 - free.chi2, 0.0) / 2)) / 2
-    return Plateau(free.law.name, gain, float(lo), float(hi), p_value)
+    The gain needs no law: it is the paired difference of the two top points.
+    """
+    lo = hi = float("nan")
+    if problems is not None:
+        pair = paired_difference(problems[:, -1], problems[:, -2], level)
+        lo, hi = pair.lo, pair.hi
+    return Plateau(float(y[-1] - y[-2]), lo, hi, float(x[-1] / x[-2]), ceiling(fits))
+
+
+def ceiling(fits: Sequence[Fit]) -> str:
+    """What the laws say of a ceiling below 1, in words.
+
+    It is there where the chosen law has one and was not rejected, its own counterpart without one
+    fits worse by more than chance, and no law without a ceiling is left standing: else a power law
+    that never ends passes for a plateau.
+    """
+    if not fits:
+        return "a ceiling is not looked for: too few points for any law"
+    free = next((f for f in fits if not f.rejected), None)
+    if free is None:
+        return "a ceiling depends on the form, and no law fits"
+    without = [f.law.name for f in fits if "ceiling" not in f.law.names and not f.rejected]
+    fixed = next((f for f in fits if f.law.name + "-plateau" == free.law.name), None)
+    if without or fixed is None:
+        named = f": without one, {', '.join(without)} fits too" if without else ""
+        return f"a ceiling depends on the form{named}"
+    p_value = ceiling_test(free, fixed)
+    lo, hi = (100 * v for v in free.interval()["ceiling"])
+    if not p_value < SELDOM:
+        return f"no ceiling below 1 is called for (p = {p_value:.2g})"
+    return f"a ceiling at {lo:.0f} to {hi:.0f} % within {free.law.name} (p = {p_value:.2g})"
+
+
+def ceiling_test(free: Fit, fixed: Fit) -> float:
+    """p of the likelihood-ratio test that the ceiling is 1; NaN where it is not known.
+
+    The ceiling lies on the boundary of what is allowed, so half of the distribution with one degree
+    (Self and Liang 1987).
+    """
+    from scipy.special import gammaincc
+
+    if free.lack is not None and fixed.lack is not None:
+        return fixed.lack.of_one_more(free.lack) / 2
+    return float(gammaincc(0.5, max(fixed.chi2 - free.chi2, 0.0) / 2)) / 2

@@ -7,14 +7,12 @@ Hoffmann et al. 2022 count all parameters, and FLOPs. Units are those of each pa
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from testtime.laws.law import Floats, Law, Parameter, Term, power_sum
+from testtime.laws.law import Law, Parameter, Term, power_sum
 
 LOG_GRID = tuple(np.exp([0.0, 5.0, 10.0, 15.0, 20.0, 25.0]).tolist())
 FLOOR_GRID = tuple(np.exp([-1.0, -0.5, 0.0, 0.5, 1.0]).tolist())
 EXPONENT_GRID = (0.0, 0.5, 1.0, 1.5, 2.0)
-PF_DAY = 1e15 * 24 * 3600  # FLOPs
 
 HOFFMANN = power_sum(
     "hoffmann",
@@ -104,31 +102,3 @@ KAPLAN_NS = Law(
     lambda p, x: (p[0] / x[0]) ** p[2] + (p[1] / x[1]) ** p[3],
     True,
 )
-
-
-def critical_batch(loss: ArrayLike, scale: float = 2e8, alpha: float = 0.21) -> Floats:
-    """Tokens in the batch that trades time and compute evenly at a loss (Kaplan et al. 2020, eq.
-    1.4).
-    """
-    result: Floats = scale / np.asarray(loss, dtype=np.float64) ** (1 / alpha)
-    return result
-
-
-def minimum_steps(steps: ArrayLike, batch: ArrayLike, loss: ArrayLike) -> Floats:
-    """Steps a run of `steps` at `batch` tokens would need at an infinite batch (Kaplan et al. 2020,
-    eq. 5.4).
-    """
-    result: Floats = np.asarray(steps, dtype=np.float64) / (
-        1 + critical_batch(loss) / np.asarray(batch, dtype=np.float64)
-    )
-    return result
-
-
-def minimum_compute(compute: ArrayLike, batch: ArrayLike, loss: ArrayLike) -> Floats:
-    """Compute a run would need at a batch far below the critical one (Kaplan et al. 2020, eq.
-    5.5).
-    """
-    result: Floats = np.asarray(compute, dtype=np.float64) / (
-        1 + np.asarray(batch, dtype=np.float64) / critical_batch(loss)
-    )
-    return result

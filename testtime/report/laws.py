@@ -6,53 +6,34 @@ from __future__ import annotations
 
 import numpy as np
 
+from testtime import labels
 from testtime.errors import UserError
-from testtime.laws.curves import Curve
-from testtime.laws.fit import shrunk_covariance
+from testtime.laws.curves import from_sample
 from testtime.laws.study import CurveStudy, study_curve
-from testtime.report.results import Evidence
-from testtime.report.style import SHORT
+from testtime.report.results import Results
 
 RESAMPLES = 400  # refits of a figure's law; `testtime laws` takes 2,000
 
 
-def fitted(evidence: Evidence, axis: str) -> CurveStudy | None:
-    """The laws of a model on one axis, or None with the reason kept in `evidence.left_out`."""
-    return evidence.attempt("law of test compute", lambda: _study(evidence, axis))
+def fitted(results: Results, axis: str) -> CurveStudy | None:
+    """The laws of a model on one axis, or None with the reason kept in `results.left_out`."""
+    return results.attempt("law of test compute", lambda: _study(results, axis))
 
 
-def _study(evidence: Evidence, axis: str) -> CurveStudy:
-    if evidence.problems < 2:
+def _study(results: Results, axis: str) -> CurveStudy:
+    if results.problems < 2:
         raise UserError("it needs at least 2 problems to know how sure its points are")
-    sample, cells = evidence.sample, evidence.sample.grid.cells
+    sample, cells = results.sample, results.sample.grid.cells
     settings = cells.loc[cells["budget"].notna(), "setting"].unique()
     if len(settings) != 1:
         raise UserError(
             "it needs budgets along one path; here are several settings, or effort levels only"
         )
-    line = (cells["selector"] == evidence.selector) & (cells["n"] == 1) & cells["budget"].notna()
+    line = (cells["selector"] == results.selector) & (cells["n"] == 1) & cells["budget"].notna()
     columns = np.flatnonzero(line.to_numpy())
-    cost = sample.cost(axis)[:, columns]
-    x, y = (sample.grid.means(v[:, columns]) for v in (sample.grid.cost(axis), sample.grid.value))
-    unknown = np.full(len(x), np.nan)
-    covariance = shrunk_covariance(sample.value[:, columns], evidence.problems)
-    drawn = (cost[:RESAMPLES], sample.value[:RESAMPLES, columns])
-    names = tuple(f"budget {b:g}" for b in cells["budget"].iloc[columns])
-    study = study_curve(
-        Curve(
-            evidence.model,
-            "budgets",
-            "mean",
-            axis,
-            x,
-            y,
-            unknown,
-            unknown,
-            names,
-            covariance,
-            drawn,
-        )
-    )
+    if len(columns) < 2:
+        raise UserError("it needs budgets; here is one")
+    study = study_curve(from_sample(sample, columns, axis, resamples=RESAMPLES))
     if study.best is None:
         raise UserError(study.verdict)
     return study
@@ -80,18 +61,21 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         else "There are too few budgets to test its extrapolation"
     )
     if not study.supported:
-        return [("The law", f"{_upper(study.verdict)}. None is drawn.")]
+        return [("The law", f"{labels.sentence(study.verdict)}. None is drawn.")]
     said = [
-        ("The verdict", f"{_upper(study.verdict)}."),
-        ("The law drawn", f"{best.law.name}, x in {SHORT[axis]}, one sample: {values}. {tested}."),
+        ("The verdict", f"{labels.sentence(study.verdict)}."),
+        (
+            "The law drawn",
+            f"{best.law.name}, x in {labels.axis(axis).unit}, one sample: {values}. {tested}.",
+        ),
     ]
     rivals = ", ".join(
         f"{f.law.name} {100 * f.heldout:.1f}" for f in study.fits[1:] if np.isfinite(f.heldout)
     )
     if rivals:
         said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
-    if study.plateau is not None:
-        said.append(("Plateau", f"{_upper(str(study.plateau))}."))
+    said.append(("Beyond the data", f"{labels.sentence(study.beyond)}."))
+    said.append(("Plateau", f"{labels.sentence(str(study.plateau))}."))
     return said
 
 
@@ -99,8 +83,4 @@ def warnings(study: CurveStudy | None) -> list[str]:
     """Warns where the curve supports no law."""
     if study is None or study.supported:
         return []
-    return [f"{_upper(study.verdict)}. Extrapolating this curve is not supported."]
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return [f"{labels.sentence(study.verdict)}. Extrapolating this curve is not supported."]

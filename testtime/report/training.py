@@ -2,7 +2,8 @@
 buys of the other.
 
 Published laws are of web text, in nats a token: a model trained on anything else is not on them, so
-only the lineage is drawn there, and the ladder's rungs stand on a law fitted to their own runs.
+the ladder's rungs stand on a law fitted to their own runs (`testtime laws published` draws the GPT
+lineage).
 """
 
 from __future__ import annotations
@@ -12,28 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from testtime import zoo
+from testtime import labels, zoo
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
-from testtime.laws import joint, optimum, study
-from testtime.laws.fit import fit, shrunk_covariance
-from testtime.laws.published import BESIROGLU, GPT_LINEAGE
-from testtime.laws.result import Fit
-from testtime.report.results import Evidence
-from testtime.report.style import (
+from testtime.laws import joint, optimum
+from testtime.laws.curves import Curve, from_sample
+from testtime.laws.pretraining import pretraining
+from testtime.report.results import Results
+from testtime.style import (
     CATEGORY,
     INK,
     MUTED,
     PAPER,
-    Plate,
-    amount,
+    Chart,
     canvas,
-    house_map,
     label_ends,
     log_axis,
+    ramp_map,
 )
 
-RESAMPLES = 400
 LEAST_MODELS = 3
 
 
@@ -43,14 +41,14 @@ class Training:
     sentence each).
     """
 
-    plates: list[Plate] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
     rows: list[tuple[str, ...]] = field(default_factory=list)
     omitted: list[str] = field(default_factory=list)
 
 
-def section(models: list[Evidence]) -> Training:
+def section(models: list[Results]) -> Training:
     """Everything the report can say about training compute for these models."""
-    found = Training(plates=[lineage()])
+    found = Training()
     places = [(e, place(e)) for e in {e.model: e for e in reversed(models)}.values()][
         ::-1
     ]  # each model's first run
@@ -58,7 +56,13 @@ def section(models: list[Evidence]) -> Training:
     for e, p in known:
         loss = f"{p['loss']:.4g}" if "loss" in p else ""
         found.rows.append(
-            (e.model, amount(p["parameters"]), amount(p["tokens"]), amount(p["flops"]), loss)
+            (
+                e.model,
+                labels.amount(p["parameters"]),
+                labels.amount(p["tokens"]),
+                labels.amount(p["flops"]),
+                loss,
+            )
         )
     unknown = [e.model for e, p in places if p is None]
     if unknown:
@@ -68,11 +72,11 @@ def section(models: list[Evidence]) -> Training:
             " config, and it is placed here."
         )
     if any(e.model.startswith("ladder/") for e, _ in known):
-        found.plates.append(
+        found.charts.append(
             ladder([(e.model, p) for e, p in known if e.model.startswith("ladder/")])
         )
     try:
-        found.plates.append(contours(known))
+        found.charts.append(contours(known))
     except UserError as error:
         found.omitted.append(
             f"Accuracy over training and test compute together is left out: {error}."
@@ -80,13 +84,13 @@ def section(models: list[Evidence]) -> Training:
     return found
 
 
-def place(evidence: Evidence) -> dict[str, float] | None:
+def place(results: Results) -> dict[str, float] | None:
     """parameters, tokens and flops of a model's training (and its loss where it is known), or
     None.
     """
-    manifest = evidence.run.manifest
-    if evidence.model in zoo.names():
-        return {k: float(v) for k, v in zoo.training(evidence.model).items() if k in PLACE}
+    manifest = results.run.manifest
+    if results.model in zoo.names():
+        return {k: float(v) for k, v in zoo.training(results.model).items() if k in PLACE}
     tokens = manifest["config"]["model"][0].get("training_tokens")
     try:
         size = Flops.from_config(manifest["model_config"]).parameters
@@ -104,73 +108,7 @@ def place(evidence: Evidence) -> dict[str, float] | None:
 PLACE = ("parameters", "tokens", "flops", "loss")
 
 
-def lineage() -> Plate:
-    """The compute-optimal loss of the published law, with the GPT lineage where size and data are
-    known.
-    """
-    import pandas as pd
-
-    rows = []
-    for model in GPT_LINEAGE:
-        if model.parameters and model.tokens and model.flops:
-            loss = float(BESIROGLU(N=model.parameters, D=model.tokens))
-            rows.append(
-                (
-                    model.name,
-                    model.parameters,
-                    model.tokens,
-                    model.flops,
-                    loss,
-                    bool(model.estimate),
-                )
-            )
-    table = pd.DataFrame(
-        rows, columns=["model", "parameters", "tokens", "flops", "loss", "estimate"]
-    )
-    figure, axes = canvas()
-    span = np.geomspace(1e19, 1e26, 100)
-    axes.plot(
-        span, optimum.parametric(BESIROGLU.values, span).loss, color=MUTED, linewidth=1.6, gid="law"
-    )
-    for estimated, rows_of in table.groupby("estimate"):
-        face = PAPER if estimated else CATEGORY[0]
-        axes.plot(
-            rows_of["flops"],
-            rows_of["loss"],
-            "o",
-            color=CATEGORY[0],
-            markerfacecolor=face,
-            markersize=5,
-        )
-    named = table[table["model"].isin(["GPT-3 Small", "GPT-3 175B", "GPT-4 (public estimate)"])]
-    log_axis(axes, span, "training FLOPs, log scale")
-    axes.set_ylabel("loss, nats a token")
-    axes.set_ylim(1.78, 3.0)
-    for row in named.to_dict("records"):
-        side = (
-            {"ha": "right", "xytext": (-6, -8)}
-            if row["estimate"]
-            else {"ha": "left", "xytext": (3, 6)}
-        )
-        axes.annotate(
-            row["model"],
-            (row["flops"], row["loss"]),
-            textcoords="offset points",
-            color=CATEGORY[0],
-            **side,
-        )
-    note = (
-        f"Line: compute-optimal loss of {BESIROGLU.source}. Points: that law at each model's size "
-        f"and data; hollow is a"
-        " public estimate whose FLOPs count the active experts only. GPT and GPT-2 disclosed no "
-        "token counts."
-    )
-    return Plate(
-        "lineage", "The published law of training, and the GPT lineage on it", note, figure, table
-    )
-
-
-def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
+def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
     """The ladder's own law: loss of every run of the rungs, the fitted optimum, and the models of
     this report.
     """
@@ -178,9 +116,7 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
 
     runs = pd.read_csv(zoo.ROOT / "ladder" / "ladder.csv")
     table = runs.rename(columns={"parameters": "N"})[["rung", "N", "tokens", "flops", "loss"]]
-    found = study.pretraining(
-        table.rename(columns={"tokens": "D"})[["N", "D", "loss"]], resamples=0
-    )
+    found = pretraining(table.rename(columns={"tokens": "D"})[["N", "D", "loss"]], resamples=0)
     figure, axes = canvas()
     for rung, part in table.groupby("rung"):
         axes.plot(
@@ -217,11 +153,12 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
         f"{params['beta']:.2f}),"
         f" whose residuals are {found.fit.rmse:.2f} in log loss (R2 {found.fit.r2:.2f})."
     )
-    return Plate("ladder-law", "The ladder's own law of training", note, figure, table)
+    return Chart("ladder-law", "The ladder's own law of training", note, figure, table)
 
 
-def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
-    """Accuracy of one sample over (training FLOPs, test FLOPs), with the exchange rate.
+def contours(known: list[tuple[Results, dict[str, float]]]) -> Chart:
+    """Accuracy of one sample over (training FLOPs, test FLOPs), with the exchange rate where there
+    is one.
 
     Raises UserError where the models do not allow it.
     """
@@ -235,30 +172,15 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
     problems = usable[0][0].sample.grid.problems
     if not all(np.array_equal(problems, e.sample.grid.problems) for e, _ in usable):
         raise UserError("the models were asked different problems")
-    train, test, value, drawn_test, drawn, names = [], [], [], [], [], []
-    for e, p in usable:
-        cells, grid = e.sample.grid.cells, e.sample.grid
-        columns = np.flatnonzero(
-            ((cells["selector"] == "mean") & cells["budget"].notna()).to_numpy()
-        )
-        train.append(np.full(len(columns), p["flops"]))
-        test.append(grid.means(grid.cost("flops")[:, columns]))
-        value.append(grid.means(grid.value[:, columns]))
-        drawn_test.append(e.sample.cost("flops")[:RESAMPLES, columns])
-        drawn.append(e.sample.value[:, columns])
-        names += [e.model] * len(columns)
-    trained, spent, y = np.concatenate(train), np.concatenate(test), np.concatenate(value)
-    every, tests = np.hstack(drawn), np.hstack(drawn_test)
-    inputs = {"T": np.broadcast_to(trained, tests.shape), "I": tests}
-    covariance = shrunk_covariance(every, len(problems))
-    fits: list[Fit] = []
-    for plateau in (False, True):
-        law = joint.accuracy_surface(trained, spent, plateau=plateau)
-        data = {"T": trained, "I": spent}
-        fits.append(
-            fit(law, data, y, covariance=covariance, replicates=(inputs, every[:RESAMPLES]))
-        )
-    best = min(fits, key=lambda f: f.rank)
+    curves = []
+    for e, _ in usable:
+        cells = e.sample.grid.cells
+        columns = (cells["selector"] == "mean") & cells["budget"].notna()
+        curves.append(from_sample(e.sample, np.flatnonzero(columns.to_numpy()), "flops"))
+    names = [c.model for c in curves for _ in c.x]
+    flops = {e.model: p["flops"] for e, p in usable}
+    trained = np.array([flops[name] for name in names])
+    spent, y = (np.concatenate([getattr(c, k) for c in curves]) for k in ("x", "y"))
     table = pd.DataFrame(
         {"model": names, "training_flops": trained, "test_flops": spent, "accuracy": y}
     )
@@ -267,26 +189,21 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
     note = (
         "One sample a problem. Points: measured, darker is more accurate, with the accuracy at "
         "the least and the most"
-        f" thinking. Bands of 10 points interpolate between them. {_exchange(best)}"
+        f" thinking. Bands of 10 points interpolate between them. {_exchange(curves, flops)}"
     )
     title = "Train more, or think more? Accuracy over both computes"
-    return Plate("contours", title, note, figure, table)
+    return Chart("contours", title, note, figure, table)
 
 
-def _exchange(law: Fit) -> str:
-    """The exchange rate in words, where a law of both computes describes the points."""
-    if law.rejected:
-        return (
-            f"No exchange rate is quoted: the best law of both ({law.law.name}) is "
-            f"{100 * law.misfit:.1f} points off"
-            " beyond noise."
-        )
-    error = (
-        f" It misses what it was not fitted to by {100 * law.heldout:.1f} points."
-        if law.heldout == law.heldout
-        else ""
-    )
-    return f"By the {law.law.name} law, {joint.exchange_rate(law)}.{error}"
+def _exchange(curves: list[Curve], flops: dict[str, float]) -> str:
+    """The exchange rate in words, or why there is none."""
+    try:
+        rate = joint.exchange(curves, flops)
+    except UserError as error:
+        return f"No exchange rate is quoted: {error}."
+    if rate.rejected:
+        return f"No exchange rate is quoted: {', '.join(rate.rejected)}: no logistic curve."
+    return f"By curves logistic in log test FLOPs, {rate}."
 
 
 def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
@@ -299,13 +216,13 @@ def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
     across, up = np.meshgrid(np.log(x), np.log(z))
     surface = griddata((np.log(trained), np.log(spent)), 100 * y, (across, up), method="linear")
     axes.contourf(
-        x, z, surface, levels=range(0, 101, 10), cmap=house_map(), vmin=0, vmax=100, alpha=0.55
+        x, z, surface, levels=range(0, 101, 10), cmap=ramp_map(), vmin=0, vmax=100, alpha=0.55
     )
     axes.scatter(
         trained,
         spent,
         c=y,
-        cmap=house_map(),
+        cmap=ramp_map(),
         vmin=0,
         vmax=1,
         s=26,

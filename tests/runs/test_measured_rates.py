@@ -7,9 +7,11 @@ import asyncio
 import numpy as np
 import pytest
 
-from testtime.compute.rates import Rates, measure_rates
+from testtime.compute.costs import seconds
+from testtime.config.schema import Rates
 from testtime.engines.base import Completion, Request
 from testtime.errors import UserError
+from testtime.runs.measured_rates import measure_rates
 
 
 class Clockwork:
@@ -50,8 +52,10 @@ def test_rates_are_recovered() -> None:
 
 def test_seconds_of_samples() -> None:
     found = Rates(prefill=1000, decode=50, concurrency=4, context=35)
-    seconds = found.sample_seconds(np.array([100, 200]), 20, 10, 5)
-    assert seconds == pytest.approx([0.11 + 0.5, 0.21 + 0.5])
+    prompt, thinking, forced, answer = np.array([100, 200]), 20, 10, 5
+    assert seconds(found, prompt + forced, thinking + answer) == pytest.approx(
+        [0.11 + 0.5, 0.21 + 0.5]
+    )
 
 
 def test_nothing_in_flight_is_refused() -> None:

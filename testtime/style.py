@@ -8,13 +8,14 @@ not in a legend.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from testtime import labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,33 +29,10 @@ RAMP = ("#5fb7a6", "#3a9fae", "#2b84ab", "#2c68a0", "#38498e", "#412b74", "#3b0f
 CATEGORY = ("#0173b2", "#d55e01", "#029e73", "#b3589a", "#c98a00", "#3fa0dc", "#7a5c3e")
 SIZE = (4.8, 3.3)  # inches; at half a page's width (3.25 inches) the text is still 6.5 points
 FONT = 9.5
-AXES = {  # column of the cells table -> what the axis is called
-    "tokens": "tokens generated a problem",
-    "flops": "FLOPs a problem",
-    "usd": "dollars a problem",
-    "seconds": "seconds a problem",
-}
-ABSENT = {  # why an axis is not there
-    "tokens": "the scores table counts no tokens",
-    "flops": "the scores table holds no FLOPs, or the model's config does not say enough to count "
-    "them",
-    "usd": "no prices: give --price",
-    "seconds": "no rates: give --rate",
-}
-AGAIN = {  # how else a run that was not imported gets it
-    "usd": ", or write price: in the run's config and run it again (nothing is drawn)",
-    "seconds": ", or write rates: in the run's config and run it again (nothing is drawn)",
-}
-SHORT = {"tokens": "tokens", "flops": "FLOPs", "usd": "dollars", "seconds": "seconds"}
-
-
-def axis_name(axis: str) -> str:
-    """What a cost is called under its axis."""
-    return AXES.get(axis, axis.replace("_", " ") + " a problem")
 
 
 @dataclass(frozen=True)
-class Plate:
+class Chart:
     """One figure of the report: the matplotlib figure, the table it draws, and the words around it.
 
     name: its file name; title: what it shows, as a sentence; note: how to read it; tips: gid of a
@@ -70,8 +48,8 @@ class Plate:
 
 
 @contextlib.contextmanager
-def house() -> Iterator[None]:
-    """The house style: every figure is drawn and saved inside it."""
+def context() -> Iterator[None]:
+    """The style of every figure: they are drawn and saved inside it."""
     import matplotlib as mpl
 
     with mpl.rc_context(_RC):
@@ -86,9 +64,11 @@ def canvas(size: tuple[float, float] = SIZE) -> tuple[Any, Any]:
 
 def panels(width: float, heights: Sequence[float]) -> tuple[Any, list[Any]]:
     """A figure with several such axes, one under another."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
     every = list(figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0])
     for axes in every:
         axes.spines[["top", "right", "left"]].set_visible(False)
@@ -98,6 +78,15 @@ def panels(width: float, heights: Sequence[float]) -> tuple[Any, list[Any]]:
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", length=3, color=MUTED)
     return figure, every
+
+
+def freeze(figure: Any) -> None:
+    """Lay a figure out once. Any layout engine, even one that does nothing, makes each format draw
+    the figure twice.
+    """
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
 
 
 _RC = {
@@ -131,7 +120,7 @@ def ramp(count: int) -> list[str]:
     )
 
 
-def house_map() -> Any:
+def ramp_map() -> Any:
     """The ramp as a continuous colour map, from nearly white."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -164,9 +153,17 @@ def log_axis(axes: Any, values: Iterable[float], label: str) -> None:
     ]
     ticks = [t for t in ticks if low * 0.9 <= t <= high * 1.1] or [low, high]
     ticks = ticks[:: max(1, -(-len(ticks) // 7))]
-    axes.set_xticks(ticks, [amount(t) for t in ticks])
+    axes.set_xticks(ticks, tick_labels(ticks))
     axes.minorticks_off()
     axes.set_xlabel(label)
+
+
+def tick_labels(ticks: Sequence[float]) -> list[str]:
+    """Ticks of one axis in one notation: powers of ten for all where one of them needs it."""
+    powers = [t for t in ticks if t and not 1e-4 <= abs(t) < 0.9995e9]
+    if not powers:
+        return [labels.amount(t) for t in ticks]
+    return [labels.power_of_ten(t) for t in ticks]
 
 
 def plain_axis(axes: Any, ticks: Sequence[float], labels: Sequence[str], label: str) -> None:
@@ -176,53 +173,21 @@ def plain_axis(axes: Any, ticks: Sequence[float], labels: Sequence[str], label: 
     axes.set_xlabel(label)
 
 
-_SUPER = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def amount(value: float) -> str:
-    """A number as people write it: 250, 1.5k, 20k, 3M, 2·10⁹, 0.004."""
-    if value == 0 or not np.isfinite(value):
-        return "0" if value == 0 else "-"
-    if abs(value) >= 1e9 or abs(value) < 1e-4:
-        power = int(np.floor(np.log10(abs(value)) + 1e-9))
-        factor = f"{value / 10.0**power:.2g}"
-        return ("" if factor == "1" else f"{factor}·") + f"10{str(power).translate(_SUPER)}"
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size * 0.9995:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def percent(value: float, digits: int = 1) -> str:
-    return f"{100 * value:.{digits}f}"
-
-
-def interval_text(value: float, lo: float, hi: float) -> str:
-    """`48.1% (95% interval 41.0 to 55.2)`; one problem has no interval, and no other problem to
-    judge a choice on.
-    """
-    if math.isnan(lo):
-        return "-" if math.isnan(value) else f"{percent(value)}% (one problem, no interval)"
-    return f"{percent(value)}% (95% interval {percent(lo)} to {percent(hi)})"
-
-
 def trace(
     axes: Any, x: Any, y: Any, lo: Any, hi: Any, colour: str, gid: str, dashes: Any = "-"
 ) -> None:
-    """A line through points with its band; `gid` names it for tool tips and tests."""
-    axes.fill_between(x, lo, hi, color=colour, alpha=0.10, linewidth=0)
+    """A line through points in their order, with its band; `gid` names it for tool tips and tests.
+
+    Where x turns back, as dollars do where a cut chain costs more than a finished one, a band would
+    cross itself: then each point has a bar of its own.
+    """
+    if np.all(np.diff(np.asarray(x, float)) > 0):
+        axes.fill_between(x, lo, hi, color=colour, alpha=0.10, linewidth=0)
+    else:
+        axes.vlines(x, lo, hi, color=colour, alpha=0.35, linewidth=1)
+    look = {"linewidth": 1.7, "linestyle": dashes, "marker": "o", "markersize": 4.2}
     edge = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
-    axes.plot(
-        x,
-        y,
-        color=colour,
-        linewidth=1.7,
-        linestyle=dashes,
-        marker="o",
-        markersize=4.2,
-        gid=gid,
-        **edge,
-    )
+    axes.plot(x, y, color=colour, gid=gid, **look, **edge)
 
 
 def badge(axes: Any, x: float, y: float, text: str, colour: str) -> None:

@@ -1,76 +1,22 @@
-"""Seconds: what a cell takes at the speed an engine was measured to have.
+"""Tokens a second of an engine, measured: a cell's seconds are its tokens times these two rates.
 
 The samples of a pool share prefixes and batches, so a cell's seconds cannot be read off the pool.
-They are its tokens times two measured rates, of prefill and of decoding, at a stated number of
-requests in flight: an engine's time for what a deployment of that cell would ask. Latency is the
-other clock: n samples run side by side, one long chain does not.
+Latency is the other clock: n samples run side by side, one long chain does not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from testtime.config.schema import Rates
 from testtime.engines.base import Engine, Request
-from testtime.errors import UserError, suggest
+from testtime.errors import UserError
 
-Array = NDArray[np.float64]
 TURNS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Tokens per second of the whole engine with `concurrency` requests in flight.
-
-    prefill: prompt tokens; decode: sampled tokens, at contexts around `context` tokens (attention
-    slows longer ones).
-    """
-
-    prefill: float
-    decode: float
-    concurrency: int
-    context: int
-
-    @classmethod
-    def read(cls, rates: Mapping[str, float]) -> Rates:
-        """From a mapping with `prefill`, `decode`, and the `concurrency` (1) and `context` (0) they
-        were measured at.
-
-        Raises UserError for an unknown or missing key and for a rate that is not above 0.
-        """
-        known = ("prefill", "decode", "concurrency", "context")
-        for key in rates:
-            if key not in known:
-                raise UserError(f"rates: unknown key {key!r}{suggest(key, known)}")
-        for key in ("prefill", "decode"):
-            if not 0 < rates.get(key, 0) < float("inf"):
-                raise UserError(
-                    f"rates: {key} is {rates.get(key)}; give tokens per second, above 0"
-                )
-        return cls(
-            rates["prefill"],
-            rates["decode"],
-            int(rates.get("concurrency", 1)),
-            int(rates.get("context", 0)),
-        )
-
-    def sample_seconds(
-        self, prompt: ArrayLike, thinking: ArrayLike, forced: ArrayLike, answer: ArrayLike
-    ) -> Array:
-        """The share of the engine's time that one sample takes; its own duration is `concurrency`
-        times as long.
-
-        Prompt and forced ending are computed once: the answer's request finds the chain in the
-        prefix cache.
-        """
-        p, t, f, a = (np.asarray(x, dtype=np.float64) for x in (prompt, thinking, forced, answer))
-        seconds: Array = (p + f) / self.prefill + (t + a) / self.decode
-        return seconds
 
 
 async def measure_rates(
