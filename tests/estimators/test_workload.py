@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from testtime.config.schema import Prices
 from testtime.errors import UserError
-from testtime.estimators.workload import Price, workload
+from testtime.estimators.workload import workload
 
 RUN = {"prompt_tokens": 10, "answer_tokens": 5, "ending_tokens": 2}
 
@@ -15,7 +16,7 @@ def test_a_nested_run_with_known_lengths() -> None:
     at 0 and once more; the long one is cut at all three.
     """
     got = workload(
-        1, 2, [0, 8, 16], lengths=[4, 20], price=Price(1, 10, 0.1), prefill=100, decode=10, **RUN
+        1, 2, [0, 8, 16], lengths=[4, 20], price=Prices(1, 10, 0.1), prefill=100, decode=10, **RUN
     )
     assert (got.chains, got.answers, got.thinking, got.answer) == (2, 5, 4 + 16, 25)
     assert got.fed == 2 * 10 + 4 * 2

@@ -116,7 +116,7 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
         import_csv(path, tmp_path)
 
 
-SELECTED = ["majority", "weighted:pred_score", "best:pred_score", "oracle"]
+SELECTED = ["majority", "weighted-logit:pred_score", "best:pred_score", "oracle"]
 
 
 def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_path: Path) -> None:
@@ -132,6 +132,6 @@ def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_
     (pool,) = pools(run.scores)
     weight = 1 / (1 + np.exp(-pool.columns["pred_score"]))  # raw scores of both signs are log-odds
     weighted = majority_at_k(pool.score, pool.key, list(range(1, 9)), weight).value.mean(axis=0)
-    assert value["weighted:pred_score"].tolist() == pytest.approx(
+    assert value["weighted-logit:pred_score"].tolist() == pytest.approx(
         weighted[[k - 1 for k in value.index]].tolist()
     )

@@ -15,7 +15,7 @@ import typer
 
 from testtime.cli.laws import laws
 from testtime.cli.look import look
-from testtime.cli.options import Figure, Json, Price, Rate, RunDir
+from testtime.cli.options import Figure, Json, Price, Rate, RunDir, Settings
 from testtime.cli.transfer import exporting, importing, wrote
 from testtime.errors import UserError
 
@@ -32,10 +32,13 @@ app.add_typer(look)
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A run's YAML.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
+    settings: Settings = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many problems of each task.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show a prompt and the plan.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Draw, grade and evaluate a config; resumes or extends what is already there.
@@ -45,7 +48,11 @@ def run(
     from testtime import pipeline
     from testtime.cli.progress import for_terminal
 
-    for result in pipeline.run(config, settings or (), for_terminal()):
+    asked = config, settings or (), for_terminal(), limit
+    if dry_run:
+        typer.echo(pipeline.dry_run(*asked))
+        return
+    for result in pipeline.run(*asked):
         _show(result, as_json)
 
 

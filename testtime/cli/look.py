@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
 
-from testtime.cli.options import Json, Price, Rate, RunDir, costs, without_reports
+from testtime.cli.options import Json, Price, Rate, RunDir, Settings, costs, without_reports
 
 look = typer.Typer()
 
@@ -42,6 +43,20 @@ def status(run: RunDir, as_json: Json = False) -> None:
 
     found = statuses.status(run)
     typer.echo(json.dumps(found) if as_json else statuses.describe(found))
+
+
+@look.command()
+def plan(
+    config: Annotated[Path, typer.Argument(help="A run's YAML.")],
+    settings: Settings = None,
+) -> None:
+    """What a run will take (chains, tokens, dollars, hours) and what it will be able to tell apart.
+
+    Example: testtime plan configs/quickstart.yaml --set samples=32
+    """
+    from testtime import pipeline
+
+    typer.echo(pipeline.plan(config, settings or ()))
 
 
 @look.command()

@@ -28,6 +28,10 @@ Rate = Annotated[
     typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's."),
 ]
 
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
+]
 RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 EXAMPLES = {
     "--limit": "tokens=2000",

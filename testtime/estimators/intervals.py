@@ -226,6 +226,21 @@ def bounded_interval(
     return np.where(np.isnan(half), np.nan, lo), np.where(np.isnan(half), np.nan, hi)
 
 
+def mean_interval(
+    values: ArrayLike, level: float = 0.95, reach: Reach = SHARE
+) -> tuple[Floats, Floats, Floats]:
+    """Mean, lo and hi of each column of (problems, columns) by `bounded_interval`; a problem with a
+    NaN in a column is left out of it.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    count = (~np.isnan(x)).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.asarray(np.nansum(x, axis=0) / np.where(count, count, np.nan))
+        variance = np.nansum((x - mean) ** 2, axis=0) / np.where(count, count, np.nan) ** 2
+    lo, hi = bounded_interval(mean, variance, count, level, reach)
+    return mean, lo, hi
+
+
 def unpaired_interval(
     a: ArrayLike,
     a_variance: ArrayLike,

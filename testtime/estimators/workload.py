@@ -12,18 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from testtime.config.schema import Prices
 from testtime.errors import UserError
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Dollars per million tokens of input, of input from a cache, and of output."""
-
-    input: float
-    output: float
-    cached: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,7 @@ def workload(
     ending_tokens: float = 0.0,
     lengths: ArrayLike | None = None,
     fresh: bool = False,
-    price: Price | None = None,
+    price: Prices | None = None,
     prefill: float | None = None,
     decode: float | None = None,
 ) -> Workload:
@@ -106,7 +98,8 @@ def workload(
     output = thinking + answers * answer_tokens
     usd = None
     if price is not None:
-        usd = (price.input * fed + price.cached * cached + price.output * output) / 1e6
+        again = price.input if price.cached is None else price.cached
+        usd = (price.input * fed + again * cached + price.output * output) / 1e6
     hours = None
     if prefill is not None and decode is not None:
         hours = (fed / prefill + output / decode) / 3600
