@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -43,7 +44,7 @@ Names = list[tuple[str, str, int, int, str]]
 SPREAD = 0.5  # a + b of the difficulty
 SIZES = [(problems, samples) for problems in (30, 100, 300) for samples in (4, 16)]
 LARGE = [*SIZES, (1000, 4), (1000, 16)]
-RESAMPLES = 1000
+RESAMPLES = 500
 QUANTILES = (np.arange(4000) + 0.5) / 4000
 LAW = (0.15, 0.25, 0.4, 0.55, 0.65, 0.68)
 FLAT = (0.3, 0.4, 0.5, 0.55, 0.6, 0.62, 0.64, 0.65)
@@ -53,8 +54,12 @@ def beta(mean: float, quantile: np.ndarray) -> np.ndarray:
     """Success rates at quantiles of the difficulty with that mean; interpolated, because inverting
     the beta integral a million times takes minutes.
     """
-    known = betaincinv(SPREAD * mean, SPREAD * (1 - mean), QUANTILES)
-    return np.interp(quantile, QUANTILES, known)
+    return np.interp(quantile, QUANTILES, _inverted(mean))
+
+
+@cache
+def _inverted(mean: float) -> np.ndarray:
+    return betaincinv(SPREAD * mean, SPREAD * (1 - mean), QUANTILES)
 
 
 def families() -> Iterator[tuple[str, float, Rates]]:

@@ -76,7 +76,7 @@ def _rivals(row: Any) -> str:
         return ""
     if rivals:
         return f" {rivals:.0f} of the other {others:.0f} settings may be the best instead."
-    return f" Surely the best of {others + 1:.0f} settings."
+    return f" The other {others:.0f} settings are behind it."
 
 
 def _cheapest(row: Any, best: Any, axis: str, problems: int) -> str:
