@@ -81,7 +81,7 @@ def stopped(
     """Every rule on every pool of a scores table.
 
     rules: names as `stopping` lists them; n: the most samples a rule may draw (None: powers of two
-    and all). draws: random orders a problem (None: as many as READS allows, 32 to 512). Launch and
+    and all). draws: random orders a problem (None: as many as READS allows, 16 to 512). Launch and
     cancel needs lengths (thinking_tokens, answer_tokens) and is left out of pools without them.
     Raises UserError for unknown rules, absent columns, and tables without votes.
     """

@@ -113,7 +113,9 @@ def _dirichlet(name: Name, votes: Replay) -> Flags:
     samples = candidate.shape[1]
     while len(open_):
         counted = _counts(votes.key[open_], at[open_])
-        passes = leader_probability(counted, samples) >= level
+        passes = _surely_largest(counted, samples) >= level
+        unsure = np.flatnonzero(~passes)
+        passes[unsure] = leader_probability(counted[unsure], samples) >= level
         result[open_[passes], at[open_[passes]]] = True
         open_ = open_[~passes]
         later = candidate[open_] & (np.arange(samples) > at[open_, None])
@@ -169,6 +171,15 @@ def _counts(key: NDArray[np.int32], last: NDArray[np.int64]) -> NDArray[np.int64
     slot = np.where(seen, key, answers - 1) + np.arange(orders)[:, None] * answers
     counted = np.bincount(slot.ravel(), minlength=orders * answers).reshape(orders, answers)
     return counted[:, :-1]
+
+
+def _surely_largest(counts: NDArray[np.int64], samples: int) -> Floats:
+    """A lower bound of `leader_probability` that is cheaper (Bonferroni): (rows,)."""
+    top = counts.max(axis=1)
+    ahead = np.where(counts > 0, _beta_table(samples)[top[:, None], counts], 1.0)
+    own = _beta_table(samples)[top, top]  # the leader against itself, counted above
+    bound: Floats = 1 - (1 - ahead).sum(axis=1) + (1 - own)
+    return np.where((counts > 0).sum(axis=1) > 1, bound, 0.0)
 
 
 def leader_probability(counts: NDArray[np.int64], samples: int) -> Floats:
