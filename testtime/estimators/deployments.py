@@ -191,8 +191,7 @@ def _replays(seen: Ordered, names: Sequence[Name]) -> Iterator[tuple[Name, Repla
     """Each rule with the votes as it counts them; rules that read no column share one count."""
     plain = count(seen.key, seen.score)
     for name in names:
-        column = seen.column.get(name.column)
-        yield name, plain if column is None else stopping.filtered(name, plain, seen.score, column)
+        yield name, stopping.counted(name, plain, seen.score, seen.column.get(name.column))
 
 
 def _one_by_one(
