@@ -20,10 +20,10 @@ from testtime.cli import progress
 from testtime.compare import inputs as compare
 from testtime.errors import UserError
 from testtime.laws import study
-from testtime.pipeline import summary
 from testtime.runs import prepare as jobs
 from testtime.runs import show as shows
 from testtime.runs import status
+from testtime.runs.show import summary
 from testtime.storage.store import Store
 
 

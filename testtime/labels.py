@@ -32,9 +32,9 @@ class Axis:
         return f"{self.unit} {self.per}"
 
 
-AXES = {  # column of the cells table -> how it is said; the order is that of the report
-    "tokens": Axis("tokens"),
+AXES = {  # column of the cells table -> how it is said; the first known is the main one everywhere
     "flops": Axis("FLOPs"),
+    "tokens": Axis("tokens"),
     "usd": Axis("dollars", "per 1,000 problems", 1000.0),
     "seconds": Axis("seconds"),
 }

@@ -94,7 +94,9 @@ def test_four_bad_replies_of_forty_cost_four_requests(
         number = body["seed"]
         return 200, {}, bad[number // 10] if number % 10 == 7 else said()
 
-    engine = EndpointEngine("m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3)
+    engine = EndpointEngine(
+        "m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3
+    )
 
     async def work() -> list[Any]:
         requests = [Request(None, 30, n, messages=ASKED.messages) for n in range(40)]
@@ -144,7 +146,9 @@ def test_one_request_that_fails_last_and_alone_is_missing_and_does_not_stop_the_
     def answer(body: dict[str, Any]) -> Any:
         return (500, {}, b"no") if body["seed"] == 1 else (200, {}, said())
 
-    engine = EndpointEngine("m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3)
+    engine = EndpointEngine(
+        "m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3
+    )
 
     async def work() -> None:
         await engine.complete(Request(None, 30, 0, messages=ASKED.messages))
@@ -163,7 +167,11 @@ def test_a_reply_without_end_is_cut(
     monkeypatch.setattr("testtime.engines.endpoint.LARGEST", 100_000)
     endless = said('"' + "x" * 10_000_000 + '"')
     engine = EndpointEngine(
-        "m", urls=serve(answer=lambda body: (200, {}, endless)).url, api="chat", attempts=1, patience=0.2
+        "m",
+        urls=serve(answer=lambda body: (200, {}, endless)).url,
+        api="chat",
+        attempts=1,
+        patience=0.2,
     )
 
     async def work() -> None:

@@ -12,7 +12,8 @@ from testtime.errors import UserError
 from testtime.estimators.majority import majority_at_k
 from testtime.estimators.table import pools
 from testtime.importers import import_csv
-from testtime.pipeline import grade, summary
+from testtime.pipeline import grade
+from testtime.runs.show import summary
 from testtime.runs.status import describe, status
 
 
@@ -110,7 +111,7 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
     import_csv(path, tmp_path)
-    (run.path / "run.json").write_text("{}")
+    (run.path / "run.json").write_text('{"format": 2}')
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from testtime import labels
 from testtime.errors import UserError
-from testtime.importers.log import file_name
 from testtime.runs import transcripts
+from testtime.storage.names import file_name
 
 if TYPE_CHECKING:
     import pandas as pd

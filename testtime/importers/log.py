@@ -7,7 +7,6 @@ ids; everything that reads tables works.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
 from testtime.runs.run import Run, load
+from testtime.storage.names import file_name, storable
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
 from testtime.strategies.registry import parse
@@ -35,9 +35,9 @@ class Log:
     """What was read. scores: as DESIGN describes, with optional columns thinking and text (taken
     out by `save`).
 
-    problems: problem_id -> (question, gold); format: the tool; files: what was read; printed:
-    (metric, as its tool printed it, as computed here), so that a person sees whether the import is
-    faithful.
+    problems: problem_id -> (question, gold); format: the tool; files: what was read; notes: how the
+    log was understood, for people; printed: (metric, as its tool printed it, as computed here), so
+    that a person sees whether the import is faithful.
     """
 
     task: str
@@ -46,6 +46,7 @@ class Log:
     scores: pd.DataFrame
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     printed: list[tuple[str, float, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> Run:
@@ -54,7 +55,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     selectors: default majority where answers can vote, and the oracle. Raises UserError where a run
     of another origin is in the way, or the table supports no cell.
     """
-    table = normalise(log.scores)
+    table = normalise(_storable(log.scores))
     if "budget" not in log.scores:
         table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
     if "answer_key" in table:
@@ -66,7 +67,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         )
     table, left_out = _scored(table)
     names = list(dict.fromkeys(table["model"]))
-    task = file_name(log.task) or "imported"
+    task = file_name(storable(log.task) or "imported")
     store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
     if store.exists and "imported" not in store.manifest():
         raise UserError(
@@ -106,6 +107,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                     "files": list(log.files),
                     "printed": printed,
                     "left_out": left_out,
+                    "notes": log.notes,
                 },
                 "config": config.model_dump(mode="json"),
                 "problems": list(dict.fromkeys(table["problem_id"])),
@@ -114,6 +116,20 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
             }
         )
     return load(store.root)
+
+
+def _storable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with every text as a file can hold it."""
+    texts = [
+        str(c)
+        for c in table
+        if table[c].dtype == object or str(table[c].dtype) in ("str", "string")
+    ]
+    clean = {
+        c: table[c].map(lambda value: storable(value) if isinstance(value, str) else value)
+        for c in texts
+    }
+    return table.assign(**clean)
 
 
 def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -134,11 +150,6 @@ def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return kept, sorted(map(str, unknown))
 
 
-def file_name(name: str) -> str:
-    """A name as one folder's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
-
-
 def _config(
     task: str, models: list[str], table: pd.DataFrame, selectors: list[str]
 ) -> dict[str, Any]:
@@ -157,6 +168,7 @@ def _config(
 def _problems(log: Log, table: pd.DataFrame) -> list[ProblemRow]:
     rows = []
     for name in dict.fromkeys(table["problem_id"]):
-        question, gold = log.problems.get(name, ("", ""))
-        rows.append(ProblemRow(name, log.task, question, gold, "", [], "", "", "{}"))
+        question, gold = map(storable, log.problems.get(name, ("", "")))
+        task = storable(log.task)
+        rows.append(ProblemRow(name, task, question, gold, "", [], "", "", "{}"))
     return rows

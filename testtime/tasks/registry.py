@@ -157,14 +157,16 @@ def _refuse_grants(raw: dict[str, Any], where: str) -> None:
     """
     grader = raw.get("grader")
     options = grader.get("options") if isinstance(grader, dict) else None
-    for name in GRANTS if isinstance(options, dict) else ():
+    if not isinstance(options, dict):
+        return
+    for name in GRANTS:
         if name in options:
             raise UserError(
                 f"{where}: grader.options.{name}: a task's file cannot permit this; write it into "
                 f"the run's config: task: [{{name: ..., overrides: {{grader: {{options: {{{name}: "
                 f"true}}}}}}}}]"
             )
-    engine = options.get("engine") if isinstance(options, dict) else None
+    engine = options.get("engine")
     if isinstance(engine, dict) and "args" in engine:
         raise UserError(
             f"{where}: grader.options.engine.args: a task's file cannot say which server is asked "
