@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from testtime.estimators.table import pools
 from testtime.importers import import_csv
 from testtime.pipeline import grade, summary
 from testtime.runs.status import describe, status
+from testtime.storage.tables import FORMAT
 
 
 def write(path: Path, table: dict[str, list[object]]) -> Path:
@@ -110,7 +112,7 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
     import_csv(path, tmp_path)
-    (run.path / "run.json").write_text("{}")
+    (run.path / "run.json").write_text(json.dumps({"format": FORMAT}))
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)
 
