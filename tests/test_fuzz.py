@@ -43,8 +43,18 @@ def peak() -> int:
 @pytest.mark.parametrize("kind", ["completions", "chat"])
 @pytest.mark.timeout(600)
 def test_3000_replies(kind: str) -> None:
-    usage = {"prompt_tokens": 2, "completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 1}, "prompt_tokens_details": {"cached_tokens": 1}}
-    choice: dict[str, Any] = {"finish_reason": "stop", "text": "a", "token_ids": [1, 2, 3], "logprobs": {"token_logprobs": [-1.0] * 3}}
+    usage = {
+        "prompt_tokens": 2,
+        "completion_tokens": 3,
+        "completion_tokens_details": {"reasoning_tokens": 1},
+        "prompt_tokens_details": {"cached_tokens": 1},
+    }
+    choice: dict[str, Any] = {
+        "finish_reason": "stop",
+        "text": "a",
+        "token_ids": [1, 2, 3],
+        "logprobs": {"token_logprobs": [-1.0] * 3},
+    }
     if kind == "chat":
         choice = {"finish_reason": "stop", "message": {"content": "a", "reasoning": "b"}}
     reply = {"choices": [choice], "usage": usage}
@@ -88,18 +98,26 @@ def test_1500_logs(tmp_path: Path) -> None:
         f"p{n % 5},{n // 5},{n % 2},m,{n},{n % 3}\n" for n in range(20)
     )
     chance = random.Random(7)
-    for number in range(500):
+    for _ in range(500):
         path = tmp_path / "t.csv"
         path.write_bytes(damaged(rows.encode(), chance))
-        survives(lambda: import_csv(path, tmp_path / "csv"))
+        survives(lambda path=path: import_csv(path, tmp_path / "csv"))
         shutil.rmtree(tmp_path / "csv", ignore_errors=True)
     for number, log in enumerate(mutants(LOG, 11, 500)):
         path = tmp_path / f"{number}.json"
         path.write_text(json.dumps(log))
         survives(lambda path=path: import_inspect([path], tmp_path / "inspect"))
         shutil.rmtree(tmp_path / "inspect", ignore_errors=True)
-    row = {"doc_id": 1, "resps": [["4"]], "filtered_resps": ["4"], "filter": "f", "metrics": ["exact_match"], "exact_match": 1.0, "target": "4"}
-    for number, one in enumerate(mutants(row, 12, 500)):
+    row = {
+        "doc_id": 1,
+        "resps": [["4"]],
+        "filtered_resps": ["4"],
+        "filter": "f",
+        "metrics": ["exact_match"],
+        "exact_match": 1.0,
+        "target": "4",
+    }
+    for one in mutants(row, 12, 500):
         path = tmp_path / "samples_t_1.jsonl"
         path.write_text(json.dumps(one))
         survives(lambda: import_lm_eval(tmp_path, tmp_path / "lm"))

@@ -215,7 +215,13 @@ def test_a_soak_of_20000_requests_with_a_fifth_of_faults_draws_the_same_tokens(
     kinds = ["429", "500", "cut", "truncated"]
 
     def fault(number: int) -> str | None:
-        return noise.choice(kinds) if noise.random() < 0.1 else "stall" if noise.random() < 0.001 else None
+        return (
+            noise.choice(kinds)
+            if noise.random() < 0.1
+            else "stall"
+            if noise.random() < 0.001
+            else None
+        )
 
     def answer(body: dict[str, Any]) -> Any:
         return (200, {}, noise.choice(junk)) if noise.random() < 0.1 else draw(body)
@@ -237,6 +243,12 @@ def test_a_soak_of_20000_requests_with_a_fifth_of_faults_draws_the_same_tokens(
 
     got = asyncio.run(work())
     for number, ids in enumerate(got):
-        body = {"prompt": [1, 2, 3], "seed": number, "temperature": 1.0, "max_tokens": 30, "stop_token_ids": []}
+        body = {
+            "prompt": [1, 2, 3],
+            "seed": number,
+            "temperature": 1.0,
+            "max_tokens": 30,
+            "stop_token_ids": [],
+        }
         assert ids == draw(body)["choices"][0]["token_ids"]
     assert engine.replicas.retries > 3000

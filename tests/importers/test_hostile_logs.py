@@ -27,6 +27,8 @@ LOG: dict[str, Any] = {
         for n in range(3)
     ],
 }  # fmt: skip
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_malformed_inspect_log_is_one_line(tmp_path: Path, seed: int) -> None:
     for number, log in enumerate(mutants(LOG, seed, 15)):
