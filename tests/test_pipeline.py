@@ -20,10 +20,10 @@ from testtime.cli import progress
 from testtime.compare import inputs as compare
 from testtime.errors import UserError
 from testtime.laws import study
-from testtime.pipeline import summary
 from testtime.runs import prepare as jobs
 from testtime.runs import show as shows
 from testtime.runs import status
+from testtime.runs.show import summary
 from testtime.storage.store import Store
 
 
@@ -123,10 +123,10 @@ def test_another_selector_or_fewer_samples_only_read_the_pool_again(finished: te
     out = finished.path.parent.parent
     sessions = len(testtime.load(finished.path).manifest["sessions"])
     (run,) = testtime.run(
-        config(out, selectors=["best:answer_logprob", "weighted:logprob_mean"], samples=2)
+        config(out, selectors=["best:answer_logprob", "weighted-logprob:logprob_mean"], samples=2)
     )
     assert (
-        set(run.cells["selector"]) == {"best:answer_logprob", "weighted:logprob_mean"}
+        set(run.cells["selector"]) == {"best:answer_logprob", "weighted-logprob:logprob_mean"}
         and run.cells["n"].max() == 2
     )
     assert len(run.manifest["sessions"]) == sessions

@@ -1,5 +1,5 @@
-"""The commands `testtime laws ...`: each fits or evaluates a law on a table of numbers and prints it;
-no model is needed.
+"""The commands `testtime laws ...`: each fits or evaluates a law on a table of numbers and prints
+it; no model is needed.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
+from testtime.cli.options import RunDir
+
 importing = typer.Typer(
     no_args_is_help=True, help="Make a run directory of another tool's results."
 )
 exporting = typer.Typer(no_args_is_help=True, help="Write a run's results for other tools.")
-RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 Out = Annotated[str, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
 Folder = Annotated[Path, typer.Argument(help="The folder to write.")]
 

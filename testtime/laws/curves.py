@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from testtime.errors import UserError
 from testtime.estimators.cells import summary
 from testtime.estimators.grid import COSTS, Replicates, build
-from testtime.estimators.intervals import bounded_interval, normal_quantile
+from testtime.estimators.intervals import normal_quantile
 from testtime.estimators.table import normalise, require
 from testtime.laws.fit import shrunk_covariance
 from testtime.laws.law import Floats
@@ -102,7 +102,7 @@ def from_sample(
     its cells, which has no noise; resamples: how many of the replicates to keep, None all.
     """
     grid = sample.grid
-    cells = grid.cells.iloc[at]
+    cells = summary(sample).iloc[at]
     values = grid.value[:, at]
     if axis in COSTS:
         cost, drawn = grid.cost(axis)[:, at], sample.cost(axis)[:, at]
@@ -119,8 +119,7 @@ def from_sample(
     covariance = None
     if problems >= MIN_PROBLEMS:
         covariance = shrunk_covariance(replicated[np.isfinite(replicated).all(axis=1)], problems)
-    around = grid.means(values), grid.variance(values), grid.problem_count[at]
-    lo, hi = bounded_interval(*around, strata=grid.benchmarks)
+    cells = cells.iloc[order]
     first = cells.iloc[0]
     return Curve(
         str(first["model"]),
@@ -128,10 +127,10 @@ def from_sample(
         str(first["selector"]),
         axis,
         x,
-        grid.means(values),
-        lo,
-        hi,
-        _names(cells.iloc[order]),
+        cells["value"].to_numpy(),
+        cells["lo"].to_numpy(),
+        cells["hi"].to_numpy(),
+        _names(cells),
         covariance,
         (drawn[:resamples], replicated[:resamples]),
         (cost, values),

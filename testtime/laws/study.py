@@ -7,7 +7,7 @@ rivals, diagnostics and a figure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,8 +63,10 @@ class CurveStudy:
             )
         if np.ptp(self.curve.y) == 0:
             return f"no law is called for: accuracy is {self.curve.y[0]:.4g} at every point"
-        growth = next(n for n in best.law.names if n in ("doubling", "slope", "exponent"))
-        lo, hi = best.interval()[growth]
+        # by the straight line where it stands: more parameters find growth in anything
+        line = next((f for f in self.fits if f.law.name == "linear" and not f.rejected), best)
+        growth = next(n for n in line.law.names if n in ("doubling", "slope", "exponent"))
+        lo, hi = line.interval()[growth]
         if not (lo > 0 or hi < 0):
             return (
                 f"no law is called for: growth cannot be told from none ({growth} [{lo:.3g}, "
@@ -233,7 +235,10 @@ def _fit_curve(law: Law, curve: curves.Curve, resamples: int, seed: int) -> Fit:
     center = first.predict(x=curve.x)
     drawn = np.random.default_rng(seed).multivariate_normal(center, noise, size=resamples)
     again = ({"x": np.broadcast_to(curve.x, drawn.shape)}, drawn)
-    return fit(law, x, curve.y, covariance=curve.covariance, replicates=again)
+    drawn_fit = fit(law, x, curve.y, covariance=curve.covariance, replicates=again)
+    return (
+        drawn_fit if curve.covariance is not None else replace(drawn_fit, units=first.freedom + 1)
+    )
 
 
 def read_source(source: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:

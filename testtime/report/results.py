@@ -72,7 +72,9 @@ class Results:
 
     @cached_property
     def axes(self) -> list[str]:
-        """The compute axes that the table holds."""
+        """The compute axes that the table holds, FLOPs first: `compare` and `laws` take them where
+        they are known too, so that all say the same.
+        """
         known = [a for a in AXES if a in self.cells and self.cells[a].notna().all()]
         return [a for a in known if (self.cells[a] > 0).all()]
 
