@@ -55,7 +55,7 @@ def survives(work: Callable[[], object]) -> bool:
     try:
         work()
     except UserError as error:
-        assert "\n" not in str(error) and len(str(error)) < 2000, error
+        assert "\n" not in str(error) and len(str(error)) <= 4000, error
         str(error).encode()
         return False
     return True

@@ -69,7 +69,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     names = list(dict.fromkeys(table["model"]))
     task = file_name(storable(log.task) or "imported")
     store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
-    if store.exists and "imported" not in store.manifest():
+    if store.exists and not store.manifest().get("imported"):
         raise UserError(
             f"{store.root}: a run drawn by testtime is here; give another folder with --out"
         )

@@ -33,6 +33,7 @@ from testtime.redact import redact_tree
 from testtime.storage import files as places
 from testtime.storage import lock as locks
 from testtime.storage.files import reading, writing
+from testtime.storage.manifest import complaint
 from testtime.storage.tables import FORMAT, KEYS, SCHEMAS, Row
 
 if TYPE_CHECKING:
@@ -84,6 +85,10 @@ class Store:
                 f"is not {FORMAT}); {'update testtime' if newer else 'read it with testtime 0.1'},"
                 " or start a run under another name"
             )
+        if trouble := complaint(data):
+            raise UserError(
+                f"{path}: damaged ({trouble}); restore it, or start a run under another name"
+            )
         return data
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
@@ -102,7 +107,7 @@ class Store:
         try:
             with reading(path), places.opened(path) as source:
                 return pd.read_parquet(source, filters=filters)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise UserError(
                 f"{path}: cannot be read ({error}); make it again with `testtime grade` or `import`"
             ) from None
