@@ -5,12 +5,14 @@ budgets.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.storage.test_store import MANIFEST
 from testtime.cli.options import without_reports
 from testtime.compare.comparison import compare
 from testtime.compare.inputs import read
@@ -18,6 +20,7 @@ from testtime.compare.text import describe
 from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report.comparison import figure, write
+from testtime.storage.manifest import Imported
 
 
 def run(
@@ -326,7 +329,8 @@ def test_runs_without_common_problems_are_refused() -> None:
 def test_runs_and_tables_are_read_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "small"
     (folder / "tables").mkdir(parents=True)
-    told = {"format": 2, "model": "small", "config": {}, "problems": []}
+    imported = Imported("csv", ["small.csv"])
+    told = replace(MANIFEST, imported=imported).plain()
     (folder / "run.json").write_text(json.dumps(told))
     for name in ("scores", "cells"):
         table = run().assign(flops=2.0, prompt_flops=1.0)

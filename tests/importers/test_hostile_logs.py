@@ -4,7 +4,6 @@ and what is read from a table is said.
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 import zipfile
@@ -17,6 +16,8 @@ from testtime.errors import UserError
 from testtime.importers import import_csv, import_inspect, import_lm_eval, inspect_log
 from testtime.storage.names import original
 
+from ..mutate import mutants, survives
+
 LOG: dict[str, Any] = {
     "eval": {"task": "t", "model": "m", "model_generate_config": {"reasoning_effort": "low"}},
     "results": {"scores": [{"name": "match", "metrics": {"accuracy": {"name": "accuracy", "value": 1.0}}}]},
@@ -26,34 +27,6 @@ LOG: dict[str, Any] = {
         for n in range(3)
     ],
 }  # fmt: skip
-ODD: list[Any] = [None, 7, "x", [], {}, [[]], -1, 1e308, True, {"value": None}, "\ud800", "9" * 400]
-
-
-def mutants(tree: Any, seed: int, count: int) -> Any:
-    """Copies of a tree of plain data, each with one node replaced, removed or doubled."""
-    chance = random.Random(seed)
-    for _ in range(count):
-        whole = copy.deepcopy({"root": tree})
-        node: Any = whole
-        while True:
-            key = chance.choice(list(node) if isinstance(node, dict) else range(len(node)))
-            inner = node[key]
-            if not (isinstance(inner, (dict, list)) and inner) or chance.random() < 0.2:
-                break
-            node = inner
-        if chance.random() < 0.3 and node is not whole:
-            del node[key]
-        else:
-            node[key] = chance.choice(ODD)
-        yield whole.get("root")
-
-
-def survives(work: Any) -> None:
-    try:
-        work()
-    except UserError as error:
-        assert "\n" not in str(error)
-        str(error).encode()
 
 
 @pytest.mark.parametrize("seed", range(4))

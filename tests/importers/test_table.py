@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,8 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
     import_csv(path, tmp_path)
-    (run.path / "run.json").write_text('{"format": 2, "model": "m", "config": {}, "problems": []}')
+    drawn = {**run.manifest.plain(), "imported": None, "thinking_format": {"open": []}}
+    (run.path / "run.json").write_text(json.dumps(drawn))
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)
 

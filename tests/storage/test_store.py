@@ -24,7 +24,8 @@ from testtime.storage.store import Store
 from testtime.storage.tables import CallRow
 from testtime.storage.writer import Writer
 
-MANIFEST = Manifest("m", {}, [])
+CONFIG = {"samples": 1, "seed": 0, "model": [], "task": []}
+MANIFEST = Manifest("m", CONFIG, [])
 
 
 def chain(sample: int, tokens: int = 3, **other: Any) -> CallRow:

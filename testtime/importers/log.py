@@ -18,7 +18,7 @@ from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
 from testtime.runs.run import Run, load
-from testtime.storage.manifest import Imported, Manifest
+from testtime.storage.manifest import Imported, Manifest, Printed
 from testtime.storage.names import file_name, storable
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
@@ -97,7 +97,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
             "tables/scores.parquet", table.drop(columns=present).to_parquet(index=False)
         )
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
-        printed = [{"metric": m, "printed": float(p), "here": float(h)} for m, p, h in log.printed]
+        printed = [Printed(metric=m, printed=float(p), here=float(h)) for m, p, h in log.printed]
         store.write_manifest(
             Manifest(
                 model=names[0] if len(names) == 1 else f"{len(names)} models",

@@ -87,7 +87,7 @@ class Store:
             except ValueError as error:
                 trouble = str(error)
         raise UserError(
-            f"{path}: cannot be read ({trouble}); restore it, or start a run under another name"
+            f"{path}: damaged ({trouble}); restore it, or start a run under another name"
         )
 
     def write_manifest(self, manifest: Manifest) -> None:
