@@ -20,18 +20,40 @@ def fitted(evidence: Evidence, axis: str) -> CurveStudy | None:
     return evidence.attempt("law of test compute", lambda: _study(evidence, axis))
 
 
+def requested(evidence: Evidence, study: CurveStudy | None) -> list[tuple[str, str]]:
+    """Where no law of what was spent is supported, the law of the budget that was given, in words:
+    where chains end by themselves, spending stops growing while accuracy does not.
+    """
+    if study is None or study.supported:
+        return []
+    asked = evidence.attempt("law of requested budgets", lambda: _study(evidence, "budget"))
+    if asked is None or asked.best is None or not asked.supported:
+        return []
+    said = f"{_upper(asked.verdict)}. {_tested(asked)}. Beyond: {asked.beyond}."
+    return [("Against the budget given", said)]
+
+
+def _tested(study: CurveStudy) -> str:
+    if study.best is None or np.isnan(study.best.heldout):
+        return "There are too few budgets to test its extrapolation"
+    missed = 100 * study.best.heldout
+    return f"Fitted on the cheaper two thirds, it misses the dearer third by {missed:.1f} points"
+
+
 def _study(evidence: Evidence, axis: str) -> CurveStudy:
     if evidence.problems < 2:
         raise UserError("it needs at least 2 problems to know how sure its points are")
     sample, cells = evidence.sample, evidence.sample.grid.cells
-    settings = cells.loc[cells["budget"].notna(), "setting"].unique()
-    if len(settings) != 1:
-        raise UserError(
-            "it needs budgets along one path; here are several settings, or effort levels only"
-        )
-    line = (cells["selector"] == evidence.selector) & (cells["n"] == 1) & cells["budget"].notna()
-    columns = np.flatnonzero(line.to_numpy())
-    study = study_curve(from_sample(sample, columns, axis, resamples=RESAMPLES))
+    told = cells["budget"].isna()
+    settings = cells.loc[~told, "setting"].unique()
+    if len(settings) > 1 or (len(settings) == 0 and axis == "budget"):
+        raise UserError("it needs budgets, or effort levels, along one path")
+    line = (cells["selector"] == "mean") & (cells["n"] == 1) & (told if told.all() else ~told)
+    if axis == "budget":  # there is no logarithm of none
+        line &= cells["budget"] > 0
+    columns = np.flatnonzero(line.to_numpy(dtype=bool))
+    along = "effort levels" if told.all() else "budgets"
+    study = study_curve(from_sample(sample, columns, axis, along, RESAMPLES))
     if study.best is None:
         raise UserError(study.verdict)
     return study
@@ -52,17 +74,15 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         f"{k} {v:.3g} ({intervals[k][0]:.3g} to {intervals[k][1]:.3g})"
         for k, v in best.params.items()
     )
-    tested = (
-        f"Fitted on the cheaper two thirds, it misses the dearer third by "
-        f"{100 * best.heldout:.1f} points"
-        if np.isfinite(best.heldout)
-        else "There are too few budgets to test its extrapolation"
-    )
+    last = [("Plateau", f"{_upper(str(study.plateau))}.")] if study.plateau is not None else []
     if not study.supported:
-        return [("The law", f"{_upper(study.verdict)}. None is drawn.")]
+        return [("The law", f"{_upper(study.verdict)}. None is drawn."), *last]
     said = [
         ("The verdict", f"{_upper(study.verdict)}."),
-        ("The law drawn", f"{best.law.name}, x in {SHORT[axis]}, one sample: {values}. {tested}."),
+        (
+            "The law drawn",
+            f"{best.law.name}, x in {SHORT[axis]}, one sample: {values}. {_tested(study)}.",
+        ),
     ]
     rivals = ", ".join(
         f"{f.law.name} {100 * f.heldout:.1f}" for f in study.fits[1:] if np.isfinite(f.heldout)
@@ -70,8 +90,7 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
     if rivals:
         said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
     said.append(("Beyond the data", f"{_upper(study.beyond)}."))
-    said.append(("Plateau", f"{_upper(str(study.plateau))}."))
-    return said
+    return [*said, *last]
 
 
 def warnings(study: CurveStudy | None) -> list[str]:

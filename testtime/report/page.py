@@ -146,6 +146,7 @@ class _Page:
                 "the scores table has no tokens, FLOPs, dollars or seconds"
             )
         e.left_out |= {f"compute in {SHORT[a]}": e.absent(a) for a in SHORT if a not in e.axes}
+        law = fitted.get(e.axis or "")
         sections: list[dict[str, Any]] = [
             {
                 "key": s.key,
@@ -167,11 +168,11 @@ class _Page:
         return {
             "key": key,
             "findings": words.findings(e),
-            "warnings": words.warnings(e) + laws.warnings(fitted.get(e.axis or "")),
+            "warnings": words.warnings(e) + laws.warnings(law),
             "accuracy": [{**self._plate(p, key), "value": axis} for axis, p in accuracy],
             "options": [(a, SHORT[a]) for a in e.axes],
             "unavailable": [(SHORT[a], e.absent(a)) for a in SHORT if a not in e.axes],
-            "law": laws.findings(fitted.get(e.axis or ""), e.axis),
+            "law": laws.findings(law, e.axis) + laws.requested(e, law),
             "sections": sections,
             "left_out": e.left_out,
             "browser": browser(e, len(self.models)),
