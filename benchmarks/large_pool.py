@@ -24,22 +24,26 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from testtime import pipeline
-from testtime.config import load as config_file
+from testtime import pipeline, report
 from testtime.config.schema import Config
+from testtime.runs import evaluate
 from testtime.runs import prepare as jobs
+from testtime.runs import run as tables
 from testtime.runs.prepare import Job
 from testtime.storage.store import PART_VALUES
-from testtime.storage.tables import SCHEMAS
+from testtime.storage.tables import SCHEMAS, ProblemRow
+from testtime.strategies import registry
+from testtime.strategies.base import Strategy
 
 PROBLEMS = 500
 BUDGETS = [0, 256, 512, 1024, 2048, 4096]
 VOCABULARY = 150_000
+ANSWER = 8  # tokens
 STEPS = {"grade_pool": "verdicts", "scores": "scores", "cells": "grid", "write": "report and laws"}
 
 
-def config(folder: Path, samples: int, tokens: int) -> Config:
-    return config_file.parse(
+def config(folder: Path, samples: int, tokens: int) -> Config[Strategy]:
+    return registry.parse(
         {
             "name": f"pool-{samples}",
             "task": [{"name": "chain_sum", "limit": PROBLEMS}],
@@ -47,7 +51,7 @@ def config(folder: Path, samples: int, tokens: int) -> Config:
             "thinking": {"budgets": [b for b in BUDGETS if b <= tokens]},
             "answer": {"max_tokens": 64},
             "samples": samples,
-            "selectors": ["majority", "oracle", "weighted:logprob_mean"],
+            "selectors": ["majority", "oracle", "weighted-logprob:logprob_mean"],
             "out": str(folder),
         }
     )
@@ -67,48 +71,86 @@ def build(folder: Path, samples: int, tokens: int) -> Path:
     return job.store.root
 
 
-def _write(job: Job, problems: list[dict[str, Any]], tokens: int, rng: np.random.Generator) -> None:
-    plan, samples = job.plan, job.plan.samples
+def _write(job: Job, problems: list[ProblemRow], tokens: int, rng: np.random.Generator) -> None:
+    samples, budgets = job.config.samples, job.config.thinking.budgets  # type: ignore[attr-defined]
     rows = len(problems) * samples
-    ids = np.repeat([row["problem_id"] for row in problems], samples)
+    own = {
+        "problem_id": np.repeat([row.problem_id for row in problems], samples),
+        "sample": np.tile(np.arange(samples), len(problems)),
+    }
+    prompt = np.repeat([len(row.prompt_ids) for row in problems], samples)
+    roots, chains = _keys(rng, rows, "#"), _keys(rng, rows)
     natural = rng.random(rows) < 1 / 3
     lengths = np.where(natural, rng.integers(1, tokens, rows), tokens)
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     flat = rng.integers(0, VOCABULARY, ends[-1], dtype=np.int32)
-    columns = {
-        "problem_id": ids,
-        "sample": np.tile(np.arange(samples), len(problems)),
-        "start": np.zeros(rows, int),
+    logprobs = -rng.exponential(size=ends[-1]).astype(np.float32)
+    thought = {
+        **own,
+        "key": chains,
+        "kind": np.full(rows, "think"),
+        "parent": roots,
         "token_ids": pa.ListArray.from_arrays(ends, flat),
-        "logprobs": pa.ListArray.from_arrays(
-            ends, -rng.exponential(size=ends[-1]).astype(np.float32)
-        ),
+        "logprobs": pa.ListArray.from_arrays(ends, logprobs),
         "tokens": lengths,
-        "finish": np.where(natural, "natural", "length"),
+        "finish": np.where(natural, "stop", "length"),
     }
-    job.store.append_table("chains", _table("chains", columns, rows))
+    calls, attempts = [_table("calls", thought, rows)], []
     skill = np.repeat(rng.normal(0, 1.5, len(problems)), samples)
-    answers = []
-    for budget in plan.budgets:
+    gold = np.repeat([int(row.gold) for row in problems], samples)
+    ending, closed = len(job.form.ending), _keys(rng, rows)
+    for budget in budgets:
         forced = ~(natural & (lengths <= budget))
-        chosen = forced | (lengths == np.fmin(lengths, budget)) & (budget == plan.budgets[-1])
+        stored = forced | (budget == budgets[-1])  # a chain that closes by itself answers once
+        cut, keys = np.fmin(lengths, budget), np.where(forced, _keys(rng, rows), closed)
         right = rng.random(rows) < 1 / (1 + np.exp(-skill - 0.5 * np.log2((1 + budget) / 512)))
         wrong = rng.integers(-9, 10, rows)
-        gold = np.repeat([int(row["gold"]) for row in problems], samples)
         values = np.where(right, gold, gold + np.where(wrong == 0, 10, wrong))
-        columns = {
-            "problem_id": ids[chosen],
-            "sample": np.tile(np.arange(samples), len(problems))[chosen],
-            "cut": np.fmin(lengths, budget)[chosen],
-            "spec": np.where(forced, plan.spec(True), plan.spec(False))[chosen],
-            "forced": forced[chosen],
-            "tokens": np.full(chosen.sum(), 8),
-            "text": [str(value) for value in values[chosen]],
-            "finish": np.full(chosen.sum(), "stop"),
-            "logprob_mean": -rng.exponential(size=chosen.sum()),
+        answered = {
+            **own,
+            "key": keys,
+            "kind": np.full(rows, "answer"),
+            "parent": np.where(cut > 0, chains, roots),
+            "kept": cut,
+            "tokens": np.full(rows, ANSWER),
+            "text": values.astype(str),
+            "finish": np.full(rows, "stop"),
+            "logprob_mean": -rng.exponential(size=rows),
         }
-        answers.append(_table("answers", columns, int(chosen.sum())))
-    job.store.append_table("answers", pa.concat_tables(answers))
+        calls.append(_table("calls", {k: v[stored] for k, v in answered.items()}, stored.sum()))
+        # A forced answer behind thinking is a second call; another goes on from what it stands on.
+        again = forced & (cut > 0)
+        first = np.stack([0 * cut, prompt + ending * (forced & ~again), cut + ANSWER * ~again], 1)
+        second = np.stack([prompt + cut, np.full(rows, ending), np.full(rows, ANSWER)], 1)
+        both, taken = np.stack([first, second], 1), np.stack([np.ones(rows, bool), again], 1)
+        amounts = {
+            name: _lists(both[:, :, i][taken], 1 + again)
+            for i, name in enumerate(("context", "fed", "drawn"))
+        }
+        made = {
+            **own,
+            "recipe": np.full(rows, job.recipe),
+            "cell": np.full(rows, jobs.cell_of({"budget": budget})),
+            "answers": _lists(keys, np.ones(rows, int)),
+            "weights": _lists(np.ones(rows), np.ones(rows, int)),
+            "forced": forced,
+            "answer_tokens": np.full(rows, ANSWER),
+            "path": cut + ANSWER,
+            **amounts,
+        }
+        attempts.append(_table("attempts", made, rows))
+    job.store.append_table("calls", pa.concat_tables(calls))
+    job.store.append_table("attempts", pa.concat_tables(attempts))
+
+
+def _keys(rng: np.random.Generator, count: int, mark: str = "") -> np.ndarray:
+    """Keys as long as a call's."""
+    return np.array([mark + rng.bytes(12).hex() for _ in range(count)])
+
+
+def _lists(values: np.ndarray, counts: np.ndarray) -> pa.Array:
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, pa.array(values))
 
 
 def _table(name: str, columns: dict[str, Any], rows: int) -> pa.Table:
@@ -140,12 +182,10 @@ def analyse(run: Path) -> dict[str, float]:
 
         setattr(owner, name, step)
 
-    from testtime import report
-
     for owner, name in (
-        (pipeline.scores, "grade_pool"),
-        (pipeline.scores, "scores"),
-        (pipeline, "cells"),
+        (evaluate, "grade_pool"),
+        (evaluate, "scores"),
+        (tables, "cells"),
         (report, "write"),
     ):
         timed(owner, name)

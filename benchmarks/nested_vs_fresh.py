@@ -13,64 +13,65 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import replace
 
-from benchmarks.common import ENDLESS, Recorder, engine_for, long_model, pool, replay
-from testtime.engines.base import Engine, Request, Sampling
-from testtime.strategies.plan import Plan
+from benchmarks.common import ENDLESS, Recorder, drawing, engine_for, long_model, pool, replay
+from testtime.engines.base import Engine, Request
+from testtime.strategies.base import Ids, Strategy
+from testtime.strategies.nested import Fresh, Nested
+
+ANSWER = 8  # tokens
 
 
 async def compare(
-    engine: Engine, plan: Plan, prompts: list[tuple[int, ...]], counts: list[int], salt: int
+    engine: Engine,
+    budgets: list[int],
+    samples: int,
+    prompts: list[Ids],
+    counts: list[int],
+    salt: int,
 ) -> None:
     """Prints one table. Each way starts with prompts of its own, so that none finds another's
     prefixes in the cache.
     """
 
-    def own(way: int) -> list[tuple[int, ...]]:
-        return [
-            (*p[:-1], 4 + (salt + way) % 10, 4 + (salt + way) // 10 % 10, p[-1]) for p in prompts
-        ]
+    def own(way: int) -> dict[str, Ids]:
+        tail = 4 + (salt + way) % 10, 4 + (salt + way) // 10 % 10
+        return {f"p{i}": (*p[:-1], *tail, p[-1]) for i, p in enumerate(prompts)}
 
-    rows = []
-    nested = Recorder(engine)
-    seconds = await pool(nested, plan, own(0))
-    rows.append(("nested", seconds, nested.totals()))
-    answers = [request for request, _ in nested.seen if request.max_tokens == plan.answer_tokens]
-    assert len(answers) == len(prompts) * plan.samples * len(plan.budgets), "a chain ended early"
-    warm = Recorder(engine)
+    async def drawn(way: int, strategy: Strategy, times: int) -> tuple[float, Recorder]:
+        recorder = Recorder(engine)
+        shared = drawing(recorder, ENDLESS, salt, ANSWER)
+        return await pool(shared, strategy, own(way), times), recorder
+
+    seconds, nested = await drawn(0, Nested(budgets=budgets), samples)
+    rows = [("nested", seconds, nested.totals())]
+    answers = [request for request, _ in nested.seen if request.max_tokens == ANSWER]
+    assert len(answers) == len(prompts) * samples * len(budgets), "a chain ended early"
+    warm, chains = Recorder(engine), Recorder(engine)
     answer_seconds = await replay(warm, answers)
-    chains = Recorder(engine)
     chain_seconds = await replay(
         chains,
         [
-            Request(prompt, plan.budgets[-1], 1000 * i + s, plan.sampling)
-            for i, prompt in enumerate(own(1))
-            for s in range(plan.samples)
+            Request(prompt, max(budgets), 1000 * i + s)
+            for i, prompt in enumerate(own(1).values())
+            for s in range(samples)
         ],
     )
     floor_tokens = {k: chains.totals()[k] + warm.totals()[k] for k in ("generated", "computed")}
     rows.append(("floor", chain_seconds + answer_seconds, floor_tokens))
-    fresh = Recorder(engine)
-    rows.append(("fresh", await pool(fresh, replace(plan, fresh=True), own(2)), fresh.totals()))
-    cells = Recorder(engine)
-    rows.append(
-        (
-            "cells",
-            await pool(cells, replace(plan, fresh=True, samples=sum(counts)), own(3)),
-            cells.totals(),
-        )
-    )
+    for way, (name, times) in enumerate((("fresh", samples), ("cells", sum(counts))), start=2):
+        seconds, recorder = await drawn(way, Fresh(budgets=budgets), times)
+        rows.append((name, seconds, recorder.totals()))
     print(
-        f"budgets {plan.budgets}, n {counts}, {len(prompts)} problems x {plan.samples} samples, "
+        f"budgets {budgets}, n {counts}, {len(prompts)} problems x {samples} samples, "
         f"engine {engine.name}"
     )
     print(
         f"  {'way':<8}{'seconds':>9}{'x nested':>10}{'generated':>11}{'prompt tokens computed':>24}"
     )
-    for way, seconds, totals in rows:
+    for name, seconds, totals in rows:
         print(
-            f"  {way:<8}{seconds:>9.2f}{seconds / rows[0][1]:>10.2f}"
+            f"  {name:<8}{seconds:>9.2f}{seconds / rows[0][1]:>10.2f}"
             f"{totals['generated']:>11,}{totals['computed']:>24,}"
         )
     floor = f"chains {chain_seconds:.2f} s + warm answers {answer_seconds:.2f} s"
@@ -79,15 +80,16 @@ async def compare(
 
 async def main_async(given: argparse.Namespace) -> None:
     engine = engine_for(given.engine, long_model(2 * given.chain), given.problems * given.samples)
-    sampling = Sampling()
-    base = Plan(ENDLESS, (given.chain,), given.samples, 0, sampling, sampling, 8)
-    prompts = [tuple(5 + (i + j) % 20 for j in range(24)) for i in range(given.problems)]
+    prompts: list[Ids] = [tuple(5 + (i + j) % 20 for j in range(24)) for i in range(given.problems)]
     counts = [n for n in (1, 2, 4, 8, 16) if n <= given.samples]
-    await pool(Recorder(engine), replace(base, budgets=(32,)), prompts)  # warm-up
-    doubling = tuple(given.chain >> i for i in range(4, -1, -1))
-    even = tuple(given.chain * i // 8 for i in range(1, 9))
+    warm_up = drawing(Recorder(engine), ENDLESS, 0)
+    await pool(
+        warm_up, Nested(budgets=[32]), {f"p{i}": p for i, p in enumerate(prompts)}, given.samples
+    )
+    doubling = [given.chain >> i for i in range(4, -1, -1)]
+    even = [given.chain * i // 8 for i in range(1, 9)]
     for salt, budgets in ((10, doubling), (50, even)):
-        await compare(engine, replace(base, budgets=budgets, seed=salt), prompts, counts, salt)
+        await compare(engine, budgets, given.samples, prompts, counts, salt)
     await engine.close()
 
 

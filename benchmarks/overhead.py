@@ -15,33 +15,48 @@ import argparse
 import asyncio
 import statistics
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
-from benchmarks.common import ENDLESS, Recorder, engine_for, long_model, pool, replay
-from testtime.engines.base import Sampling
-from testtime.storage.store import Store, Writer
-from testtime.strategies.plan import Plan
+from benchmarks.common import ENDLESS, Recorder, drawing, engine_for, long_model, pool, replay
+from testtime.engines.base import Engine, Request
+from testtime.runs.draw import attempt_row
+from testtime.storage.store import Store
+from testtime.storage.writer import Writer
+from testtime.strategies.base import Attempt, Ids
+from testtime.strategies.nested import Nested
+
+
+async def stored(
+    engine: Engine, nested: Nested, prompts: Mapping[str, Ids], samples: int, seed: int
+) -> tuple[float, list[Request]]:
+    """Seconds to draw a pool and keep it, and what was asked of the engine for it."""
+    recorder = Recorder(engine)
+    with tempfile.TemporaryDirectory() as folder:
+        writer = Writer(Store(folder))
+
+        def finished(problem: str, sample: int, attempts: list[Attempt]) -> None:
+            for attempt in attempts:
+                writer.add("attempts", attempt_row(problem, sample, "", attempt))
+
+        shared = drawing(recorder, ENDLESS, seed, store=lambda call: writer.add("calls", call))
+        seconds = await pool(shared, nested, prompts, samples, finished)
+        writer.flush()
+    return seconds, [request for request, _ in recorder.seen]
 
 
 async def main_async(given: argparse.Namespace) -> None:
     engine = engine_for(given.engine, long_model(2 * given.chain), given.seqs)
-    sampling = Sampling()
-    budgets = tuple(given.chain >> i for i in range(4, -1, -1))
+    nested = Nested(budgets=[given.chain >> i for i in range(4, -1, -1)])
     ratios, seeds = [], []
     for turn in range(given.rounds + 1):
         # Prompts of each round's own: none finds another round's prefixes in the cache.
-        plan = Plan(ENDLESS, budgets, given.samples, turn, sampling, sampling, 8)
-        prompts = [
-            tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24))
+        prompts = {
+            f"p{i}": tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24))
             for i in range(given.problems)
-        ]
-        recorder = Recorder(engine)
-        with tempfile.TemporaryDirectory() as folder:
-            writer = Writer(Store(folder))
-            stored = await pool(recorder, plan, prompts, writer.add)
-            writer.flush()
-        requests = [request for request, _ in recorder.seen]
+        }
+        seconds, requests = await stored(engine, nested, prompts, given.samples, turn)
         # The very same requests: the bare engine finds their prefixes in the cache too, which
         # favours it a little.
         bare = await replay(engine, requests)
@@ -49,10 +64,10 @@ async def main_async(given: argparse.Namespace) -> None:
             with mock.patch.object(engine, "_params", _seedless(engine._params)):  # type: ignore[attr-defined]
                 seeds.append(bare / await replay(engine, requests))
         if turn:  # the first round warms up
-            ratios.append(stored / bare)
+            ratios.append(seconds / bare)
             print(
-                f"round {turn}: pool {stored:.2f} s, bare engine {bare:.2f} s, ratio "
-                f"{stored / bare:.3f}",
+                f"round {turn}: pool {seconds:.2f} s, bare engine {bare:.2f} s, ratio "
+                f"{seconds / bare:.3f}",
                 flush=True,
             )
     shape = f"{given.problems} x {given.samples} chains of {given.chain}, engine {engine.name}"

@@ -15,17 +15,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from typing import Any
 
+from benchmarks.common import drawing, pool
 from testtime import tasks
-from testtime.compute.rates import measure_rates
+from testtime.compute.costs import seconds
 from testtime.config.schema import EngineSpec
 from testtime.engines import make
-from testtime.engines.base import Sampling
 from testtime.models import delimiters
-from testtime.models import resolve as models
-from testtime.strategies.plan import Life, Plan
-from testtime.strategies.sampler import draw_pool
+from testtime.models.resolve import resolve
+from testtime.runs.measured_rates import measure_rates
+from testtime.storage.tables import CallRow
+from testtime.strategies.nested import Nested
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
         "--cells", default="16:4,48:4,96:8", help="budget:n, several separated by commas"
     )
     args = parser.parse_args()
-    model = models.resolve(args.model)
+    model = resolve(args.model)
     form = delimiters.resolve(model.tokenizer)
     problems = tasks.load("chain_sum", seed=1, limit=args.problems).problems
     prompts = {p.id: delimiters.render(model.tokenizer, p.messages, form) for p in problems}
@@ -64,29 +64,19 @@ def main() -> None:
         )
         print(f"{note}, {args.concurrency} in flight: {at}")
         for budget, n in (map(int, cell.split(":")) for cell in args.cells.split(",")):
-            plan = Plan(form, (budget,), n, 7, Sampling(), Sampling(), 8)
-            todo = [
-                Life(name, ids, s, v)
-                for name, ids in prompts.items()
-                for s in range(n)
-                for v in plan.variants()
-            ]
-            rows: list[dict[str, Any]] = []
+            calls: list[CallRow] = []
+            shared = drawing(engine, form, 7, store=calls.append)
             start = clock()
-            failed = await draw_pool(
-                engine, plan, todo, lambda _, row, to=rows: to.append(row), str, lambda _: None
-            )
-            seconds = clock() - start
-            assert not failed, failed[0]
-            asked = [row for row in rows if row["tokens"]]
-            computed = sum(row["prompt_tokens"] - row["cached_tokens"] for row in asked)
-            sampled = sum(row["tokens"] for row in asked)
-            predicted = computed / rates.prefill + sampled / rates.decode
+            await pool(shared, Nested(budgets=[budget]), prompts, n)
+            took = clock() - start
+            computed = sum(call.prompt_tokens - call.cached_tokens for call in calls)
+            sampled = sum(call.tokens for call in calls)
+            predicted = float(seconds(rates, computed, sampled))
             print(
                 f"budget {budget:3d}, n {n}: {sampled:,} tokens sampled, {computed:,} prompt "
                 f"tokens computed: "
-                f"predicted {predicted:.2f} s, fresh run {seconds:.2f} s, ratio "
-                f"{predicted / seconds:.2f}"
+                f"predicted {predicted:.2f} s, fresh run {took:.2f} s, ratio "
+                f"{predicted / took:.2f}"
             )
         await engine.close()
 

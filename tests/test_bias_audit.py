@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks.bias_audit import Asked, audit, intervals
+from benchmarks.common import drawing
 from tests.tiny import CLOSE, FORM, MemorylessEngine
-from testtime.engines.base import Completion, Request, Sampling
-from testtime.strategies.plan import Plan
+from testtime.engines.base import Completion, Request
 
 PROBLEMS, SAMPLES, ANSWER = 200, 32, 3
 
@@ -35,10 +35,10 @@ class Believing(MemorylessEngine):
 
 @pytest.fixture(scope="module")
 def differences() -> dict[str, np.ndarray]:
-    sampling = Sampling()
-    plan = Plan(FORM, (0, 1, 4), SAMPLES, 7, sampling, sampling, ANSWER)
+    engine = Believing({10: 0.8, 11: 0.15, CLOSE: 0.05})
+    shared = drawing(engine, FORM, seed=7, answer_tokens=ANSWER, decode=str)
     asked = [Asked(f"p{i}", (7, 8), lambda text: text == "[10]") for i in range(PROBLEMS)]
-    return asyncio.run(audit(Believing({10: 0.8, 11: 0.15, CLOSE: 0.05}), plan, asked, str))
+    return asyncio.run(audit(shared, (0, 1, 4), asked, SAMPLES))
 
 
 def test_honest_pools_agree_within_three_points(differences: dict[str, np.ndarray]) -> None:

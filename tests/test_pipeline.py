@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
-import pyarrow.compute as pc
+import pyarrow as pa
 import pytest
 
 import testtime
 from testtime import exporters, importers, pipeline, report, zoo
 from testtime.cli import progress
-from testtime.compare import comparison as compare
+from testtime.compare import inputs as compare
 from testtime.errors import UserError
 from testtime.laws import study
-from testtime.pipeline import summary
 from testtime.runs import prepare as jobs
-from testtime.runs import status, transcripts
+from testtime.runs import show as shows
+from testtime.runs import status
+from testtime.runs.show import summary
 from testtime.storage.store import Store
 
 
@@ -49,9 +50,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> testtime.Run:
 
 def rows(run: testtime.Run, table: str) -> pd.DataFrame:
     frame = Store(run.path).read(table).to_pandas()
-    keys = [
-        c for c in ("problem_id", "sample", "variant", "start", "cut", "spec", "key") if c in frame
-    ]
+    keys = [c for c in ("problem_id", "sample", "recipe", "cell", "key", "start") if c in frame]
     return frame.sort_values(keys).reset_index(drop=True)
 
 
@@ -86,11 +85,11 @@ def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_poo
 ) -> None:
     (first,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
     (same,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
-    pd.testing.assert_frame_equal(rows(first, "chains"), rows(same, "chains"))
+    pd.testing.assert_frame_equal(rows(first, "calls"), rows(same, "calls"))
     assert len(same.manifest["sessions"]) == 1
     (larger,) = testtime.run(config(tmp_path, samples=3, thinking={"budgets": [0, 4, 8, 40]}))
-    old, new = rows(first, "chains"), rows(larger, "chains")
-    kept = new.merge(old[["problem_id", "sample", "variant", "start"]])
+    old, new = rows(first, "calls"), rows(larger, "calls")
+    kept = new.merge(old[["key", "start"]])
     assert len(kept) == len(old) and set(new.loc[new["start"] > 0, "start"]) == {8}
     assert not (larger.scores["verdict"] == "missing").any() and len(larger.scores) == 8 * 3 * 4
     # What was drawn in two steps decodes to whole chains: most answers at the largest budget are
@@ -98,18 +97,18 @@ def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_poo
     assert larger.scores.loc[larger.scores["budget"] == 40, "score"].mean() > 0.8
     testtime.run(config(tmp_path, samples=1, thinking={"budgets": [0, 4]}))
     told = status.status(first.path)
-    assert told["chains"] == told["chains_wanted"] == 8 and "extended" not in status.describe(told)
+    assert told["done"] == told["begun"] == told["wanted"] == 8 and told["attempts"] == 8 * 2
 
 
 def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lost(
     finished: testtime.Run,
 ) -> None:
     out = finished.path.parent.parent
-    before = rows(finished, "chains")
+    before = rows(finished, "calls")
     for changes, said in (
         ({"sampling": {"temperature": 0.5}}, "another sampling"),
         ({"seed": 3}, "another seed"),
-        ({"thinking": {"budgets": [0, 8], "mode": "fresh"}}, "another thinking.mode"),
+        ({"thinking": {"budgets": [8], "delimiters": ["=", "+"]}}, "another delimiters"),
         (
             {"task": {"name": "chain_sum", "limit": 8, "overrides": {"prompt": "{question} "}}},
             "another prompt",
@@ -117,17 +116,17 @@ def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lo
     ):
         with pytest.raises(UserError, match=said):
             testtime.run(config(out, **changes))
-    pd.testing.assert_frame_equal(rows(finished, "chains"), before)
+    pd.testing.assert_frame_equal(rows(finished, "calls"), before)
 
 
 def test_another_selector_or_fewer_samples_only_read_the_pool_again(finished: testtime.Run) -> None:
     out = finished.path.parent.parent
     sessions = len(testtime.load(finished.path).manifest["sessions"])
     (run,) = testtime.run(
-        config(out, selectors=["best:answer_logprob", "weighted:logprob_mean"], samples=2)
+        config(out, selectors=["best:answer_logprob", "weighted-logprob:logprob_mean"], samples=2)
     )
     assert (
-        set(run.cells["selector"]) == {"best:answer_logprob", "weighted:logprob_mean"}
+        set(run.cells["selector"]) == {"best:answer_logprob", "weighted-logprob:logprob_mean"}
         and run.cells["n"].max() == 2
     )
     assert len(run.manifest["sessions"]) == sessions
@@ -143,18 +142,19 @@ def test_a_run_works_where_a_loop_is_already_running(tmp_path: Path) -> None:
 def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_change(
     tmp_path: Path,
 ) -> None:
-    thinking = {"budgets": [0, 8, 60], "extensions": 1}
+    thinking = {"strategy": "wait", "budgets": [0, 8, 60]}
     (run,) = testtime.run(config(tmp_path, thinking=thinking, model="ladder/1", samples=2))
     scores = run.scores.set_index(["setting", "budget", "problem_id", "sample"]).sort_index()
     assert (
         set(run.scores["setting"]) == {"", "wait=1"}
         and not (run.scores["verdict"] == "missing").any()
     )
-    pd.testing.assert_frame_equal(scores.loc["", 0], scores.loc["wait=1", 0])
+    first, second = (scores.loc[setting, 0].drop(columns="wait") for setting in ("", "wait=1"))
+    pd.testing.assert_frame_equal(first, second)
     plain, waited = scores.loc["", 60], scores.loc["wait=1", 60]
     told = status.status(run.path)
-    assert told["chains"] == told["chains_wanted"] == 8 * 2 and 0 < told["chains_extended"] <= 8 * 2
-    assert f"chains 16 of 16 begun, {told['chains_extended']} extended" in status.describe(told)
+    assert told["done"] == told["wanted"] == 8 * 2 and told["attempts"] == 8 * 2 * 6
+    assert "samples 16 of 16 done, 16 begun, attempts 96" in status.describe(told)
     ended = ~plain["forced"]
     assert ended.any() and (waited["thinking_tokens"] >= plain["thinking_tokens"])[ended].all()
     assert (waited["thinking_tokens"] > plain["thinking_tokens"])[ended].any()
@@ -163,29 +163,33 @@ def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_c
 def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(
     tmp_path: Path,
 ) -> None:
-    given = config(
-        tmp_path, thinking={"budgets": [0, 8, 60], "extensions": 2}, model="ladder/1", samples=2
-    )
+    thinking = {"strategy": "wait", "budgets": [0, 8, 60], "extensions": 2}
+    given = config(tmp_path, thinking=thinking, model="ladder/1", samples=2)
     (run,) = testtime.run(given)
-    for table in (
-        "chains",
-        "answers",
-    ):  # as a kill between the passes leaves it, or a request that fails for good
-        Store(run.path).filter(table, lambda rows: pc.equal(rows["variant"], ""))
-    left = (
-        pipeline.grade(run.path)
-        .scores.set_index(["setting", "budget", "problem_id", "sample"])
-        .sort_index()
-    )
+    store = Store(run.path)
+    calls = {row["key"]: row for row in store.read("calls").to_pylist()}
+
+    def extended(key: str) -> bool:
+        call = calls.get(key)
+        return call is not None and (
+            (call["kind"] == "think" and bool(call["fed"])) or extended(call["parent"])
+        )
+
+    # As a kill between a chain and what extends it leaves it, or a request that fails for good.
+    store.filter("calls", lambda rows: pa.array([not extended(k) for k in rows["key"].to_pylist()]))
+    stored = {row["key"] for row in store.read("calls").to_pylist()}
+    lists = "attempts", lambda rows: pa.array([k[0] in stored for k in rows["answers"].to_pylist()])
+    store.filter(*lists)
+    names = ["setting", "budget", "problem_id", "sample"]
+    left = pipeline.grade(run.path).scores.set_index(names).sort_index()
     ended = ~left.loc["", 60]["forced"]
-    assert ended.any()
+    assert ended.any() and left.loc["", 60]["score"].notna().all()
     for setting in ("wait=1", "wait=2"):
         assert left.loc[setting, 60]["verdict"].eq("missing").equals(ended)
         assert left.loc[setting, 60]["score"].isna().equals(ended)
     (again,) = testtime.run(given)
-    pd.testing.assert_frame_equal(
-        again.scores, run.scores, atol=1e-5
-    )  # other batches, other rounding
+    # Other batches, other rounding.
+    pd.testing.assert_frame_equal(again.scores, run.scores, atol=1e-5)
 
 
 def test_budgets_beyond_the_model_say_what_failed_and_nothing_else(tmp_path: Path) -> None:
@@ -226,7 +230,7 @@ def test_a_folder_that_another_process_began_meanwhile_is_checked_again(
         return job
 
     monkeypatch.setattr(jobs, "prepare", slow)
-    with pytest.raises(UserError, match="its chains were drawn with another seed"):
+    with pytest.raises(UserError, match="its calls were drawn with another seed"):
         testtime.run(config(tmp_path, **small))
 
 
@@ -243,7 +247,7 @@ def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_pat
         "report/figures/coverage.png"
     )
     assert summary(run).endswith(f"report: {address}/report")
-    assert "right answer" in transcripts.show(address, "chain_sum/0/1")
+    assert "right answer" in shows.show(address, "chain_sum/0/1")
     (table,) = compare.read([address]).values()
     assert len(table) == len(study.read_table(f"{address}/tables/scores.parquet")) == 3 * 2 * 3
     for export in (exporters.export_tidy, exporters.export_hub, exporters.export_inspect):

@@ -7,87 +7,116 @@ larger one extends the pool, and changing selectors or graders only reads it aga
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from testtime.compute.costs import with_costs
-from testtime.compute.flops import Flops
-from testtime.config import load as config_file
-from testtime.config.schema import Config
+from testtime import report
+from testtime.config.schema import Config, Prices, Rates
 from testtime.errors import UserError
-from testtime.estimators.cells import cells
-from testtime.models import resolve as models
-from testtime.models.delimiters import Format
-from testtime.runs import prepare as jobs
-from testtime.runs import pricing as costing
-from testtime.runs import rewards as rewarding
-from testtime.runs import scores
-from testtime.runs.draw import decoder, draw
-from testtime.runs.prepare import Job
+from testtime.runs import plan as plans
+from testtime.runs import prepare, rewards
+from testtime.runs.draw import draw
+from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
+from testtime.runs.run import Run, load, priced
 from testtime.storage.store import Store
-from testtime.strategies.plan import Plan
+from testtime.strategies import registry
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from testtime.compute.prices import Prices
-    from testtime.compute.rates import Rates
     from testtime.engines.reward import Over, RewardEngine
 
-TABLES = ("scores", "cells")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run directory as tables (pandas): `scores` and `cells` as DESIGN describes them."""
-
-    path: Path
-    manifest: dict[str, Any]
-    scores: pd.DataFrame
-    cells: pd.DataFrame
+__all__ = ["Run", "grade", "load", "reward", "run", "write_report"]
 
 
 def run(
-    config: Config | Mapping[str, Any] | str | Path,
+    config: Config[Any] | Mapping[str, Any] | str | Path,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
+    limit: int | None = None,
 ) -> list[Run]:
     """Draw, grade and evaluate a config; one Run for each of its models. Resumes what is already
     there.
 
-    config: a Config, plain data of the same form, or a YAML path. Raises UserError for anything a
-    user can mend.
+    config: a Config, plain data of the same form, or a YAML path; limit: only so many problems of
+    each task. Raises UserError for anything a user can mend.
     """
+    progress = progress or Progress()
+    return [_execute(job, progress) for job in ready(config, overrides, progress, limit)]
+
+
+def ready(
+    config: Config[Any] | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    limit: int | None = None,
+) -> list[prepare.Job]:
+    """The jobs of a config, one a model, with every mistake found and nothing written: golds and
+    graders, prompts, delimiters, folders.
+    """
+    progress = progress or Progress()
     if isinstance(config, (str, Path)):
-        config = config_file.load(config, overrides)
+        config = registry.load(config, overrides)
     elif not isinstance(config, Config):
-        config = config_file.parse(config)
-    problems = jobs.load_problems(config)
-    ready = [
-        jobs.prepare(config, ref, problems) for ref in config.model
-    ]  # every mistake shows before the first token
-    jobs.apart(ready)
-    return [_execute(job, progress or Progress()) for job in ready]
+        config = registry.parse(config)
+    if limit is not None:
+        fewer = [
+            ref.model_copy(update={"limit": min(limit, ref.limit or limit)}) for ref in config.task
+        ]
+        config = config.model_copy(update={"task": fewer})
+    problems = prepare.load_problems(config, progress.say)
+    jobs = [prepare.prepare(config, ref, problems) for ref in config.model]
+    prepare.distinct_folders(jobs)
+    return jobs
 
 
-def _execute(job: Job, progress: Progress) -> Run:
+def dry_run(
+    config: Config[Any] | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    limit: int | None = None,
+) -> str:
+    """Everything that can be checked without drawing: a rendered prompt, cells, and the plan."""
+    jobs = ready(config, overrides, progress, limit)
+    first = jobs[0].problems[0]
+    lines = [
+        f"{first.problem_id}, as {jobs[0].model.name} is asked:",
+        first.prompt,
+        f"right answer: {first.gold}",
+        f"cells of a sample: {' '.join(cell or 'one' for cell in jobs[0].cells)}",
+        *(line for job in jobs for line in plans.plan(job)),
+    ]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def plan(
+    config: Config[Any] | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+) -> str:
+    """What a config's runs take, and what they will be able to tell apart; draws nothing."""
+    jobs = ready(config, overrides)
+    lines = [line for job in jobs for line in plans.plan(job)]
+    return "\n".join([*dict.fromkeys(lines), plans.table(jobs[0])])
+
+
+def _execute(job: prepare.Job, progress: Progress) -> Run:
     store = job.store
     with store.lock(progress.say):
-        jobs.check(job)  # another process may have begun the folder since
-        jobs.register(job)
+        prepare.check(job)  # another process may have begun the folder since
+        prepare.register(job)
+        for line in plans.plan(job):
+            progress.say(line)
         missing = draw(job, progress)
-        for table in ("chains", "answers"):
+        for table in ("calls", "attempts"):
             store.compact(table)
         for line in missing[:3]:
             progress.say(f"missing: {line}")
         if missing:
             progress.say(
-                f"{len(missing)} chains are incomplete: missing, not wrong; run again to complete "
+                f"{len(missing)} samples are incomplete: missing, not wrong; run again to complete "
                 f"them"
             )
-        return _evaluate(store, progress)
+        result = evaluate(store, progress)
+        report.write(result)
+        return result
 
 
 def grade(path: str | Path, progress: Progress | None = None) -> Run:
@@ -99,7 +128,9 @@ def grade(path: str | Path, progress: Progress | None = None) -> Run:
         )
     progress = progress or Progress()
     with store.lock(progress.say):
-        return _evaluate(store, progress)
+        result = evaluate(store, progress)
+        report.write(result)
+        return result
 
 
 def reward(
@@ -117,175 +148,36 @@ def reward(
     there to keep them. Raises UserError when there is no such model, the run was imported, or
     another column has that name.
     """
-    from testtime.engines.reward import RewardModel
-
     store = Store(path)
-    manifest = store.manifest()
-    if "imported" in manifest:
-        raise UserError(
-            f"{path}: an imported run keeps no chains; put the rewards into its log as a column"
-        )
-    if not name.isidentifier():
-        raise UserError(
-            f"--name {name}: a column's name is letters, digits and underscores, such as reward"
-        )
-    if name in scores.TAKEN or f"{name}_flops" in scores.TAKEN or name.endswith("_flops"):
-        raise UserError(
-            f"--name {name}: the scores table has a column of that name already; write another, "
-            f"such as reward"
-        )
-    config = config_file.parse(manifest["config"], str(store.root / "run.json"))
-    ref = config.model[0]
-    asked = (
-        models.served(ref.name) if config.engine.chat else models.resolve(ref.name, ref.revision)
-    )
     with store.lock():
-        judge = RewardModel(model, engine=engine)
-        try:
-            rewarding.reward_pool(
-                store, judge, Flops.from_config(model), decoder(asked.tokenizer), name, over
-            )
-        finally:
-            judge.close()
-        selectors = list(dict.fromkeys([*config.selectors, f"best:{name}", f"weighted:{name}"]))
-        store.write_manifest({**manifest, "config": {**manifest["config"], "selectors": selectors}})
-        return _evaluate(store, Progress())
+        rewards.reward(store, model, name, over, engine)
+        result = evaluate(store, Progress())
+        report.write(result)
+        return result
 
 
-def _evaluate(store: Store, progress: Progress) -> Run:
-    """Verdicts, then the two tidy tables, then the report."""
-    from testtime import report
+def write_report(
+    paths: Sequence[str | Path],
+    folder: str | Path | None = None,
+    prices: Prices | None = None,
+    rates: Rates | None = None,
+) -> Path:
+    """Write one page on the runs in some folders; returns its path.
 
-    progress.say(f"grading {store.root}")
-    graded = scores.grade_pool(store, say=progress.say)
-    progress.say(f"graded {graded} distinct answers")
-    store.compact("grades")
-    manifest = store.manifest()
-    config = config_file.parse(manifest["config"], str(store.root / "run.json"))
-    table = scores.scores(
-        store,
-        plan_of(config, manifest),
-        manifest["problems"],
-        manifest["model"],
-        _flops(manifest),
-        config.model[0].setting,
-    )
-    if table["score"].isna().all():
-        store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
-        drawn = not table["verdict"].eq("missing").all()
-        mend = (
-            "mend the grader and `testtime grade` it again"
-            if drawn
-            else "mend what the requests failed for and run it again"
-        )
-        raise UserError(
-            f"{store.root}: {'no answer has a score' if drawn else 'no answer was drawn'}; {mend}"
-        )
-    table, grid = priced(table, config, costing.prices(config), costing.rates(config, manifest))
-    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
-    store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
-    if over := _overspent(table):
-        progress.say(over)
-    for part in store.damaged:
-        progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
-    result = Run(store.root, manifest, table, grid)
-    report.write(result)
-    return result
-
-
-def priced(
-    table: pd.DataFrame, config: Config, prices: Prices | None, rates: Rates | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The scores with dollars and seconds (of those that are given), and the config's cells of
-    them.
+    prices, rates: for the axes in dollars and seconds, in place of the runs' own.
     """
-    table = with_costs(table, prices=prices, rates=rates, whole=config.thinking.mode == "engine")
-    counts = config.sample_counts()
-    return table, cells(
-        table, counts, config.selectors, resamples=config.resamples, seed=config.seed
-    )
+    return report.write([priced(load(path), prices, rates) for path in paths], folder)
 
 
-def _overspent(table: pd.DataFrame) -> str | None:
-    """A line about chains longer than their budget, which an engine that closes them itself may let
-    pass.
-    """
-    beyond = table["thinking_tokens"] - table["budget"]
-    if not (beyond > 0).any():
-        return None
-    return (
-        f"budgets not kept: {(beyond > 0).sum():,} of {len(table):,} chains think longer than "
-        f"asked, by up to "
-        f"{beyond.max():,.0f} tokens; this engine does not obey its thinking_token_budget, write "
-        f"thinking.mode: nested"
-    )
+def leaderboard(
+    paths: Sequence[str | Path],
+    format: str = "text",
+    interval: Literal["brackets", "pm"] = "brackets",
+    prices: Prices | None = None,
+    rates: Rates | None = None,
+) -> str:
+    """The runs in some folders as one table: text, markdown, csv or latex."""
+    from testtime.report import leaderboard as boards
 
-
-def load(path: str | Path) -> Run:
-    """The tables of a run directory. Raises UserError when there is no run, or one without tables
-    yet.
-    """
-    store = Store(path)
-    manifest = store.manifest()
-    found = [f"tables/{name}.parquet" for name in TABLES]
-    if not all(map(store.has, found)):
-        raise UserError(
-            f"{path}: this run has no tables yet; finish it with `testtime run`, or `testtime "
-            f"grade` what there is"
-        )
-    return Run(store.root, manifest, *map(store.frame, found))
-
-
-def plan_of(config: Config, manifest: Mapping[str, Any]) -> Plan:
-    """The sampling plan a run directory was drawn with."""
-    stored = manifest["format"].items()
-    form: dict[str, Any] = {
-        part: tuple(ids) if isinstance(ids, list) else ids for part, ids in stored
-    }
-    return jobs.plan(config, Format(**form))
-
-
-def _flops(manifest: Mapping[str, Any]) -> Flops | None:
-    """The model's FLOPs; None where its config says too little (imported runs)."""
-    try:
-        return Flops.from_config(manifest["model_config"])
-    except UserError:
-        return None
-
-
-def summary(run: Run) -> str:
-    """Accuracy by budget and n with intervals, for the terminal, and where the report is."""
-    config = run.manifest["config"]
-    lines = []
-    for selector in config["selectors"]:
-        grid = run.cells[run.cells["selector"] == selector]
-        counts = sorted(grid["n"].unique())
-        lines.append(
-            f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), "
-            f"{len(run.manifest['problems'])} problems, 95 % intervals"
-        )
-        lines.append(
-            f"{'budget':>14} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts)
-        )
-        levels = (grid["setting"] + " " + grid["budget"].astype("string").fillna("")).str.strip()
-        for level, row in grid.groupby(levels, sort=False):
-            tokens = row.loc[row["n"] == counts[0], "thinking_tokens"].iloc[0] / counts[0]
-            cells = {int(c["n"]): _cell(c) for c in row.to_dict("records")}
-            lines.append(
-                f"{level:>14} {tokens:>9.1f} "
-                + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts)
-            )
-        lines.append("")
-    if "verdict" in run.scores:
-        verdicts = run.scores["verdict"].value_counts()
-        lines.append(
-            "verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items())
-        )
-    lines.append(f"report: {run.path / 'report'}")
-    return "\n".join(lines)
-
-
-def _cell(cell: Mapping[Any, Any]) -> str:
-    """A cell of the summary in percent; one problem has no interval."""
-    ends = [f"{100 * end:5.1f}" if end == end else f"{'-':>5}" for end in (cell["lo"], cell["hi"])]
-    return f"{100 * cell['value']:5.1f} [{','.join(ends)}]"
+    runs = [priced(load(path), prices, rates) for path in paths]
+    return boards.table(runs, format, interval=interval)

@@ -50,7 +50,7 @@ def test_run_says_the_engine_prints_a_table_and_where_the_report_is(folder: Path
 def test_status_grade_and_report_on_a_finished_run(folder: Path) -> None:
     run = "runs/study/quickstart"
     status = json.loads(typed("status", run, "--json", cwd=folder).stdout)
-    assert status["chains"] == status["chains_wanted"] == 8 and status["tables"]
+    assert status["done"] == status["wanted"] == 8 and status["tables"]
     assert "accuracy" in typed("grade", run, cwd=folder).stdout
     assert "report" in typed("report", run, cwd=folder).stdout
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from testtime.compute.architecture import FAMILIES, architecture
+from testtime.compute.architecture import architecture
+from testtime.compute.families import FAMILIES
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from testtime.config import load as config_file
 from testtime.errors import UserError
+from testtime.strategies import registry as config_file
+from testtime.strategies.nested import Nested
 
 GOOD = """\
 task: chain_sum
@@ -41,7 +42,8 @@ def test_short_forms_and_defaults(tmp_path: Path) -> None:
         and config.task[0].name == "chain_sum"
         and config.model[0].name == "quickstart"
     )
-    assert config.thinking.budgets == [0, 32, 96] and config.engine.name == "auto"
+    assert isinstance(config.thinking, Nested) and config.thinking.budgets == [0, 32, 96]
+    assert config.engine.name == "auto"
     assert config.sample_counts() == [1, 2, 4, 8, 12]
     assert config_file.parse(config.model_dump()) == config
 
@@ -56,7 +58,7 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
         "n=[1, 4]",
     ]
     config = config_file.load(written(tmp_path, GOOD), given)
-    assert config.samples == 4 and config.thinking.budgets == [8] and config.n == [1, 4]
+    assert config.samples == 4 and config.thinking == Nested(budgets=[8]) and config.n == [1, 4]
     assert (config.engine.name, config.engine.max_num_seqs) == ("vllm", 7)
     assert (config.task[0].name, config.task[0].limit) == ("chain_sum", 3)
 
@@ -79,7 +81,7 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
         (("samples: 12", "samples: many"), r"study.yaml:5: samples: .*integer"),
         (("samples: 12", "samples: 4\nn: [1, 8]"), r"n: 8 is more than samples \(4\)"),
         (("samples: 12", "selectors: [majorty]"), r"study.yaml:5: selectors: .*'majorty'"),
-        (("samples: 12", "selectors: [weighted]"), r"weighted:SCORE"),
+        (("samples: 12", "selectors: [weighted]"), r"write weighted:COLUMN"),
         (
             ("samples: 12", "sampling: {presence_penalty: 0.5}"),
             r"sampling.presence_penalty: nested budgets cannot",
@@ -95,10 +97,15 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
             ("samples: 12", "price: {input: 1, outptu: 2}"),
             r"unknown key 'price.outptu'; did you mean 'output'",
         ),
+        (("samples: 12", "rates: {dcode: 9}"), r"unknown key 'rates.dcode'; did you mean 'decode'"),
+        (("  budgets:", "  strategy: nestd\n  budgets:"), r"thinking.strategy: 'nestd' is unknown"),
+        (("  budgets:", "  mode: engine\n  budgets:"), r"write thinking.strategy: native"),
+        (("  budgets:", "  extensions: 2\n  budgets:"), r"unknown key 'thinking.extensions'"),
         (
-            ("samples: 12", "rates: {prefill: 100, decode: 9}"),
-            r"key 'rates.concurrency' is missing",
+            ("  budgets:", "  strategy: wait\n  extensoins: 2\n  budgets:"),
+            r"study.yaml:5: unknown key 'thinking.extensoins'; did you mean 'extensions'",
         ),
+        (("samples: 12", CHAT), r"a chat server gives no token ids.*strategy: native"),
         (
             ("samples: 12", "rates: {concurrency: 4, decode: 9}"),
             r"study.yaml:5: rates: prefill and decode go together",
@@ -106,21 +113,24 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
         (("samples: 12", "rates: {concurrency: 0}"), r"rates.concurrency: .*found 0"),
         (("task: chain_sum", "task: ["), r"not valid YAML"),
         (
-            ("  budgets:", "  mode: engine\n  ending: So\n  budgets:"),
-            r"thinking.ending: in mode engine the thinking is",
+            ("  budgets:", "  strategy: native\n  ending: So\n  budgets:"),
+            r"thinking.ending: with strategy native the thinking is",
         ),
         (
-            ("  budgets: [96, 0, 32]", f"  mode: engine\n  budgets: [9]\n{COLD}"),
-            r"answer.sampling: in mode engine one",
+            ("  budgets: [96, 0, 32]", f"  strategy: native\n  budgets: [9]\n{COLD}"),
+            r"answer.sampling: with strategy native one",
         ),
         (
-            ("  budgets: [96, 0, 32]", f"  mode: engine\n  budgets: [9]\n  family: think\n{CHAT}"),
-            r"thinking.family: in",
+            (
+                "  budgets: [96, 0, 32]",
+                f"  strategy: native\n  budgets: [9]\n  family: think\n{CHAT}",
+            ),
+            r"thinking.family: with",
         ),
         (
             (
                 "quickstart\nthinking:\n  budgets: [96, 0, 32]",
-                f"{TOLD}\nthinking:\n  mode: engine\n  budgets: [9]\n{CHAT}",
+                f"{TOLD}\nthinking:\n  strategy: native\n  budgets: [9]\n{CHAT}",
             ),
             r"model.template: a chat server fills in its own template; write request: "
             r"{chat_template_kwargs",
@@ -135,7 +145,9 @@ def test_mistakes(tmp_path: Path, change: tuple[str, str], said: str) -> None:
 
 
 def test_a_penalty_is_allowed_where_nothing_is_cut(tmp_path: Path) -> None:
-    text = GOOD.replace("thinking:", "sampling: {presence_penalty: 0.5}\nthinking:\n  mode: fresh")
+    text = GOOD.replace(
+        "thinking:", "sampling: {presence_penalty: 0.5}\nthinking:\n  strategy: fresh"
+    )
     assert config_file.load(written(tmp_path, text)).sampling.penalty == "presence_penalty"
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import testtime
 from testtime.errors import UserError
-from testtime.runs import transcripts
+from testtime.runs import show as shows
 from testtime.storage.store import Store
 
 from .server import Server, one_in_five
@@ -56,7 +57,7 @@ def config(out: Path, server: Server, **changes: Any) -> dict[str, Any]:
             for e in THOUGHT
         ],
         "engine": {"name": "endpoint", "args": {"urls": server.url, "api": "chat", "timeout": 5.0}},
-        "thinking": {"budgets": [1000], "mode": "engine"},
+        "thinking": {"budgets": [1000], "strategy": "native"},
         "answer": {"max_tokens": 20},
         "samples": 2,
         "resamples": 200,
@@ -98,21 +99,22 @@ def test_effort_levels_are_drawn_graded_counted_and_compared(
     assert len(server.requests) == asked  # complete: nothing is drawn again
 
 
-def test_half_a_life_is_drawn_again_as_a_whole(
+def test_a_kill_between_the_tables_parts_asks_for_nothing_again(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
-    """A kill between the two tables' parts leaves a chain without its answer."""
+    """It leaves a call without the attempt that it is part of."""
     server = serve(answer=reply)
-    (run, _) = testtime.run(config(tmp_path, server))
-    for part in (run.path / "answers").glob("*.parquet"):
+    (first, _) = testtime.run(config(tmp_path, server))
+    asked = len(server.requests)
+    for part in (first.path / "attempts").glob("*.parquet"):
         part.unlink()
     (run, _) = testtime.run(config(tmp_path, server))
-    chains = Store(run.path).read("chains", ["tokens"]).to_pandas()
-    parts = sum(len(part) for part in Store(run.path).read_parts("chains", ["tokens"]))
-    assert (
-        len(chains) == parts == len(run.scores) == 12
-        and not run.scores["verdict"].eq("missing").any()
-    )
+    assert len(server.requests) == asked
+    for table in ("calls", "attempts"):
+        rows = Store(run.path).read(table, [])
+        parts = sum(len(part) for part in Store(run.path).read_parts(table, []))
+        assert len(rows) == parts == len(run.scores) == 12
+    pd.testing.assert_frame_equal(run.scores, first.scores)
 
 
 def test_a_field_can_be_added_or_left_out_and_a_changed_one_is_refused(
@@ -148,7 +150,7 @@ def test_thinking_of_which_no_ids_are_known_is_counted_where_it_is_shown(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
     _, high = testtime.run(config(tmp_path, serve(answer=reply)))
-    assert "50 thinking tokens" in transcripts.show(high.path, "chain_sum/0/1")
+    assert "50 thinking tokens" in shows.show(high.path, "chain_sum/0/1")
 
 
 @pytest.mark.parametrize(
@@ -181,8 +183,8 @@ def test_what_a_server_leaves_unsaid(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"thinking": {"budgets": [1000]}}, "write thinking.mode: engine"),
-        ({"thinking": {"budgets": [10, 1000], "mode": "engine"}}, "write one"),
+        ({"thinking": {"budgets": [1000]}}, "strategy: native"),
+        ({"thinking": {"budgets": [10, 1000], "strategy": "native"}}, "write one"),
         ({"engine": "transformers", "model": "quickstart"}, "write engine: vllm"),
         ({"engine": "vllm"}, "write engine.args.api: chat"),
     ],

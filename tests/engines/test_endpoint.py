@@ -16,15 +16,14 @@ from typing import Any
 import pytest
 
 from testtime import engines
-from testtime.config import load as config_file
-from testtime.config.schema import EngineSpec
-from testtime.engines.base import Completion, EngineError, Request, Sampling
+from testtime.config.schema import EngineSpec, Sampling
+from testtime.engines.base import Completion, EngineError, Request
 from testtime.engines.endpoint import EndpointEngine
 from testtime.errors import UserError
 from testtime.runs import draw as drawing
 from testtime.runs import prepare as jobs
-from testtime.runs import remainder
 from testtime.runs.progress import Progress
+from testtime.strategies import registry
 
 from .server import Server, draw, one_in_five
 
@@ -92,7 +91,15 @@ def test_every_sampling_parameter_is_sent_so_that_the_server_fills_in_none(
     serve: Callable[..., Server],
 ) -> None:
     server = serve()
-    sampling = Sampling(0.7, 0.9, 40, 0.05, 0.1, 0.2, 1.1)
+    sampling = Sampling(
+        temperature=0.7,
+        top_p=0.9,
+        top_k=40,
+        min_p=0.05,
+        presence_penalty=0.1,
+        frequency_penalty=0.2,
+        repetition_penalty=1.1,
+    )
     (done,) = complete(
         EndpointEngine("x", urls=server.url),
         request(2**62, sampling=sampling, stop_token_ids=(7,), ignore_eos=True),
@@ -276,7 +283,7 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
     first.fault = dying(first, 30)
 
     def work(url: str) -> jobs.Job:
-        parsed = config_file.parse(
+        parsed = registry.parse(
             {
                 "name": "t",
                 "task": [{"name": "chain_sum", "limit": 4}],
@@ -298,13 +305,13 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
 
     with pytest.raises(UserError, match=r"no answer any more .*run again to resume"):
         drawing.draw(work(first.url), Progress())
-    kept = work(first.url).store.read("answers").to_pylist()
-    assert kept
+    kept = work(first.url).store.read("calls").to_pylist()
+    assert any(row["kind"] == "answer" for row in kept)
     second = work(serve().url)
-    assert drawing.draw(second, Progress()) == [] and not remainder.pending(second)
+    assert drawing.draw(second, Progress()) == [] and not drawing.unfinished(second)
     dead, alive = second.store.manifest()["sessions"]
     assert dead["retries"] > 0 and alive["retries"] == 0
-    assert all(row in second.store.read("answers").to_pylist() for row in kept)
+    assert all(row in second.store.read("calls").to_pylist() for row in kept)
 
 
 def test_the_key_comes_from_the_environment_and_shows_in_no_message(

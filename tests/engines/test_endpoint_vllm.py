@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 
 from testtime import engines, pipeline, zoo
-from testtime.config import load as config_file
 from testtime.config.schema import Config
 from testtime.errors import UserError
 from testtime.runs import draw as drawing
 from testtime.runs import prepare as jobs
-from testtime.runs import remainder
 from testtime.runs.progress import Progress
 from testtime.storage.store import Store
+from testtime.strategies import registry
+from testtime.strategies.base import Strategy
 
 from .server import FAULTS, Server, one_in_five
 
@@ -132,8 +132,8 @@ def second(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def config(
     out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1
-) -> Config:
-    return config_file.parse(
+) -> Config[Strategy]:
+    return registry.parse(
         {
             "name": "t",
             "task": [{"name": "chain_sum", "limit": limit}],
@@ -153,26 +153,20 @@ def endpoint(*urls: str, **args: Any) -> dict[str, Any]:
     return {"name": "endpoint", "args": {"urls": list(urls), **args}, "max_num_seqs": 64}
 
 
-def draw(parsed: Config) -> Store:
+def draw(parsed: Config[Strategy]) -> Store:
     """A complete pool."""
     job = jobs.prepare(parsed, parsed.model[0], jobs.load_problems(parsed))
     jobs.register(job)
-    assert drawing.draw(job, Progress()) == [] and not remainder.pending(job)
+    assert drawing.draw(job, Progress()) == [] and not drawing.unfinished(job)
     return job.store
 
 
 def tokens(store: Store) -> dict[tuple[Any, ...], list[int]]:
-    chains = {
-        (r["problem_id"], r["sample"], r["start"]): r["token_ids"]
-        for r in store.read("chains").to_pylist()
-    }
-    answers = {
-        (r["problem_id"], r["sample"], r["cut"], r["forced"]): r["token_ids"]
-        for r in store.read("answers").to_pylist()
-    }
-    assert sum(len(part) for part in store.read_parts("chains")) == len(chains)
-    assert sum(len(part) for part in store.read_parts("answers")) == len(answers)
-    return {**chains, **answers}
+    """Tokens of every call by where it stands, which is the same whoever drew it; no doubles."""
+    rows = [row for part in store.read_parts("calls") for row in part.to_pylist()]
+    found = {(r["key"], r["start"]): r["token_ids"] for r in rows}
+    assert len(found) == len(rows) and {r["kind"] for r in rows} == {"think", "answer"}
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +189,10 @@ def test_greedy_tokens_equal_the_in_process_engine_s_and_prefixes_are_cached(
     assert agreement(greedy, tokens(store)) >= 0.99
     hits = server.metric("vllm:prefix_cache_hits_total") - before
     assert hits > 0
-    assert hits == sum(store.read("chains")["cached_tokens"].to_pylist()) + sum(
-        store.read("answers")["cached_tokens"].to_pylist()
-    )
-    assert all(len(row["logprobs"]) == row["tokens"] for row in store.read("chains").to_pylist())
+    calls = store.read("calls").to_pylist()
+    assert hits == sum(row["cached_tokens"] for row in calls)
+    chains = [row for row in calls if row["kind"] == "think"]
+    assert chains and all(len(row["logprobs"]) == row["tokens"] for row in chains)
 
 
 @pytest.mark.parametrize("api", ["completions", "chat"])
@@ -210,7 +204,7 @@ def test_a_server_that_closes_the_thinking_itself_agrees_with_cut_chains(
     budgets = [96] if api == "chat" else asked["thinking"]["budgets"]
     asked |= {
         "engine": endpoint(server.url, api=api),
-        "thinking": {"budgets": budgets, "mode": "engine"},
+        "thinking": {"budgets": budgets, "strategy": "native"},
     }
     if api == "chat":  # vLLM finds the thinking in the text, from which it drops special tokens
         asked["model"] = {"name": "quickstart", "request": {"skip_special_tokens": False}}

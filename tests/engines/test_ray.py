@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from testtime import engines
-from testtime.config import load as config_file
 from testtime.config.schema import EngineSpec
 from testtime.engines.base import EngineError, Request
 from testtime.errors import UserError
+from testtime.models.resolve import resolve
 from testtime.runs import draw as drawing
 from testtime.runs import prepare as jobs
-from testtime.runs import remainder
 from testtime.runs.progress import Progress
 from testtime.storage.store import Store
+from testtime.strategies import registry
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -41,7 +41,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def work(out: Path, engine: Any, samples: int = 8) -> jobs.Job:
-    parsed = config_file.parse(
+    parsed = registry.parse(
         {
             "name": "t",
             "task": [{"name": "chain_sum", "limit": 40}],
@@ -60,14 +60,10 @@ def work(out: Path, engine: Any, samples: int = 8) -> jobs.Job:
 
 
 def tokens(store: Store) -> dict[tuple[Any, ...], list[int]]:
-    found = {}
-    for table, at in (("chains", "start"), ("answers", "cut")):
-        rows = [row for part in store.read_parts(table) for row in part.to_pylist()]
-        keyed = {
-            (table, r["problem_id"], r["sample"], r[at], r["finish"]): r["token_ids"] for r in rows
-        }
-        assert len(keyed) == len(rows)
-        found |= keyed
+    """Tokens of every call by where it stands; no doubles."""
+    rows = [row for part in store.read_parts("calls") for row in part.to_pylist()]
+    found = {(r["key"], r["start"], r["finish"]): r["token_ids"] for r in rows}
+    assert len(found) == len(rows)
     return found
 
 
@@ -102,12 +98,13 @@ def test_one_of_two_nodes_is_removed_and_the_pool_is_complete_without_doubles(
     assert drawing.draw(job, Progress()) == []
     remover.join(1)
     assert not remover.is_alive() and len(cluster.list_all_nodes()) == 2
-    assert not remainder.pending(job)
+    assert not drawing.unfinished(job)
     alone = work(tmp_path / "alone", "transformers")
     drawing.draw(alone, Progress())
     one, other = tokens(alone.store), tokens(job.store)
     assert sum(other.get(key) == ids for key, ids in one.items()) >= 0.99 * len(one)
-    assert len(job.store.read("chains", [])) == 40 * 8
+    kinds = job.store.read("calls", ["kind"])["kind"].to_pylist()
+    assert kinds.count("think") == 40 * 8
 
 
 def test_vllm_in_two_actors_draws_the_same_tokens(tmp_path: Path) -> None:
@@ -124,7 +121,7 @@ def test_vllm_in_two_actors_draws_the_same_tokens(tmp_path: Path) -> None:
 
 def test_without_a_cluster_ray_starts_here_and_errors_keep_their_meaning(tmp_path: Path) -> None:
     spec = EngineSpec(name="ray", max_num_seqs=4, args={"engine": "transformers", "actors": 1})
-    engine, note = engines.make(spec, jobs.models.resolve("quickstart").source)
+    engine, note = engines.make(spec, resolve("quickstart").source)
     assert "1 of 1 actors ready, each transformers" in note
 
     async def ask() -> None:
@@ -142,7 +139,7 @@ def test_without_a_cluster_ray_starts_here_and_errors_keep_their_meaning(tmp_pat
 
 def test_a_killed_actor_comes_back(tmp_path: Path) -> None:
     spec = EngineSpec(name="ray", max_num_seqs=4, args={"engine": "transformers", "actors": 1})
-    engine, _ = engines.make(spec, jobs.models.resolve("quickstart").source)
+    engine, _ = engines.make(spec, resolve("quickstart").source)
 
     async def ask() -> None:
         try:

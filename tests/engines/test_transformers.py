@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from testtime.engines.base import Completion, EngineError, Request, Sampling
+from testtime.config.schema import Sampling
+from testtime.engines.base import Completion, EngineError, Request
 from testtime.engines.transformers import TransformersEngine, draw
 from testtime.errors import UserError
 

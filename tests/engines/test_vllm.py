@@ -80,7 +80,8 @@ def test_greedy_chains_are_equal_and_accuracies_agree(tmp_path: Path) -> None:
     def chains(run: testtime.Run) -> dict[str, list[int]]:
         return {
             row["problem_id"]: row["token_ids"]
-            for row in Store(run.path).read("chains", ["token_ids"]).to_pylist()
+            for row in Store(run.path).read("calls").to_pylist()
+            if row["kind"] == "think"
         }
 
     left, right = chains(ours), chains(theirs)
@@ -103,7 +104,8 @@ def test_two_ranks_draw_the_pool_of_one_and_every_answer_finds_its_chain(tmp_pat
     ours, one = (
         finished(tmp_path / str(i), engine, **sampled) for i, engine in enumerate((two, "vllm"))
     )
-    answers = Store(ours.path).read("answers", ["prompt_tokens", "cached_tokens"]).to_pandas()
+    calls = Store(ours.path).read("calls", ["kind", "prompt_tokens", "cached_tokens"]).to_pandas()
+    answers = calls[calls["kind"] == "answer"]
     long = answers[answers["prompt_tokens"] > 40]  # blocks are of 32 tokens
     assert len(long) > 60 and (long["cached_tokens"] >= 32).all()
     columns = ["problem_id", "sample", "budget", "score", "thinking_tokens"]
@@ -122,14 +124,16 @@ def test_vllms_own_thinking_budget_is_kept_and_agrees_with_cut_chains(tmp_path: 
     budgets = [0, 16, 32, 96]
     told, cut = (
         finished(
-            tmp_path / mode, "vllm", thinking={"budgets": budgets, "mode": mode}, **sampled
+            tmp_path / name, "vllm", thinking={"budgets": budgets, "strategy": name}, **sampled
         ).scores
-        for mode in ("engine", "nested")
+        for name in ("native", "nested")
     )
     for scores in (told, cut):
         assert len(scores) == 100 * 8 * 4 and not scores["verdict"].eq("missing").any()
         assert (scores["thinking_tokens"] <= scores["budget"]).all()
-        assert scores["forced_tokens"].eq(scores["forced"]).all() and scores["forced"].any()
+        # What the engine closes is its own output: only a cut chain is fed an ending.
+        fed = scores["forced"] if scores is cut else 0
+        assert scores["forced_tokens"].eq(fed).all() and scores["forced"].any()
     by = ["budget", "problem_id"]
     for column in ("score", "thinking_tokens", "forced"):
         difference = (told.groupby(by)[column].mean() - cut.groupby(by)[column].mean()).groupby(
@@ -140,11 +144,11 @@ def test_vllms_own_thinking_budget_is_kept_and_agrees_with_cut_chains(tmp_path: 
 
 def test_a_killed_run_leaves_no_child_and_resumes_to_the_end(tmp_path: Path) -> None:
     sampled = {"sampling": {"temperature": 1.0}, "samples": 4}
-    answers = tmp_path / "study" / "quickstart" / "answers"
+    calls = tmp_path / "study" / "quickstart" / "calls"
     for _ in range(2):
-        before, deadline = len(list(answers.glob("*.parquet"))), time.monotonic() + 300
+        before, deadline = len(list(calls.glob("*.parquet"))), time.monotonic() + 300
         process = start(tmp_path, "vllm", **sampled)
-        while len(list(answers.glob("*.parquet"))) <= before and process.poll() is None:
+        while len(list(calls.glob("*.parquet"))) <= before and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         process.kill()

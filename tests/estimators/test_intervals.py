@@ -3,26 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testtime.errors import UserError
 from testtime.estimators import (
     bootstrap_weights,
+    bounded_interval,
     clustered_mean,
     mean_clt,
     paired_difference,
-    percentile_interval,
-    problems_needed,
-    samples_needed,
-    variance_components,
 )
-from testtime.estimators.intervals import DIFFERENCE, bounded_interval, weighted_means
-from testtime.estimators.planning import problems_for_halfwidth
+from testtime.estimators.intervals import DIFFERENCE, SHARE, steadied, weighted_means
 
 
-def test_clt_interval():
+def test_clt_interval_is_students():
     got = mean_clt([0.0, 1.0, 1.0, np.nan, 0.0])
     assert got.value == 0.5
     assert got.se == pytest.approx(np.std([0, 1, 1, 0], ddof=1) / 2)
-    assert (got.hi - got.lo) / 2 == pytest.approx(1.959964 * got.se, rel=1e-6)
+    assert (got.hi - got.lo) / 2 == pytest.approx(3.182446 * got.se, rel=1e-6)
 
 
 def test_clustered_error_counts_clusters_not_rows():
@@ -62,74 +57,94 @@ def test_replicates_leave_absent_problems_out():
     assert np.isnan(got[2, 1])
 
 
-def test_percentile_interval_widens_for_few_problems():
-    draws = np.random.default_rng(0).standard_normal((20000, 1))
-    narrow, wide = (percentile_interval(draws, p) for p in (100000, 10))
-    assert narrow[1][0] == pytest.approx(1.96, abs=0.05)
-    assert wide[1][0] > 2.2  # t with 9 degrees of freedom is 2.26, times sqrt(10/9)
+def test_the_pseudo_problems_are_one_right_and_one_wrong():
+    """Around an accuracy: the mean and error of the values with a 0 and a 1 among them."""
+    x = np.random.default_rng(0).random(30)
+    among = np.append(x, [0.0, 1.0])
+    centre, error = steadied(x.mean(), x.var() / 30, 30, SHARE)
+    assert centre == pytest.approx(among.mean())
+    assert error == pytest.approx(among.std(ddof=1) / np.sqrt(32))
+    lo, hi = bounded_interval(x.mean(), x.var() / 30, 30)
+    assert (hi - lo) / 2 == pytest.approx(2.045230 * error, rel=1e-6)
+
+
+def test_around_a_difference_they_are_paired_all_four_ways():
+    """For all-or-nothing problems it is Agresti and Min's interval, but for t: half a problem in
+    each cell of the paired table. 20 problems, 5 only the one solves, 2 only the other.
+    """
+    x = np.repeat([1.0, -1.0, 0.0], [5, 2, 13])
+    centre, error = steadied(x.mean(), x.var() / 20, 20, DIFFERENCE)
+    b, c, n = 5.5, 2.5, 22
+    assert centre == pytest.approx((b - c) / n)
+    plug_in = np.sqrt((b + c) - (b - c) ** 2 / n) / n
+    assert error == pytest.approx(plug_in * np.sqrt(n / (n - 1)))
 
 
 def test_a_clean_sweep_still_has_an_interval():
-    lo, hi = bounded_interval(np.ones((100, 1)), np.ones((30, 1)), 30)
-    assert hi[0] == 1.0
-    assert lo[0] == pytest.approx(0.025 ** (1 / 30))
+    lo, hi = bounded_interval(1.0, 0.0, 30)
+    assert hi == 1.0
+    # a share of wrong problems that goes unseen among 30 in one case of 20
+    assert lo == pytest.approx(0.05 ** (1 / 30), abs=0.001)
 
 
-def test_ends_lie_beyond_the_values_seen():
-    weights = bootstrap_weights(20, 500)
-    apart = np.zeros((20, 3))
-    apart[0, 1], apart[:10, 2] = -1, np.linspace(-0.5, 0.5, 10)
-    lo, hi = bounded_interval(weighted_means(weights, apart), apart, 20, reach=DIFFERENCE)
-    most = 1 - 0.025 ** (1 / 20)
-    assert (lo[0], hi[0]) == pytest.approx((-most, most))  # all alike
-    assert -1 < lo[1] < -0.1 and hi[1] == pytest.approx(most)  # one problem worse, none better
-    plain = percentile_interval(weighted_means(weights, apart), 20)
-    assert (lo[2], hi[2]) == (plain[0][2], plain[1][2])  # both kinds were seen
-    pair = paired_difference(np.ones(20), np.ones(20))
-    assert (pair.value, pair.lo, pair.hi) == pytest.approx((0, -most, most))
+def test_the_interval_of_a_difference_is_continuous_in_the_data():
+    """One problem of twenty that begins to favour the other side moves the ends as little as it
+    moves."""
+    ends = []
+    for least in (0.0, 1e-6, 1e-3, 1e-2):
+        x = np.append(np.linspace(0.0, 0.4, 19), -least)
+        ends.append(bounded_interval(x.mean(), x.var() / 20, 20, reach=DIFFERENCE))
+    steps = np.abs(np.diff(np.array(ends), axis=0)).max(axis=1)
+    assert (steps < [1e-6, 1e-3, 1e-2]).all()
+    same = paired_difference(np.ones(20), np.ones(20))
+    assert same.value == 0 and same.lo == -same.hi and 0.05 < same.hi < 0.15
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_one_problem_has_no_interval(value):
-    one = np.array([[value]])
-    bounds = bounded_interval(np.repeat(one, 100, axis=0), one, 1)
+    bounds = bounded_interval(value, 0.0, 1)
     pair = paired_difference([value], [0.0])
-    assert np.isnan([*bounds, [pair.lo], [pair.hi]]).all()
+    assert np.isnan([*bounds, pair.lo, pair.hi, pair.unpaired_lo]).all()
+
+
+def test_intervals_hold_at_thirty_problems_near_both_ends():
+    """Beta-distributed success rates with a + b = .5, four samples: plain t covers 64 to 90 of 100
+    here."""
+    rng = np.random.default_rng(0)
+    for truth in (0.03, 0.1, 0.9, 0.94, 0.97):
+        rate = rng.beta(0.5 * truth, 0.5 * (1 - truth), (2000, 30))
+        x = rng.binomial(4, rate) / 4
+        lo, hi = bounded_interval(x.mean(axis=1), x.var(axis=1) / 30, 30)
+        assert ((lo <= truth) & (truth <= hi)).mean() > 0.945
+
+
+def test_intervals_hold_where_problems_are_all_or_nothing():
+    """The worst case: no problem of the few wrong ones may have been drawn."""
+    rng = np.random.default_rng(1)
+    for truth in np.linspace(0.88, 0.98, 11):
+        x = (rng.random((4000, 30)) < truth).astype(float)
+        lo, hi = bounded_interval(x.mean(axis=1), x.var(axis=1) / 30, 30)
+        assert ((lo <= truth) & (truth <= hi)).mean() > 0.925
 
 
 def test_intervals_of_differences_cover_where_few_problems_differ():
-    """True shares 0.98 and 0.95, one sample of 20 problems: without the ends beyond, about 63 of
-    100 cover.
-    """
+    """True shares 0.98 and 0.95, one sample of 20 problems: plain t covers about 63 of 100."""
     rng = np.random.default_rng(0)
-    held = 0
-    for seed in range(300):
-        apart = (rng.random((20, 1)) < 0.98).astype(float) - (rng.random((20, 1)) < 0.95)
-        drawn = weighted_means(bootstrap_weights(20, 300, seed), apart)
-        lo, hi = bounded_interval(drawn, apart, 20, reach=DIFFERENCE)
-        held += bool(lo[0] <= 0.03 <= hi[0])
-    assert held / 300 > 0.94
+    x = (rng.random((3000, 20)) < 0.98).astype(float) - (rng.random((3000, 20)) < 0.95)
+    lo, hi = bounded_interval(x.mean(axis=1), x.var(axis=1) / 20, 20, reach=DIFFERENCE)
+    assert ((lo <= 0.03) & (hi >= 0.03)).mean() > 0.95
 
 
-def test_millers_sample_size():
-    assert problems_needed(1 / 9, 0.03) == 969
-    assert problems_needed(1 / 9, 0.03, within=1 / 6, samples=1) > problems_needed(
-        1 / 9, 0.03, within=1 / 6, samples=10
-    )
-    assert samples_needed(2000, 1 / 9, 0.03, within=1 / 6) == 2
-    assert samples_needed(900, 1 / 9, 0.03, within=1 / 6) is None
-    assert problems_for_halfwidth(0.25, 0.05) == 385
-    with pytest.raises(UserError, match="above 0"):
-        problems_needed(1 / 9, 0)
-
-
-def test_variance_components_are_unbiased():
+def test_unpaired_is_wider_where_problems_are_shared():
     rng = np.random.default_rng(0)
-    rate = rng.beta(2, 2, size=20000)
-    score = (rng.random((20000, 4)) < rate[:, None]).astype(float)
-    score[:500, 2:] = np.nan
-    got = variance_components(score)
-    assert got.between == pytest.approx(0.05, abs=0.003)
-    assert got.within == pytest.approx(0.2, abs=0.003)
-    with pytest.raises(UserError, match="two scored samples"):
-        variance_components(score[:, :1])
+    rate = rng.beta(0.25, 0.25, 60)
+    a, b = rng.binomial(16, rate) / 16, rng.binomial(16, rate) / 16
+    got = paired_difference(a, b)
+    assert got.unpaired_lo < got.lo < got.value < got.hi < got.unpaired_hi
+    assert got.unpaired_hi - got.unpaired_lo > 2 * (got.hi - got.lo)
+
+
+def test_each_benchmark_keeps_its_number_of_problems():
+    strata = np.repeat([0, 1], [10, 30])
+    weights = bootstrap_weights(40, 200, 3, strata)
+    assert np.all(weights[:, :10].sum(axis=1) == 10) and np.all(weights[:, 10:].sum(axis=1) == 30)

@@ -15,7 +15,7 @@ from tests.report import made
 from testtime.errors import UserError
 from testtime.exporters import export_hub, export_inspect, export_tidy
 from testtime.importers import import_csv, import_inspect
-from testtime.pipeline import Run
+from testtime.runs.run import Run
 
 
 @pytest.fixture

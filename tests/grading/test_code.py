@@ -253,7 +253,7 @@ def test_contest_problems_by_standard_input_and_by_function() -> None:
 def test_a_test_file_cannot_execute_anything() -> None:
     packed = base64.b64encode(zlib.compress(pickle.dumps(os.system))).decode()
     with pytest.raises(pickle.UnpicklingError, match="system in a test file"):
-        contests.runs({"public": "[]", "private": packed, "metadata": "{}"}, "")
+        contests.cases({"public": "[]", "private": packed, "metadata": "{}"})
 
 
 @sandboxed
@@ -271,3 +271,126 @@ def test_reasoning_gym_by_its_own_scorer_and_without() -> None:
         )
     ]
     assert scored == ["correct", "correct", "wrong"]
+
+
+FAKES = {
+    "exit does nothing": "import os\nos._exit = lambda code: None\nraise SystemExit",
+    "token of the main module": "import __main__, os\nos.write(1, ('\\n' + __main__.order['token'] + '\\n').encode())",
+    "token of the frame": "import sys, os\nf = sys._getframe()\nwhile f:\n    for v in list(f.f_locals.values()) + list(f.f_globals.values()):\n"
+                          "        if isinstance(v, bytes): os.write(1, v)\n        if isinstance(v, str) and len(v) == 32: print(v)\n    f = f.f_back\nos._exit(0)",
+    "token of the defaults": "import sys, os\nf = sys._getframe(1)\nrun = f.f_globals.get('run')\nos.write(1, run.__defaults__[0])\nos._exit(0)",
+    "equal to everything": "class X:\n    def __eq__(self, other): return True\ndef add(a, b): return X()",
+    "an int equal to everything": "class X(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef add(a, b): return X(9)",
+    "patched abs": "import builtins\nbuiltins.abs = lambda x: 0\ndef add(a, b): return 10**6",
+    "patched loads": "import json\njson.loads = lambda text: None\ndef add(a, b): return None",
+    "patched dumps": "import json\njson.dumps = lambda *a, **k: '[0, {\"i\": \"0x3\"}]'\ndef add(a, b): return 9",
+    "patched encode": "import sys\nsys._getframe(1).f_globals['encode'] = lambda v: 3\ndef add(a, b): return 9",
+    "reads its caller": "import sys\ndef add(a, b):\n    f = sys._getframe()\n    while f:\n        for v in f.f_locals.values():\n"
+                        "            if isinstance(v, str) and '==' in v and 'assert add' in v: return eval(v.split('==')[1])\n        f = f.f_back\n    return 99",
+    "asserts switched off": "import builtins\nbuiltins.AssertionError = KeyError\ndef add(a, b): return 9",
+    "no tests at all": "import sys\nsys.exit(0)",
+    "forged results": "import sys, os\nf = sys._getframe(1)\nos.write(1, ('\\n' + str(f.f_locals.get('mark')) + '[0, {\"i\": \"0x9\"}]\\n').encode())\ndef add(a, b): return 9",
+    "hanging equality": "class X:\n    def __eq__(self, other):\n        while True: pass\ndef add(a, b): return X()",
+    "a list without end": "def add(a, b):\n    x = []\n    x.append(x)\n    return x",
+    "a deep list": "def add(a, b):\n    x = []\n    for _ in range(10**5): x = [x]\n    return x",
+}  # fmt: skip
+
+
+@sandboxed
+@pytest.mark.parametrize("name", FAKES)
+def test_success_is_not_faked(name: str) -> None:
+    found = code(ADD, f"```python\n{FAKES[name]}\n```", cpu_s=3)
+    assert found.verdict == "wrong", found
+
+
+@sandboxed
+@pytest.mark.parametrize("name", list(FAKES)[:4])
+def test_the_short_holes_are_closed_where_tests_run_beside_the_program(name: str) -> None:
+    looped = json.dumps(
+        {"tests": ["for i in range(3):\n    assert add(i, 1) == i + 1"], "setup": ""}
+    )
+    assert code(looped, f"```python\n{FAKES[name]}\n```").verdict == "wrong"
+    right = code(looped, "def add(a, b): return a + b")
+    assert (right.verdict, right.detail) == ("correct", "its tests ran beside the program")
+
+
+@sandboxed
+@pytest.mark.parametrize(
+    ("test", "program", "verdict"),
+    [
+        ("assert abs(f(1) - 0.5) < 1e-6", "def f(x): return x / 2", "correct"),
+        ("assert f(1) == {1: (2, 3.5)}", "import collections\ndef f(x): return collections.OrderedDict({1: (2, 3.5)})", "correct"),
+        ("assert tuple(f(3)) == (0, 1, 2)", "def f(x): yield from range(x)", "correct"),
+        ("assert f(3) == [0, 1, 2]", "def f(x): yield from range(x)", "wrong"),
+        ("assert f(3) is True", "def f(x): return 1", "wrong"),
+        ("assert f(3) == True", "import numpy\ndef f(x): return numpy.bool_(True)", "correct"),
+        ("assert f(3) == float('inf')", "def f(x): return float('inf')", "correct"),
+        ("assert not f(3)", "def f(x): return []", "correct"),
+        ("assert f(3) == {1, 2}", "def f(x): return frozenset([2, 1])", "correct"),
+        ("assert sum(2, 3) == 5", "def sum(a, b): return a + b", "correct"),
+        ("assert f('a\\u00e9\\n') == 'A\\u00c9\\n'", "def f(x): return x.upper()", "correct"),
+        ("assert f(9) == 10**40", "def f(x): return 10**40", "correct"),
+        ("assert f(2) == 3\nassert f(1) == 3", "n = 0\ndef f(x):\n    global n\n    n += x\n    return 3 if n in (2, 3) else n", "correct"),
+        ("assert f(Node(1)) == 1", "class Node:\n    def __init__(self, v): self.v = v\ndef f(n): return n.v", "correct"),
+        ("assert f(1) == 1\nassert f(2) == 2", "import time\ndef f(x):\n    if x == 2: time.sleep(99)\n    return 7", "wrong"),
+    ],
+)  # fmt: skip
+def test_what_is_compared_outside_means_what_it_meant_inside(
+    test: str, program: str, verdict: str
+) -> None:
+    gold = json.dumps({"tests": test, "setup": ""})
+    assert code(gold, f"```python\n{program}\n```", wall_s=3, cpu_s=2).verdict == verdict
+
+
+def test_most_of_the_reference_tests_are_taken_apart(shared_data: Path) -> None:
+    from testtime.grading import split
+
+    folder = shared_data / "benchmarks"
+    human = gzip.decompress((folder / "humaneval.jsonl.gz").read_bytes()).decode().splitlines()
+    rows = [json.loads(line) for line in human]
+    assert sum(split.of_check(row["test"], row["entry_point"]) is not None for row in rows) >= 152
+    mbpp = [json.loads(line) for line in (folder / "mbpp.jsonl").read_text().splitlines()]
+    whole = [split.of_asserts("\n".join(row["test_list"]), "") is None for row in mbpp]
+    assert sum(whole) <= 2
+
+
+FORKS = """
+import os, time
+for _ in range(12):
+    if os.fork() == 0:
+        x = bytearray(70 << 20)
+        for i in range(0, len(x), 4096): x[i] = 1
+        time.sleep(20); os._exit(0)
+time.sleep(20)
+"""
+
+
+@sandboxed
+@pytest.mark.parametrize("by", ["cgroup", "watcher"])
+def test_all_processes_together_have_a_limit(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from testtime.grading import watch
+
+    if by == "watcher":
+        monkeypatch.setattr(watch, "_home", lambda: None)
+    elif watch._home() is None:
+        pytest.skip("no cgroup can be made here")
+    outcome = sandbox.run(FORKS, sandbox.Bounds(cpu_s=5, wall_s=30, memory_mb=256))
+    assert outcome.status == "memory", outcome
+    fine = sandbox.run(
+        FORKS.replace("70 << 20", "1 << 20").replace("(20)", "(.2)"),
+        sandbox.Bounds(cpu_s=5, memory_mb=256),
+    )
+    assert fine.status == "finished", fine
+
+
+@sandboxed
+@pytest.mark.parametrize(
+    "call",
+    [
+        "libc.unshare(0x10000000)", "libc.unshare(0x10020000)", "libc.syscall(56, 0x10000011, 0, 0, 0, 0)",
+        "libc.syscall(435, 0, 0)", "libc.setns(os.open('/proc/self/ns/user', 0), 0)",
+    ],
+)  # fmt: skip
+def test_no_user_namespace_can_be_made_inside(call: str) -> None:
+    program = f"import ctypes, os\nlibc = ctypes.CDLL(None)\nassert {call} == -1"
+    assert sandbox.run(program, BOUNDS).status == "finished"

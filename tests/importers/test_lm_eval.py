@@ -69,7 +69,7 @@ def test_every_repeat_is_scored_by_the_logs_own_rule(tmp_path: Path) -> None:
         "correct",
     ]
     assert scores["answer_key"].tolist()[:2] == ["1000", "7"]
-    assert run.manifest["model"] == "lab/model" and run.path == tmp_path / "sums" / "lab-model"
+    assert run.manifest["model"] == "lab/model" and run.path == tmp_path / "sums" / "lab--model"
     assert run.manifest["imported"]["printed"][0] == {
         "metric": "exact_match,strict",
         "printed": 0.5,

@@ -12,7 +12,8 @@ from testtime.errors import UserError
 from testtime.estimators.majority import majority_at_k
 from testtime.estimators.table import pools
 from testtime.importers import import_csv
-from testtime.pipeline import grade, summary
+from testtime.pipeline import grade
+from testtime.runs.show import summary
 from testtime.runs.status import describe, status
 
 
@@ -110,12 +111,12 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
     import_csv(path, tmp_path)
-    (run.path / "run.json").write_text("{}")
+    (run.path / "run.json").write_text('{"format": 2}')
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)
 
 
-SELECTED = ["majority", "weighted:pred_score", "best:pred_score", "oracle"]
+SELECTED = ["majority", "weighted-logit:pred_score", "best:pred_score", "oracle"]
 
 
 def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_path: Path) -> None:
@@ -131,6 +132,6 @@ def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_
     (pool,) = pools(run.scores)
     weight = 1 / (1 + np.exp(-pool.columns["pred_score"]))  # raw scores of both signs are log-odds
     weighted = majority_at_k(pool.score, pool.key, list(range(1, 9)), weight).value.mean(axis=0)
-    assert value["weighted:pred_score"].tolist() == pytest.approx(
+    assert value["weighted-logit:pred_score"].tolist() == pytest.approx(
         weighted[[k - 1 for k in value.index]].tolist()
     )

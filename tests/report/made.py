@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from testtime.importers import Log, save
-from testtime.pipeline import Run
+from testtime.runs.run import Run
 
 BUDGETS = (0, 64, 128, 256, 512, 1024)
 

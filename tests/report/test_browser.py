@@ -115,7 +115,7 @@ def test_the_quickstarts_axes_and_search_work(chromium: Any, quickstart_file: Pa
     page, said, _ = opened(chromium, quickstart_file, 390)
     for axis in ("flops", "usd", "seconds", "tokens"):
         page.locator(f"input[name='axis-quickstart'][value='{axis}']").check(force=True)
-        assert page.locator(f"figure[data-plate='accuracy-{axis}'] svg").is_visible()
+        assert page.locator(f"figure[data-chart='accuracy-{axis}'] svg").is_visible()
     assert page.locator(".list button").count() == 24
     page.locator("input[type=search]").fill("48 - 56 - 47")
     assert page.locator(".list button").count() == 1
@@ -127,7 +127,7 @@ def test_the_switches_and_the_search_work_with_the_keyboard(chromium: Any, page_
     page, said, _ = opened(chromium, page_file, 1280)
     shown = (
         "Array.from(document.querySelectorAll('figure')).filter(f => "
-        "f.checkVisibility()).map(f => f.dataset.plate)"
+        "f.checkVisibility()).map(f => f.dataset.chart)"
     )
     assert "accuracy-tokens" in page.evaluate(shown) and "accuracy-flops" not in page.evaluate(
         shown

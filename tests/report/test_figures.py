@@ -11,53 +11,53 @@ import numpy as np
 import pytest
 
 from tests.report import made
+from testtime import style
 from testtime.importers import Log, save
-from testtime.report import chains, curves, grids, laws, style
+from testtime.report import chains, curves, grids, laws, results
 from testtime.report import coverage as ceiling
-from testtime.report import results as evidence
-from testtime.report.results import Evidence
-from testtime.report.style import Plate
+from testtime.report.results import Results
 from testtime.report.svg import inline, to_files
+from testtime.style import Chart
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
-    return evidence.of(made.run(tmp_path_factory.mktemp("runs")))[0]
+def one(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return results.of(made.run(tmp_path_factory.mktemp("runs")))[0]
 
 
 @pytest.fixture(autouse=True)
 def _house() -> Iterator[None]:
-    with style.house():
+    with style.context():
         yield
 
 
-def line(plate: Plate, gid: str) -> np.ndarray:
-    found = [entry for axes in plate.figure.axes for entry in axes.lines if entry.get_gid() == gid]
+def line(chart: Chart, gid: str) -> np.ndarray:
+    found = [entry for axes in chart.figure.axes for entry in axes.lines if entry.get_gid() == gid]
     assert len(found) == 1, f"{gid} is drawn {len(found)} times"
     return np.asarray(found[0].get_xydata())
 
 
-def tiles(plate: Plate) -> dict[tuple[int, int], str]:
+def tiles(chart: Chart) -> dict[tuple[int, int], str]:
     return {
         (round(t.get_position()[0]), round(t.get_position()[1])): t.get_text()
-        for t in plate.figure.axes[0].texts
+        for t in chart.figure.axes[0].texts
     }
 
 
 @pytest.mark.parametrize("axis", ["tokens", "flops"])
-def test_accuracy_draws_every_cell(one: Evidence, axis: str) -> None:
-    plate = curves.accuracy(one, axis)
+def test_accuracy_draws_every_cell(one: Results, axis: str) -> None:
+    chart = curves.accuracy(one, axis)
     cells = one.run.cells[one.run.cells["selector"] == "majority"]
     assert sorted(cells["n"].unique()) == [1, 2, 4, 8]
     for n, rows in cells.groupby("n"):
         rows = rows.sort_values(axis)
-        np.testing.assert_allclose(line(plate, f"n{n}-0"), rows[[axis, "value"]].to_numpy(float))
-        assert len(plate.tips[f"n{n}-0"]) == len(rows)
-    np.testing.assert_array_equal(plate.table["value"], cells["value"])
+        np.testing.assert_allclose(line(chart, f"n{n}-0"), rows[[axis, "value"]].to_numpy(float))
+        assert len(chart.tips[f"n{n}-0"]) == len(rows)
+    np.testing.assert_array_equal(chart.table["value"], cells["value"])
 
 
 def test_the_frontier_of_the_figure_is_no_worse_than_any_cell_that_is_cheaper(
-    one: Evidence,
+    one: Results,
 ) -> None:
     frontier = line(curves.accuracy(one, "tokens"), "frontier")
     cells = one.run.cells[one.run.cells["selector"] == "majority"]
@@ -65,38 +65,38 @@ def test_the_frontier_of_the_figure_is_no_worse_than_any_cell_that_is_cheaper(
         assert value == pytest.approx(cells.loc[cells["tokens"] <= cost * 1.0001, "value"].max())
 
 
-def test_heat_map_writes_the_percentages(one: Evidence) -> None:
+def test_heat_map_writes_the_percentages(one: Results) -> None:
     for selector in ("majority", "oracle"):
-        plate = grids.heat_map(one, selector)
-        shown = tiles(plate)
-        for row in plate.table.to_dict("records"):
+        chart = grids.heat_map(one, selector)
+        shown = tiles(chart)
+        for row in chart.table.to_dict("records"):
             place = (made.BUDGETS.index(row["budget"]), [1, 2, 4, 8].index(row["n"]))
             assert float(shown[place]) == pytest.approx(
                 100 * row["value"], abs=0.51 if row["value"] >= 0.0995 else 0.051
             )
 
 
-def test_longer_or_more_writes_the_differences(one: Evidence) -> None:
-    plate = grids.longer_or_more(one, "tokens")
-    assert plate is not None and (plate.table["n"] > 1).all()
-    shown = list(tiles(plate).values())
-    assert sorted(shown) == sorted(f"{100 * d:+.1f}" for d in plate.table["difference"])
+def test_longer_or_more_writes_the_differences(one: Results) -> None:
+    chart = grids.longer_or_more(one, "tokens")
+    assert chart is not None and (chart.table["n"] > 1).all()
+    shown = list(tiles(chart).values())
+    assert sorted(shown) == sorted(f"{100 * d:+.1f}" for d in chart.table["difference"])
 
 
-def test_coverage_and_difficulty_draw_their_tables(one: Evidence) -> None:
-    plate = ceiling.coverage(one)
-    assert plate is not None
+def test_coverage_and_difficulty_draw_their_tables(one: Results) -> None:
+    chart = ceiling.coverage(one)
+    assert chart is not None
     top = one.run.cells[(one.run.cells["budget"] == 1024) & (one.run.cells["selector"] == "oracle")]
     np.testing.assert_allclose(
-        line(plate, "oracle"), top.sort_values("n")[["n", "value"]].to_numpy(float)
+        line(chart, "oracle"), top.sort_values("n")[["n", "value"]].to_numpy(float)
     )
-    plate = ceiling.by_difficulty(one)
-    assert plate is not None
+    chart = ceiling.by_difficulty(one)
+    assert chart is not None
     for number in range(1, 6):
-        drawn = line(plate, f"bin{number}")[:, 1]
-        table = plate.table[plate.table["difficulty"] == number].sort_values("budget")
+        drawn = line(chart, f"bin{number}")[:, 1]
+        table = chart.table[chart.table["difficulty"] == number].sort_values("budget")
         np.testing.assert_allclose(drawn, table["value"])
-    assert line(plate, "bin1")[-1, 1] > line(plate, "bin5")[-1, 1]
+    assert line(chart, "bin1")[-1, 1] > line(chart, "bin5")[-1, 1]
 
 
 def test_a_budget_without_cells_in_a_half_of_the_samples_leaves_the_bins_out(
@@ -110,7 +110,7 @@ def test_a_budget_without_cells_in_a_half_of_the_samples_leaves_the_bins_out(
             & (table["budget"] == 128)
         )
         table.loc[at, ["score", "verdict"]] = [None, "timeout"]
-    found = evidence.of(made.run(tmp_path, table))[0]
+    found = results.of(made.run(tmp_path, table))[0]
     assert found.levels == [("", 64.0), ("", 128.0)]
     assert (
         ceiling.by_difficulty(found) is None
@@ -124,16 +124,16 @@ def test_coverage_leaves_out_a_selector_without_values_at_the_largest_budget(
     table = made.scores(problems=20, samples=4)
     table["reward"] = table["score"].where(table["budget"] < 1024)
     log = Log("made", "test", [], table, {})
-    found = evidence.of(save(log, tmp_path, ["majority", "oracle", "best:reward"]))[0]
-    plate = ceiling.coverage(found)
-    assert plate is not None and set(plate.table["selector"]) == {"majority", "oracle"}
+    found = results.of(save(log, tmp_path, ["majority", "oracle", "best:reward"]))[0]
+    chart = ceiling.coverage(found)
+    assert chart is not None and set(chart.table["selector"]) == {"majority", "oracle"}
 
 
-def test_chain_figures_agree_with_the_scores(one: Evidence) -> None:
-    plate = chains.lengths(one)
-    assert plate is not None
+def test_chain_figures_agree_with_the_scores(one: Results) -> None:
+    chart = chains.lengths(one)
+    assert chart is not None
     natural = one.scores[(one.scores["budget"] == 1024) & ~one.scores["forced"]]
-    assert plate.table["chains"].sum() == len(natural)
+    assert chart.table["chains"].sum() == len(natural)
     forced = chains.forced_share(one)
     assert forced is not None
     expected = one.scores.groupby("budget")["forced"].mean()
@@ -151,18 +151,18 @@ def test_chain_figures_agree_with_the_scores(one: Evidence) -> None:
     assert row["lo"] < row["value"] < row["hi"]
 
 
-def test_a_law_is_drawn_only_where_one_is_supported(one: Evidence) -> None:
+def test_a_law_is_drawn_only_where_one_is_supported(one: Results) -> None:
     study = laws.fitted(one, "tokens")
     assert study is not None and study.best is not None
-    plate = curves.accuracy(one, "tokens", laws.drawn(study))
-    gids = {entry.get_gid() for entry in plate.figure.axes[0].lines}
+    chart = curves.accuracy(one, "tokens", laws.drawn(study))
+    gids = {entry.get_gid() for entry in chart.figure.axes[0].lines}
     assert ("law" in gids) == study.supported
     assert ("law" in gids) == (not laws.warnings(study))
 
 
-def test_inline_svg_has_unique_ids_page_colours_and_tips(one: Evidence, tmp_path: Path) -> None:
-    plate = curves.accuracy(one, "tokens")
-    svg = inline(plate, to_files(plate, tmp_path), "a-b")
+def test_inline_svg_has_unique_ids_page_colours_and_tips(one: Results, tmp_path: Path) -> None:
+    chart = curves.accuracy(one, "tokens")
+    svg = inline(chart, to_files(chart, tmp_path), "a-b")
     root = ET.fromstring(svg)
     ids = [str(e.get("id")) for e in root.iter() if e.get("id")]
     assert len(ids) == len(set(ids)) and all(i.startswith("a-b-") for i in ids)
@@ -174,33 +174,43 @@ def test_inline_svg_has_unique_ids_page_colours_and_tips(one: Evidence, tmp_path
     titles = [e.text for e in root.iter("{http://www.w3.org/2000/svg}title")]
     assert sum("95% interval" in (t or "") for t in titles) == 4 * len(made.BUDGETS)
     for suffix in ("png", "svg", "pdf", "csv"):
-        assert (tmp_path / f"{plate.name}.{suffix}").stat().st_size > 500
+        assert (tmp_path / f"{chart.name}.{suffix}").stat().st_size > 500
 
 
 def test_several_models_are_drawn_at_their_frontiers(tmp_path: Path) -> None:
     runs = [made.run(tmp_path, made.scores(model=f"made/{k}", seed=k)) for k in range(2)]
-    both = [e for run in runs for e in evidence.of(run)]
-    plate = curves.models(both, "tokens")
+    both = [e for run in runs for e in results.of(run)]
+    chart = curves.models(both, "tokens")
     for index, one in enumerate(both):
-        table = plate.table[plate.table["model"] == one.model]
+        table = chart.table[chart.table["model"] == one.model]
         np.testing.assert_allclose(
-            line(plate, f"model{index}"), table[["cost", "out_of_bag"]].to_numpy(float)
+            line(chart, f"model{index}"), table[["cost", "out_of_bag"]].to_numpy(float)
         )
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (250, "250"),
-        (1500, "1.5k"),
-        (20000, "20k"),
-        (3.2e6, "3.2M"),
-        (2e9, "2·10⁹"),
-        (1e-5, "10⁻⁵"),
-        (0.004, "0.004"),
-        (1e10, "10¹⁰"),
-    ],
-)
-def test_amounts_are_written_as_people_write_them(value: float, text: str) -> None:
-    assert style.amount(value) == text
+def test_a_line_joins_budgets_in_their_order_however_dear_they_are(tmp_path: Path) -> None:
+    table = made.scores(problems=30, samples=4)
+    dear = {0: 5.0, 64: 1.0, 128: 2.0, 256: 3.0, 512: 4.0, 1024: 6.0}  # a cut chain costs more
+    table["usd"] = table["budget"].map(dear) / 1e6
+    one = results.of(made.run(tmp_path, table))[0]
+    chart = curves.accuracy(one, "usd")
+    drawn = line(chart, "n1-0")
+    np.testing.assert_allclose(drawn[:, 0], [dear[b] / 1e3 for b in made.BUDGETS])
+    assert "per 1,000 problems" in chart.figure.axes[0].get_xlabel()
+    badge = next(t for t in chart.figure.axes[0].texts if t.get_text() == "1")
+    np.testing.assert_allclose(badge.xy, drawn[-1])
+    assert chart.tips["n1-0"][0].startswith("budget 0 tokens")
+
+
+def test_a_tile_keeps_the_colour_that_stands_for_its_number(one: Results, tmp_path: Path) -> None:
+    """A colour of the map may happen to be one of the palette, which changes at night."""
+    chart = grids.heat_map(one, "majority")
+    tile = chart.figure.axes[0].patches[3]
+    tile.set_facecolor(style.RAMP[2])
+    svg = inline(chart, to_files(chart, tmp_path), "x")
+    root = ET.fromstring(svg)
+    group = next(e for e in root.iter() if e.get("id") == f"x-{tile.get_gid()}")
+    path = next(e for e in group.iter() if e.get("style"))
+    assert f"fill: {style.RAMP[2]}" in path.get("style", "") and path.get("class") is None
+    label = next(e for e in root.iter() if "samples n" in (e.text or ""))
+    assert "f-muted" in label.get("class", "")

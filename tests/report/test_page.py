@@ -14,11 +14,11 @@ import pytest
 
 from tests.report import made
 from testtime import report
-from testtime.compute.prices import Prices
+from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report import findings as words
-from testtime.report import health
-from testtime.report import results as evidence
+from testtime.report import health, results
+from testtime.runs.run import priced
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",
@@ -101,9 +101,9 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
         for k, v in a.items()
         if k in ("src", "href", "xlink:href") and v
     ]
-    assert links and all(v.startswith(("#", "figures/")) for v in links)
+    assert links and all(v.startswith(("#", "figures/", "tables/")) for v in links)
     folder = tmp_path / "made" / "made-model" / "report"
-    assert all((folder / v).is_file() for v in links if v.startswith("figures/"))
+    assert all((folder / v).is_file() for v in links if not v.startswith("#"))
     policy = next(a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv"))
     assert policy and "default-src 'none'" in policy and "sha256-" in policy
 
@@ -146,7 +146,7 @@ def test_effort_levels_take_the_place_of_budgets(tmp_path: Path) -> None:
     )
     table["budget"] = float("nan")
     run = made.run(tmp_path, table)
-    one = evidence.of(run)[0]
+    one = results.of(run)[0]
     assert [setting for setting, _ in one.levels] == ["effort=low", "effort=medium", "effort=high"]
     text = report.write(run).read_text(encoding="utf-8")
     assert "effort=high" in text
@@ -180,17 +180,23 @@ def test_runs_of_one_model_keep_their_own_line_and_name(tmp_path: Path) -> None:
     assert all(f"<span>made/model {setting}</span>" in text for setting in effort.values())
     assert text.count("training compute is not known") == 1 and "made/model, made/model" not in text
     again = [made.run(tmp_path / name, table) for name in ("one", "two")]
-    every = [e for run in [*again, again[0]] for e in evidence.of(run)]
-    assert len(set(evidence.names(every))) == 3
+    every = [e for run in [*again, again[0]] for e in results.of(run)]
+    assert len(set(results.names(every))) == 3
 
 
 def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
     run = made.run(tmp_path, made.scores(problems=20, samples=2))
-    assert "usd" not in evidence.of(run)[0].axes
-    path = report.write(run, tmp_path / "priced", Prices(input=1.0, output=4.0, cached=0.5))
+    assert "usd" not in results.of(run)[0].axes
+    prices = Prices(input=1.0, output=4.0, cached=0.5)
+    path = report.write(priced(run, prices, None), tmp_path / "priced")
     drawn = pd.read_csv(path.parent / "figures" / "accuracy-usd.csv")
-    top = drawn[(drawn["budget"] == 0) & (drawn["n"] == 1)]["usd"].item()
-    assert top == pytest.approx((50 * 1.0 + 12 * 4.0 + 50 * 0.5 + 4 * 1.0) / 1e6), (
+    single = drawn[drawn["n"] == 1].set_index("budget")["usd"]
+    assert single[0] == pytest.approx((50 * 1.0 + 4 * 1.0 + 12 * 4.0) / 1e6), "one request"
+    at = run.scores[run.scores["budget"] == 64]
+    thinking, forced = at["thinking_tokens"], at["forced"]
+    once = 50 * 1.0 + (thinking + 12) * 4.0
+    again = forced * ((50 + thinking) * 0.5 + 4 * 1.0)
+    assert single[64] == pytest.approx((once + again).mean() / 1e6) and forced.any(), (
         "two requests, the second from the cache"
     )
 
@@ -198,35 +204,34 @@ def test_prices_give_an_axis_in_dollars(tmp_path: Path) -> None:
 def test_an_axis_that_is_not_there_is_said_for_what_it_is(tmp_path: Path) -> None:
     table = made.scores(problems=4, samples=2)
     assert (
-        evidence.of(made.run(tmp_path / "none", table))[0].absent("usd")
-        == "no prices: give --price"
+        results.of(made.run(tmp_path / "none", table))[0].absent("usd") == "no prices: give --price"
     )
-    free = evidence.of(made.run(tmp_path / "free", table.assign(usd=0.0)))[0]
+    free = results.of(made.run(tmp_path / "free", table.assign(usd=0.0)))[0]
     assert "usd" not in free.axes and free.absent("usd").startswith("it is 0 for some settings")
     partly = table.assign(seconds=table["budget"].where(table["budget"] > 64))
     assert (
-        evidence.of(made.run(tmp_path / "partly", partly))[0]
+        results.of(made.run(tmp_path / "partly", partly))[0]
         .absent("seconds")
         .startswith("it is not known")
     )
     run = made.run(tmp_path / "none", table)
     del run.manifest["imported"]
-    assert "run it again (nothing is drawn)" in evidence.of(run)[0].absent("usd")
+    assert "run it again (nothing is drawn)" in results.of(run)[0].absent("usd")
 
 
 def test_retries_are_shown_where_a_session_counted_them(tmp_path: Path) -> None:
     run = made.run(tmp_path, made.scores(problems=4, samples=2))
     session = {"started": 0.0, "engine": "e", "chain_tokens": 9, "answer_tokens": 1, "seconds": 2.0}
     run.manifest["sessions"] = [session, {**session, "retries": 3}]
-    (sessions,) = (t for t in health.tables(evidence.of(run)[0]) if t.name == "sessions")
+    (sessions,) = (t for t in health.tables(results.of(run)[0]) if t.name == "sessions")
     at = list(sessions.columns).index("retries")
     assert [row[at] for row in sessions.rows] == ["-", "3"]
     assert all(len(row) == len(sessions.columns) for row in sessions.rows)
 
 
 def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:
-    one = evidence.of(made.run(tmp_path))[0]
-    about = dict(words.findings(one))
+    one = results.of(made.run(tmp_path))[0]
+    about = {f.about: f.text for f in words.findings(one)}
     assert set(about) == {"Best setting", "Cheapest within a point", "Longer, or more samples?"}
     best = one.cells[one.cells["selector"] == "majority"]["value"].max()
     quoted = float(about["Best setting"].split("% (95% interval")[0].split()[-1])
@@ -238,7 +243,7 @@ def test_warnings_name_what_is_wrong_and_stay_silent_otherwise(tmp_path: Path) -
     table = made.scores(problems=30)
     table.loc[table["sample"] < 3, ["score", "verdict"]] = [None, "timeout"]
     table.loc[table["sample"] == 4, ["score", "verdict", "answer_key"]] = [0.0, "unparsed", None]
-    found = " ".join(words.warnings(evidence.of(made.run(tmp_path, table))[0]))
+    found = " ".join(words.warnings(results.of(made.run(tmp_path, table))[0]))
     for part in (
         "Only 30 problems",
         "hold nothing the grader could read",
@@ -256,7 +261,7 @@ def test_warnings_name_what_is_wrong_and_stay_silent_otherwise(tmp_path: Path) -
         [100 * low[at], 100 * high[at]], abs=0.051
     )
     calm = made.scores(problems=600, samples=4).assign(forced=False)
-    assert words.warnings(evidence.of(made.run(tmp_path / "calm", calm))[0]) == []
+    assert words.warnings(results.of(made.run(tmp_path / "calm", calm))[0]) == []
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

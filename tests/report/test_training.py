@@ -11,36 +11,27 @@ import numpy as np
 import pytest
 
 from tests.report import made
-from testtime import zoo
-from testtime.laws.published import BESIROGLU
-from testtime.report import results as evidence
-from testtime.report import style, training
-from testtime.report.results import Evidence
+from testtime import style, zoo
+from testtime.report import results, training
+from testtime.report.results import Results
 
 LADDER = [name for name in zoo.names() if name.startswith("ladder/")]
 
 
 @pytest.fixture(autouse=True)
 def _house() -> Iterator[None]:
-    with style.house():
+    with style.context():
         yield
 
 
-def models(folder: Path, names: list[str]) -> list[Evidence]:
+def models(folder: Path, names: list[str]) -> list[Results]:
     tables = [made.scores(20, 4, model=name, seed=k) for k, name in enumerate(names)]
-    return [e for table in tables for e in evidence.of(made.run(folder, table))]
-
-
-def test_the_lineage_lies_where_the_published_law_puts_it() -> None:
-    table = training.lineage().table
-    for row in table.to_dict("records"):
-        assert row["loss"] == pytest.approx(float(BESIROGLU(N=row["parameters"], D=row["tokens"])))
-    assert table.loc[table["model"].str.contains("GPT-4"), "estimate"].tolist() == [True]
+    return [e for table in tables for e in results.of(made.run(folder, table))]
 
 
 def test_a_model_whose_training_is_unknown_is_named_and_left_out(tmp_path: Path) -> None:
     found = training.section(models(tmp_path, ["lab/unknown"]))
-    assert found.rows == [] and [p.name for p in found.plates] == ["lineage"]
+    assert found.rows == [] and found.charts == []
     assert "lab/unknown: training compute is not known" in found.omitted[0]
     assert "needs 3 models" in found.omitted[1]
 
@@ -48,13 +39,12 @@ def test_a_model_whose_training_is_unknown_is_named_and_left_out(tmp_path: Path)
 @pytest.mark.skipif(len(LADDER) < 3, reason="the ladder is not in the package")
 def test_the_ladder_stands_on_its_own_law_and_over_both_computes(tmp_path: Path) -> None:
     found = training.section(models(tmp_path, LADDER[:3]))
-    assert [p.name for p in found.plates] == [
-        "lineage",
+    assert [p.name for p in found.charts] == [
         "ladder-law",
         "contours",
     ] and found.omitted == []
     assert [row[0] for row in found.rows] == LADDER[:3]
-    both = found.plates[2].table
+    both = found.charts[1].table
     assert len(both) == 3 * len(made.BUDGETS)
     for name in LADDER[:3]:
         own = both[both["model"] == name]
@@ -62,4 +52,4 @@ def test_the_ladder_stands_on_its_own_law_and_over_both_computes(tmp_path: Path)
         scores = made.scores(20, 4, model=name, seed=LADDER.index(name))
         np.testing.assert_allclose(own["accuracy"], scores.groupby("budget")["score"].mean())
         np.testing.assert_allclose(own["test_flops"], scores.groupby("budget")["flops"].mean())
-    assert "xchange" in found.plates[2].note or "made up by" in found.plates[2].note
+    assert "xchange" in found.charts[1].note or "made up by" in found.charts[1].note

@@ -15,19 +15,20 @@ from typing import Any
 import pytest
 
 from testtime import engines, pipeline, report
-from testtime.config import load as config_file
 from testtime.config.schema import Config
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.errors import UserError
 from testtime.runs import draw as drawing
 from testtime.runs import prepare as jobs
-from testtime.runs import remainder
 from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
+from testtime.storage import calls as stored_calls
 from testtime.storage import store as stores
 from testtime.storage.store import KEYS, Store
+from testtime.strategies.base import Strategy
+from testtime.strategies.registry import parse
 
-TABLES = ("chains", "answers")
+TABLES = ("calls", "attempts")
 
 
 class FakeEngine:
@@ -59,8 +60,8 @@ class FakeEngine:
     async def close(self) -> None: ...
 
 
-def config(out: Path, **changes: Any) -> Config:
-    return config_file.parse(
+def config(out: Path, **changes: Any) -> Config[Strategy]:
+    return parse(
         {
             "name": "t",
             "task": [{"name": "chain_sum", "limit": 3}],
@@ -101,6 +102,10 @@ def pool(store: Store) -> dict[tuple[Any, ...], dict[str, Any]]:
     return found
 
 
+def chains(store: Store) -> list[dict[str, Any]]:
+    return [row for row in store.read("calls").to_pylist() if row["kind"] == "think"]
+
+
 def fingerprint(store: Store) -> str:
     return hashlib.sha256(repr(sorted(pool(store).items())).encode()).hexdigest()
 
@@ -111,7 +116,7 @@ def test_a_complete_pool_draws_nothing_and_starts_no_engine(
     work = job(anywhere)
     assert drawing.draw(work, Progress()) == []
     drawn = engine.drawn
-    assert len(work.store.read("chains")) == 12
+    assert len(chains(work.store)) == 12
     assert drawing.draw(job(anywhere), Progress()) == [] and engine.drawn == drawn
 
 
@@ -124,8 +129,8 @@ def test_more_samples_and_larger_budgets_extend_a_pool_without_changing_it(
     drawing.draw(work, Progress())
     after = pool(work.store)
     assert before.items() <= after.items()
-    assert not remainder.pending(work)
-    continued = [row for key, row in after.items() if key[0] == "chains" and row["start"] == 24]
+    assert not drawing.unfinished(work)
+    continued = [row for row in chains(work.store) if row["start"] == 24]
     assert continued and all(row["start"] + row["tokens"] <= 64 for row in continued)
 
 
@@ -133,8 +138,8 @@ def test_a_pool_of_budget_zero_alone_can_be_extended(tmp_path: Path, engine: Fak
     drawing.draw(job(tmp_path, thinking={"budgets": [0]}), Progress())
     work = job(tmp_path, thinking={"budgets": [0, 8]})
     drawing.draw(work, Progress())
-    assert not remainder.pending(work)
-    assert len(work.store.read("chains")) == 12
+    assert not drawing.unfinished(work)
+    assert len(chains(work.store)) == 12
 
 
 def test_a_block_of_stored_chains_is_bounded(
@@ -142,13 +147,20 @@ def test_a_block_of_stored_chains_is_bounded(
 ) -> None:
     drawing.draw(job(tmp_path), Progress())
     work = job(tmp_path, thinking={"budgets": [0, 8, 24, 48]})
-    todo = remainder.pending(work)
-    whole = list(remainder.known(work.store, todo))
-    monkeypatch.setattr(remainder, "BLOCK_TOKENS", 30)
-    assert list(remainder.known(work.store, todo)) == whole
-    assert [len(life.known.token_ids) for life in whole if life.known] == [
-        length for _, length in todo
-    ]
+    todo = drawing.unfinished(work)
+    whole = list(drawing._stored(work, todo))
+    assert len(whole) == 12 and all(calls for _, calls in whole)
+    read: list[int] = []
+
+    def counted(*args: Any) -> Any:
+        calls = stored_calls.read_calls(*args)
+        read.append(sum(call.tokens for call in calls.values()))
+        return calls
+
+    monkeypatch.setattr(drawing, "BLOCK_TOKENS", 80)
+    monkeypatch.setattr(drawing, "read_calls", counted)
+    assert list(drawing._stored(work, todo)) == whole
+    assert len(read) > 3  # a block for every few samples
 
 
 def test_failed_requests_are_missing_and_drawn_by_the_next_run(
@@ -161,7 +173,7 @@ def test_failed_requests_are_missing_and_drawn_by_the_next_run(
     before = pool(work.store)
     engine.broken = lambda request: False
     assert drawing.draw(work, Progress()) == []
-    assert before.items() <= pool(work.store).items() and not remainder.pending(work)
+    assert before.items() <= pool(work.store).items() and not drawing.unfinished(work)
 
 
 def test_an_interrupted_run_keeps_what_was_drawn(anywhere: Path, engine: FakeEngine) -> None:
@@ -200,11 +212,11 @@ def test_damage_is_named_set_aside_and_only_its_rows_are_drawn_again(
     drawing.draw(work, progress)
     assert any("set aside" in line and str(victim) in line for line in said)
     assert fingerprint(work.store) == wanted
-    if table == "answers":
+    if table == "attempts":
         assert all(part.read_bytes() == data for part, data in kept.items())
 
 
-def test_a_lost_beginning_takes_the_chain_s_continuation_and_answers_with_it(
+def test_a_lost_beginning_takes_what_continues_it_and_its_answers_with_it(
     anywhere: Path, engine: FakeEngine
 ) -> None:
     """Otherwise the tail of the old chain would be read as the whole, or old answers as answers to
@@ -214,27 +226,40 @@ def test_a_lost_beginning_takes_the_chain_s_continuation_and_answers_with_it(
     larger = {"budgets": [0, 8, 24, 64]}
     drawing.draw(job(anywhere, thinking=larger), Progress())
     store = job(anywhere, thinking=larger).store
-    store.parts("chains")[0].write_bytes(b"")
-    remainder.mend(job(anywhere, thinking=larger), Progress())
-    assert len(store.read("chains")) == 0
-    assert {row["cut"] for row in store.read("answers", []).to_pylist()} == {0}
+    store.parts("calls")[0].write_bytes(b"")
+    stored_calls.mend(store)
+    assert not chains(store)
+    assert all(row["parent"].startswith("#") for row in store.read("calls").to_pylist())
     drawing.draw(job(anywhere, thinking=larger), Progress())
-    assert not remainder.pending(job(anywhere, thinking=larger))
+    assert not drawing.unfinished(job(anywhere, thinking=larger))
 
 
 def test_a_lost_chain_takes_what_extends_it_along(tmp_path: Path, engine: FakeEngine) -> None:
-    thinking = {"budgets": [0, 8, 64], "extensions": 2}
+    thinking = {"strategy": "wait", "budgets": [0, 8, 64], "extensions": 2}
     drawing.draw(job(tmp_path, thinking=thinking, samples=2), Progress())
     drawing.draw(job(tmp_path, thinking=thinking), Progress())
     work = job(tmp_path, thinking=thinking)
     before = fingerprint(work.store)
-    assert {key[3] for key in pool(work.store)} == {"", "wait=1", "wait=2"}
-    work.store.parts("chains")[0].write_bytes(b"")
-    remainder.mend(work, Progress())
-    left = {(row["sample"], row["variant"]) for row in work.store.read("chains").to_pylist()}
-    assert left == {(sample, variant) for sample in (2, 3) for variant in ("", "wait=1", "wait=2")}
+    assert any(row["fed"] for row in chains(work.store))  # a marker
+    work.store.parts("calls")[0].write_bytes(b"")
+    stored_calls.mend(work.store)
+    for table in ("calls", "attempts"):
+        assert {row["sample"] for row in work.store.read(table).to_pylist()} == {2, 3}
     drawing.draw(work, Progress())
     assert fingerprint(work.store) == before
+
+
+def test_another_strategy_stands_on_the_calls_that_are_there(
+    tmp_path: Path, engine: FakeEngine
+) -> None:
+    drawing.draw(job(tmp_path), Progress())
+    drawn, before = engine.drawn, pool(job(tmp_path).store)
+    wait = {"strategy": "wait", "budgets": [0, 8, 24]}
+    drawing.draw(job(tmp_path, thinking=wait), Progress())
+    new = [row for key, row in pool(job(tmp_path).store).items() if key not in before]
+    assert engine.drawn - drawn == sum("kind" in row and row["kind"] != "own" for row in new)
+    assert all(row["kind"] == "answer" or row["fed"] for row in new if "kind" in row)
+    assert drawing.draw(job(tmp_path), Progress()) == [] and not drawing.unfinished(job(tmp_path))
 
 
 def test_no_crash_point_loses_or_doubles_anything(
@@ -278,7 +303,7 @@ def test_no_crash_point_loses_or_doubles_anything(
                 acknowledged = stored
         assert fingerprint(Store(run.path)) == fingerprint(Store(whole.path))
         assert run.cells.equals(whole.cells)
-        assert len(Store(run.path).parts("chains")) == 1
+        assert len(Store(run.path).parts("calls")) == 1
 
 
 def test_a_full_disk_stops_the_run_with_one_line(
@@ -345,12 +370,9 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path, f
     _run(tmp_path, samples)
     work = job(tmp_path, samples=samples, thinking={"budgets": [0, 8, 16, 32]})
     assert acknowledged.items() <= pool(store).items()
-    assert not remainder.pending(work)
-    assert (
-        len(store.read("chains", []))
-        == sum(len(part) for part in store.read_parts("chains"))
-        == 3 * samples
-    )
+    assert not drawing.unfinished(work)
+    assert len(store.read("calls", [])) == sum(len(part) for part in store.read_parts("calls"))
+    assert len({row["key"] for row in chains(store)}) == 3 * samples
     table = pipeline.load(store.root).scores
     assert len(table) == 3 * samples * 4 and not table["verdict"].isin(["missing", "error"]).any()
     assert not list(store.root.glob("*/*.corrupt"))

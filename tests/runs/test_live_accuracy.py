@@ -17,9 +17,9 @@ from testtime.cli.progress import Lines, Progress
 from testtime.grading import Grade
 from testtime.grading.base import Grader
 from testtime.runs import draw as drawing
+from testtime.runs import evaluate, verdicts
 from testtime.runs import live_accuracy as tally
-from testtime.runs import scores
-from testtime.strategies.plan import Life, Variant
+from testtime.storage.tables import GradeRow, ProblemRow
 
 
 class Told(Progress):
@@ -41,13 +41,13 @@ def drawn(
     monkeypatch.setattr(drawing, "FLUSH_SECONDS", 0.01)
     monkeypatch.setattr(tally, "SHARE", share)
     held: list[int] = []
-    work = scores.grade_pool
+    work = verdicts.grade_pool
 
     def pool(store: object, **options: object) -> int:
         held.append(len(store.read("grades", [])))  # type: ignore[attr-defined]
         return work(store, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scores, "grade_pool", pool)
+    monkeypatch.setattr(evaluate, "grade_pool", pool)
     told = Told()
     (run,) = testtime.run(config(path, samples=16), progress=told)
     return run, told, held[0]
@@ -60,7 +60,7 @@ def test_accuracy_so_far_is_told_and_nothing_is_graded_twice(
     assert told.shares and 0.7 < told.shares[-1] <= 1.0 and held > 0
     found = rows(run, "grades")
     assert found["key"].is_unique and f"graded {len(found) - held} distinct answers" in told.said
-    monkeypatch.setattr(tally.Tally, "finished", lambda self, life: None)
+    monkeypatch.setattr(tally.LiveAccuracy, "add", lambda self, problem_id, text: None)
     plain, silent, none = drawn(tmp_path / "b", monkeypatch, share=1.0)
     assert not silent.shares and none == 0
     pd.testing.assert_frame_equal(rows(plain, "grades"), found)
@@ -97,24 +97,18 @@ class Asking(Grader):
         return self.grade(" ".join(json.loads(gold)) == answer, answer)
 
 
-def test_a_grader_that_asks_gets_the_question_and_extended_chains_are_not_counted() -> None:
+def test_a_grader_that_asks_gets_the_question_and_other_problems_are_left_out() -> None:
     spec = json.dumps({"name": f"{__name__}:Asking", "options": {}})
-    found = tally.Tally([{"problem_id": "p", "question": "what?", "gold": "7", "grader": spec}], 8)
-    for variant, text in (
-        (Variant("", (4, 8)), "what? 7"),
-        (Variant("wait=1", (4, 8), ""), "other"),
-    ):
-        found.answer(
-            {"problem_id": "p", "sample": 0, "variant": variant.name, "cut": 8, "text": text}
-        )
-        found.finished(Life("p", (1,), 0, variant))
-    stored: list[dict[str, object]] = []
+    found = tally.LiveAccuracy([ProblemRow("p", "t", "what?", "7", "", [], "", spec, "{}")])
+    found.add("p", "what? 7")
+    found.add("unknown", "other")
+    stored: list[GradeRow] = []
     told, writer = Told(), SimpleNamespace(add=lambda table, row: stored.append(row))
     found._began -= 1e6
     asyncio.run(found.step(writer, told))  # type: ignore[arg-type]
-    assert told.shares == [1.0] and [row["verdict"] for row in stored] == ["correct"]
-    assert stored[0]["key"] == scores.grade_key(
-        scores.grader_id(spec), json.dumps(["what?", "7"]), "what? 7"
+    assert told.shares == [1.0] and [row.verdict for row in stored] == ["correct"]
+    assert stored[0].key == verdicts.grade_key(
+        verdicts.grader_id(spec), json.dumps(["what?", "7"]), "what? 7"
     )
 
 

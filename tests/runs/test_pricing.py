@@ -7,16 +7,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import testtime
 from tests.test_pipeline import config, rows
-from testtime import report
+from testtime import pipeline
 from testtime.cli.options import costs
 from testtime.compare import comparison as compare
-from testtime.compute.prices import Prices
-from testtime.compute.rates import Rates
+from testtime.compute.costs import seconds, usd
+from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError
 from testtime.report import results as evidence
 from testtime.runs import pricing as costing
@@ -24,11 +25,19 @@ from testtime.storage.store import Store
 
 PRICE = {"input": 2.0, "output": 8.0, "cached": 0.5}
 RATES = {"prefill": 1000.0, "decode": 50.0, "concurrency": 4}
-TOKENS = ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")
 
 
 def small(out: Path, **changes: Any) -> dict[str, Any]:
     return config(out, samples=2, task={"name": "chain_sum", "limit": 3}, **changes)
+
+
+def sent(scores: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens of the requests of a cut chain: sent again with a forced ending, read first, drawn."""
+    names = ("prompt_tokens", "thinking_tokens", "forced_tokens", "answer_tokens")
+    prompt, thinking, forced, answer = (scores[c].to_numpy(float) for c in names)
+    # Where nothing was thought the ending goes with the prompt: one request.
+    cached = np.where((forced > 0) & (thinking > 0), prompt + thinking, 0)
+    return cached, prompt + forced, thinking + answer
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +62,16 @@ def test_without_prices_and_rates_the_axes_stay_away_with_the_reason(plain: test
 def test_prices_and_rates_reach_tables_comparison_and_report_and_draw_nothing(
     plain: testtime.Run,
 ) -> None:
-    before = rows(plain, "chains")
+    before = rows(plain, "calls")
     run = again(plain, price=PRICE, rates=RATES)
     assert len(run.manifest["sessions"]) == 1
-    pd.testing.assert_frame_equal(rows(run, "chains"), before)
-    counts = [run.scores[c].astype(float) for c in TOKENS]
-    assert run.scores["usd"].to_numpy() == pytest.approx(Prices(2.0, 8.0, 0.5).sample_usd(*counts))
-    assert run.scores["seconds"].to_numpy() == pytest.approx(
-        Rates(1000.0, 50.0, 4, 0).sample_seconds(*counts)
-    )
+    pd.testing.assert_frame_equal(rows(run, "calls"), before)
+    cached, fed, drawn = sent(run.scores)
+    assert (cached == run.scores["context_tokens"]).all() and 0 < (cached > 0).mean() < 1
+    expected = usd(Prices(2.0, 8.0, 0.5), cached, fed, drawn)
+    assert run.scores["usd"].to_numpy() == pytest.approx(expected)
+    expected = seconds(Rates(1000.0, 50.0, 4, 0), fed, drawn)
+    assert run.scores["seconds"].to_numpy() == pytest.approx(expected)
     assert (run.cells[["usd", "seconds"]] > 0).all(axis=None)
     assert evidence.of(run)[0].axes == ["tokens", "flops", "usd", "seconds"]
     for axis in ("usd", "seconds"):
@@ -82,18 +92,18 @@ def test_a_models_own_price_comes_before_the_runs(plain: testtime.Run) -> None:
 
 
 def test_rates_are_measured_by_the_run_once_a_concurrency(plain: testtime.Run) -> None:
-    before, chains = len(plain.manifest["sessions"]), rows(plain, "chains")
+    before, calls = len(plain.manifest["sessions"]), rows(plain, "calls")
     run = again(plain, rates={"concurrency": 4})
     held = run.manifest["rates"]
     assert held["concurrency"] == 4 and held["engine"] == "transformers" and held["context"] > 8
     found = Rates(held["prefill"], held["decode"], 4, held["context"])
-    counts = [run.scores[c].astype(float) for c in TOKENS]
-    assert run.scores["seconds"].to_numpy() == pytest.approx(found.sample_seconds(*counts))
+    _, fed, drawn = sent(run.scores)
+    assert run.scores["seconds"].to_numpy() == pytest.approx(seconds(found, fed, drawn))
     same = again(plain, rates={"concurrency": 4}, price=PRICE)
     assert same.manifest["rates"] == held and len(same.manifest["sessions"]) == before + 1
     other = again(plain, rates={"concurrency": 2})
     assert other.manifest["rates"]["concurrency"] == 2
-    pd.testing.assert_frame_equal(rows(other, "chains"), chains)
+    pd.testing.assert_frame_equal(rows(other, "calls"), calls)
     with pytest.raises(
         UserError,
         match=r"rates.concurrency: 9 is more than engine transformers keeps in flight \(8\)",
@@ -128,14 +138,14 @@ def test_the_report_of_a_finished_run_takes_prices_and_rates_of_its_own(
     plain: testtime.Run, tmp_path: Path
 ) -> None:
     prices, rates = costs(["input=1", "output=4"], ["prefill=1000", "decode=100"])
-    page = report.write(testtime.load(plain.path), tmp_path, prices, rates)
+    page = pipeline.write_report([plain.path], tmp_path, prices, rates)
     assert (tmp_path / "figures" / "accuracy-usd.csv").is_file()
     assert (tmp_path / "figures" / "accuracy-seconds.csv").is_file()
     assert "prefill 1,000, decode 100, with 1 in flight" in page.read_text()
     assert costs(None, None) == (None, None)
     for wrong, said in (
         ("decod=3", "did you mean 'decode'"),
-        ("prefill=5", "decode is None"),
+        ("prefill=5", "prefill and decode go together"),
         ("decode=x", "--rate"),
     ):
         with pytest.raises(UserError, match=said):

@@ -44,12 +44,10 @@ def test_the_reward_is_what_the_model_says_of_question_thinking_and_answer(
 ) -> None:
     run, model = judged
     store = Store(run.path)
-    row = next(r for r in store.read("answers").to_pylist() if r["cut"] == 8)
-    chain = next(
-        r
-        for r in store.read("chains").to_pylist()
-        if all(r[k] == row[k] for k in ("problem_id", "sample"))
-    )
+    calls = {call["key"]: call for call in store.read("calls").to_pylist()}
+    row = next(r for r in calls.values() if r["kind"] == "answer" and r["kept"] == 8)
+    chain = calls[row["parent"]]
+    assert chain["tokens"] > 8 and all(chain[k] == row[k] for k in ("problem_id", "sample"))
     import transformers
 
     from testtime import zoo
@@ -82,7 +80,8 @@ def test_a_second_pass_scores_only_what_is_new_and_another_name_is_another_colum
     pipeline.reward(run.path, model, "judge")
     assert sum(asked) == 0
     again = pipeline.reward(run.path, model, "steps", "min")
-    assert sum(asked) == len(Store(run.path).read("answers", []))
+    kinds = Store(run.path).read("calls", ["kind"])["kind"].to_pylist()
+    assert sum(asked) == kinds.count("answer") > 0
     assert again.scores["steps"].notna().all() and {"best:judge", "best:steps"} <= set(
         again.cells["selector"]
     )

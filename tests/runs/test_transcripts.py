@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.report import made
 from testtime import pipeline
 from testtime.errors import UserError
+from testtime.runs import show as shows
 from testtime.runs import transcripts
 
 CONFIG = {
@@ -64,17 +65,17 @@ def test_a_drawn_run_tells_each_chain_with_its_answers(tmp_path: Path) -> None:
                     or answer.tokens == 0
                     or answer.tokens in [end for end, _ in chain.segments]
                 )
-    shown = transcripts.show(run.path, names[0], [0])
+    shown = shows.show(run.path, names[0], [0])
     assert told[0].question in shown and "[cut 8:" in shown and "sample 1" not in shown
 
 
 def test_show_lists_problems_and_names_the_nearest(tmp_path: Path) -> None:
     run = made.run(tmp_path)
-    listed = transcripts.show(run.path, None).splitlines()
+    listed = shows.show(run.path, None).splitlines()
     assert len(listed) == 40 and listed[0].endswith("made/0")
-    assert len(json.loads(transcripts.show(run.path, None, as_json=True))) == 40
+    assert len(json.loads(shows.show(run.path, None, as_json=True))) == 40
     with pytest.raises(UserError, match="did you mean 'made/1"):
-        transcripts.show(run.path, "mode/1")
+        shows.show(run.path, "mode/1")
 
 
 def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
@@ -83,5 +84,5 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
         .query("budget == 64")
         .assign(thinking="a\x1b[2Jb", text="c\x07d\n\te")
     )
-    shown = transcripts.show(made.run(tmp_path, table).path, "made/0")
+    shown = shows.show(made.run(tmp_path, table).path, "made/0")
     assert "\x1b" not in shown and "\x07" not in shown and "a\\x1b[2Jb" in shown

@@ -26,7 +26,7 @@ class ClientError(Exception):
 @pytest.fixture
 def store() -> Store:
     found = Store("memory://runs", "study")
-    found.append("chains", [chain(0)])
+    found.append("calls", [chain(0)])
     return found
 
 
@@ -56,7 +56,7 @@ def test_a_bare_oserror_of_the_client_itself_is_no_damage(
     exec(code, client)
     monkeypatch.setattr(MemoryFileSystem, "cat_file", client["cat_file"])
     with pytest.raises(UserError, match=r"cannot be read \(Forbidden: bucket\)"):
-        places.read(store.root / "chains")
+        places.read(store.root / "calls")
 
 
 @pytest.mark.parametrize("path", ["runs/x", "/tmp/runs", "./a:b/c", "~"])
@@ -115,10 +115,10 @@ def test_a_store_out_of_reach_is_one_line_without_keys(
     for work, said in (
         (lambda: store.exists, "cannot be read"),
         (store.manifest, "cannot be read"),
-        (lambda: store.parts("chains"), "cannot be read"),
+        (lambda: store.parts("calls"), "cannot be read"),
         (lambda: store.lock().__enter__(), "cannot be read"),
         (lambda: store.write_manifest({}), "cannot be written"),
-        (lambda: store.append("chains", [chain(1)]), "cannot be written"),
+        (lambda: store.append("calls", [chain(1)]), "cannot be written"),
     ):
         with pytest.raises(UserError, match=rf"memory://runs/study.*{said} \(denied for \.\.\.\)"):
             work()
@@ -132,7 +132,7 @@ def test_a_store_that_fails_to_read_is_not_taken_for_damage(
 ) -> None:
     with monkeypatch.context() as patch:
         fail(patch, error, "_open", "cat_file")
-        for work in (lambda: store.read("chains"), store.mend, lambda: store.compact("chains")):
+        for work in (lambda: store.read("calls"), store.mend, lambda: store.compact("calls")):
             with pytest.raises(UserError, match=r"part-.*\(reset\)"):
                 work()
     assert rows(store) == [chain(0)] and not store.damaged and not store.set_aside()
@@ -141,7 +141,7 @@ def test_a_store_that_fails_to_read_is_not_taken_for_damage(
 def test_absent_is_told_from_a_bucket_that_is_not_there(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not store.exists and not Store("memory://nowhere").parts("chains")
+    assert not store.exists and not Store("memory://nowhere").parts("calls")
     with pytest.raises(UserError, match="no run here"):
         store.manifest()
     with monkeypatch.context() as patch:  # a store that does not say what is not there
@@ -155,7 +155,7 @@ def test_absent_is_told_from_a_bucket_that_is_not_there(
         "cat_file",
         "ls",
     )
-    for work in (lambda: store.exists, store.manifest, lambda: store.parts("chains")):
+    for work in (lambda: store.exists, store.manifest, lambda: store.parts("calls")):
         with pytest.raises(
             UserError, match=r"cannot be read \(The specified bucket does not exist\)"
         ):
@@ -176,7 +176,7 @@ def test_only_the_columns_asked_for_travel(monkeypatch: pytest.MonkeyPatch) -> N
 
     store = Store("memory://columns")
     store.append(
-        "chains",
+        "calls",
         [
             chain(sample, 20_000, token_ids=list(range(sample, 20_000 + sample)))
             for sample in range(8)
@@ -192,6 +192,6 @@ def test_only_the_columns_asked_for_travel(monkeypatch: pytest.MonkeyPatch) -> N
         return data
 
     monkeypatch.setattr(MemoryFile, "read", counted)
-    assert len(store.read("chains", ["tokens"])) == 8
-    size = store.parts("chains")[0].stat().st_size
+    assert len(store.read("calls", ["tokens"])) == 8
+    size = store.parts("calls")[0].stat().st_size
     assert size > 100_000 and 0 < read < size / 2

@@ -45,7 +45,7 @@ def test_a_holder_that_is_slow_but_alive_keeps_it_for_longer_than_it_takes_to_go
             Store(store.root).lock(),
         ):
             pass
-        store.append("chains", [chain(0)])
+        store.append("calls", [chain(0)])
     assert rows(store) == [chain(0)]
 
 
@@ -73,13 +73,13 @@ def test_a_lock_that_is_released_meanwhile_is_taken_at_once(
 
 def test_who_lost_the_lock_writes_no_more_and_leaves_the_new_holder_s_alone(store: Store) -> None:
     with store.lock():
-        store.append("chains", [chain(0)])
+        store.append("calls", [chain(0)])
         write(store.root / "lock", b"process 7 on elsewhere\nmark\n0")
         time.sleep(0.3)
         with pytest.raises(
             UserError, match=r"process 7 on elsewhere took over.*kept, run again to resume"
         ):
-            store.append("chains", [chain(1)])
+            store.append("calls", [chain(1)])
     assert rows(store) == [chain(0)]
     assert read(store.root / "lock") == b"process 7 on elsewhere\nmark\n0"
 
@@ -93,7 +93,7 @@ def test_of_many_that_find_a_stale_lock_at_most_one_goes_on(store: Store) -> Non
         try:
             with mine.lock():
                 time.sleep(0.5)
-                mine.append("chains", [chain(number)])
+                mine.append("calls", [chain(number)])
                 kept.append(number)
         except UserError:
             return

@@ -87,7 +87,7 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> None:
 def pool(store: Store) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Every stored row by table and key; fails on doubles within what is read as one table."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for table in ("chains", "answers"):
+    for table in ("calls", "attempts"):
         rows = store.read(table).to_pylist()
         found |= {(table, *(row[name] for name in KEYS[table])): row for row in rows}
     return found
@@ -103,13 +103,13 @@ def ends_with_one_line(done: subprocess.CompletedProcess[str], said: str) -> Non
 def test_a_run_is_killed_and_cut_off_and_ends_complete(server: Any, tmp_path: Path) -> None:
     store = Store(RUN)
     first = started(tmp_path)
-    wait_for(lambda: store.parts("chains"), first)
+    wait_for(lambda: store.parts("calls"), first)
     first.send_signal(signal.SIGKILL)
     first.wait()
     acknowledged = pool(store)
     assert acknowledged and store.has("lock")
     status = json.loads(typed("status", RUN, "--json", cwd=tmp_path).stdout)
-    assert 0 < status["chains"] < status["chains_wanted"] == CHAINS and not status["tables"]
+    assert 0 < status["begun"] < status["wanted"] == CHAINS and not status["tables"]
 
     second = started(tmp_path)  # the store goes away under it
     wait_for(lambda: len(pool(store)) > len(acknowledged), second)
@@ -125,8 +125,7 @@ def test_a_run_is_killed_and_cut_off_and_ends_complete(server: Any, tmp_path: Pa
     server.start()
     stored = pool(store)
     assert (
-        acknowledged.items() <= stored.items()
-        and sum(key[0] == "chains" for key in stored) < CHAINS
+        acknowledged.items() <= stored.items() and sum(key[0] == "calls" for key in stored) < CHAINS
     )
 
     done = typed("run", "study.yaml", cwd=tmp_path)
@@ -136,11 +135,11 @@ def test_a_run_is_killed_and_cut_off_and_ends_complete(server: Any, tmp_path: Pa
     assert stored.items() <= whole.items()
     keys = [
         tuple(row.values())
-        for part in store.read_parts("chains", KEYS["chains"])
+        for part in store.read_parts("calls", KEYS["calls"])
         for row in part.to_pylist()
     ]
     assert len(keys) == len(set(keys)) == CHAINS
-    assert not store.has("lock") and not store.set_aside() and len(store.parts("chains")) == 1
+    assert not store.has("lock") and not store.set_aside() and len(store.parts("calls")) == 1
 
     for words in (
         ["grade", RUN],

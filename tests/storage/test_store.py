@@ -6,6 +6,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,22 @@ from hypothesis import strategies as st
 from testtime.errors import UserError
 from testtime.storage import lock as locks
 from testtime.storage import store as stores
-from testtime.storage.store import Store, Writer
+from testtime.storage.store import Store
+from testtime.storage.tables import CallRow
+from testtime.storage.writer import Writer
 
 
-def chain(sample: int, tokens: int = 3, **other: Any) -> dict[str, Any]:
-    return {
-        "problem_id": f"p{sample % 5}",
-        "sample": sample,
-        "variant": "",
-        "start": 0,
-        "token_ids": list(range(tokens)),
-        "logprobs": [-0.5] * tokens,
-        "tokens": tokens,
-        "finish": "natural",
-        "seed": 2**62 + sample,
-        "prompt_tokens": 7,
-        "cached_tokens": 0,
-        **other,
-    }
+def chain(sample: int, tokens: int = 3, **other: Any) -> CallRow:
+    row = CallRow(
+        f"c{sample}", f"p{sample % 5}", sample, "think", "#", 0, [], prompt_tokens=7, tokens=tokens
+    )
+    drawn = {"token_ids": list(range(tokens)), "logprobs": [-0.5] * tokens, "seed": 2**62 + sample}
+    return replace(row, **{**drawn, **other})
 
 
-def rows(store: Store, table: str = "chains") -> list[dict[str, Any]]:
-    return sorted(store.read(table).to_pylist(), key=lambda row: (row["sample"], row["start"]))
+def rows(store: Store, table: str = "calls") -> list[CallRow]:
+    stored = [CallRow(**row) for row in store.read(table).to_pylist()]
+    return sorted(stored, key=lambda row: (row.sample, row.start))
 
 
 def flip(part: Path, at: int) -> None:
@@ -79,13 +74,11 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 def test_what_was_appended_is_read_and_the_elder_of_two_equal_keys_wins(anywhere: Path) -> None:
     store = Store(anywhere)
-    store.append("chains", [chain(0), chain(1)])
-    store.append("chains", [chain(1, finish="length"), chain(2)])
+    store.append("calls", [chain(0), chain(1)])
+    store.append("calls", [chain(1, finish="length"), chain(2)])
     assert rows(Store(anywhere)) == [chain(0), chain(1), chain(2)]
-    assert store.read("chains", ["tokens"]).column_names == [
-        "problem_id",
-        "sample",
-        "variant",
+    assert store.read("calls", ["tokens"]).column_names == [
+        "key",
         "start",
         "tokens",
     ]
@@ -111,16 +104,16 @@ def test_parts_are_bounded_whatever_is_written_and_compaction_keeps_every_row(
         patch.setattr(stores, "PART_VALUES", bound)
         writer = Writer(store)
         for row in wanted:
-            writer.add("chains", row)
+            writer.add("calls", row)
         writer.flush()
         values = [
             sum(len(ids) for ids in part["token_ids"].to_pylist())
-            for part in store.read_parts("chains")
+            for part in store.read_parts("calls")
         ]
         assert all(2 * count < bound + 2 * 40 for count in values)
         assert rows(store) == wanted
-    store.compact("chains")
-    assert len(store.parts("chains")) <= 1
+    store.compact("calls")
+    assert len(store.parts("calls")) <= 1
     assert rows(store) == wanted
 
 
@@ -129,26 +122,26 @@ def test_compaction_does_not_grow_parts_past_their_bound(
 ) -> None:
     store = Store(anywhere)
     for sample in range(20):
-        store.append("chains", [chain(sample, 30)])
+        store.append("calls", [chain(sample, 30)])
     monkeypatch.setattr(stores, "PART_VALUES", 400)
-    store.compact("chains")
-    assert 1 < len(store.parts("chains")) < 20
-    assert all(stores._weight(part) <= 400 for part in store.parts("chains"))  # type: ignore[operator]
+    store.compact("calls")
+    assert 1 < len(store.parts("calls")) < 20
+    assert all(stores._weight(part) <= 400 for part in store.parts("calls"))  # type: ignore[operator]
     assert len(rows(store)) == 20
 
 
 def test_a_kill_between_the_merger_and_its_sources_leaves_no_doubles(anywhere: Path) -> None:
     store = Store(anywhere)
     for sample in range(4):
-        store.append("chains", [chain(sample)])
-    before = {part: part.read_bytes() for part in store.parts("chains")}
-    store.compact("chains")
+        store.append("calls", [chain(sample)])
+    before = {part: part.read_bytes() for part in store.parts("calls")}
+    store.compact("calls")
     for part, data in before.items():
         part.write_bytes(data)
-    assert len(store.parts("chains")) == 5
+    assert len(store.parts("calls")) == 5
     assert rows(store) == [chain(sample) for sample in range(4)]
-    store.compact("chains")
-    assert sum(len(part) for part in store.read_parts("chains")) == 4
+    store.compact("calls")
+    assert sum(len(part) for part in store.read_parts("calls")) == 4
 
 
 @settings(
@@ -159,9 +152,9 @@ def test_damage_to_any_byte_is_found_and_only_its_part_set_aside(
     anywhere: Path, where: float
 ) -> None:
     store = Store(anywhere, uuid.uuid4().hex)
-    store.append("chains", [chain(0)])
-    store.append("chains", [chain(1)])
-    victim = store.parts("chains")[0]
+    store.append("calls", [chain(0)])
+    store.append("calls", [chain(1)])
+    victim = store.parts("calls")[0]
     flip(victim, int(where * victim.stat().st_size))
     assert store.mend() == [str(victim)]
     assert victim.with_suffix(".corrupt").is_file()
@@ -173,13 +166,13 @@ def test_a_truncated_part_is_passed_over_named_and_left_to_who_holds_the_lock(
     anywhere: Path,
 ) -> None:
     store = Store(anywhere)
-    store.append("chains", [chain(0)])
-    store.append("chains", [chain(1)])
-    victim = store.parts("chains")[1]
+    store.append("calls", [chain(0)])
+    store.append("calls", [chain(1)])
+    victim = store.parts("calls")[1]
     victim.write_bytes(victim.read_bytes()[:100])
     assert rows(store) == rows(store) == [chain(0)]
     assert store.damaged == [str(victim)]
-    store.compact("chains")
+    store.compact("calls")
     assert victim.is_file()
 
 
@@ -187,7 +180,7 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_damage(
     anywhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(anywhere)
-    store.append("chains", [chain(0)])
+    store.append("calls", [chain(0)])
 
     def fail(*args: Any, **kwargs: Any) -> pa.Table:
         raise OSError(5, "Input/output error")
@@ -196,20 +189,20 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_damage(
     with pytest.raises(
         UserError, match=r"part-.*cannot be read .*Input/output error.*nothing was changed"
     ):
-        store.read("chains")
-    assert len(store.parts("chains")) == 1
+        store.read("calls")
+    assert len(store.parts("calls")) == 1
 
 
 def test_rows_are_dropped_only_from_the_parts_that_hold_them(anywhere: Path) -> None:
     store = Store(anywhere)
-    store.append("chains", [chain(0), chain(1)])
-    store.append("chains", [chain(2), chain(3)])
-    untouched = store.parts("chains")[1]
+    store.append("calls", [chain(0), chain(1)])
+    store.append("calls", [chain(2), chain(3)])
+    untouched = store.parts("calls")[1]
     store.filter(
-        "chains", lambda part: pa.array([sample != 1 for sample in part["sample"].to_pylist()])
+        "calls", lambda part: pa.array([sample != 1 for sample in part["sample"].to_pylist()])
     )
     assert rows(store) == [chain(0), chain(2), chain(3)]
-    assert untouched in store.parts("chains")
+    assert untouched in store.parts("calls")
 
 
 def test_a_second_writer_is_told_who_holds_the_directory(
@@ -225,8 +218,8 @@ def test_a_second_writer_is_told_who_holds_the_directory(
 
 def test_the_next_holder_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.append("chains", [chain(0)])
-    left = tmp_path / "chains" / ".part-1.parquet.0123abcd.tmp"
+    store.append("calls", [chain(0)])
+    left = tmp_path / "calls" / ".part-1.parquet.0123abcd.tmp"
     left.write_bytes(b"half")
     with store.lock():
         assert not left.exists()
@@ -240,25 +233,25 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(disk: Callable[[str], P
         UserError, match=r"No space left on device.*free some space.*run again to resume"
     ):
         while added < 1000:
-            writer.add("chains", chain(added, 2000, token_ids=list(os.urandom(2000))))
+            writer.add("calls", chain(added, 2000, token_ids=list(os.urandom(2000))))
             added += 1
             writer.flush()
     kept = rows(store)
-    assert [row["sample"] for row in kept] == list(range(added - 1))
+    assert [row.sample for row in kept] == list(range(added - 1))
     assert store.mend() == [] and not list(store.root.glob("*/.*.tmp"))
     disk("size=4m")
     writer.flush()  # the rows it could not write are still there
-    assert [row["sample"] for row in rows(store)] == list(range(added))
+    assert [row.sample for row in rows(store)] == list(range(added))
 
 
 def test_a_read_only_directory_is_one_clear_line_and_can_still_be_read(
     disk: Callable[[str], Path],
 ) -> None:
     store = Store(disk("size=1m") / "run")
-    store.append("chains", [chain(0)])
+    store.append("calls", [chain(0)])
     disk("ro")
     for write in (
-        lambda: store.append("chains", [chain(1)]),
+        lambda: store.append("calls", [chain(1)]),
         lambda: store.lock().__enter__(),
         lambda: store.write_manifest({}),
     ):
@@ -274,3 +267,23 @@ def test_a_damaged_manifest_is_named(anywhere: Path, content: str) -> None:
     (anywhere / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json: .*start a run under another name"):
         Store(anywhere).manifest()
+
+
+def test_a_row_that_no_table_can_hold_takes_no_other_with_it(anywhere: Path) -> None:
+    store = Store(anywhere)
+    writer = Writer(store)
+    for row in (chain(0), chain(1, text="\ud800 42"), chain(2, prompt_tokens=10**30), chain(3)):
+        writer.add("calls", row)
+    writer.flush()
+    assert rows(store) == [chain(0), chain(3)]
+    assert len(writer.refused) == 2 and all("calls" in line for line in writer.refused)
+
+
+@pytest.mark.parametrize(("held", "said"), [(None, "older"), ({"open": []}, "older"), (3, "newer")])
+def test_a_folder_of_another_format_is_refused_by_name(
+    anywhere: Path, held: Any, said: str
+) -> None:
+    store = Store(anywhere)
+    store.write_manifest({"model": "m", "format": held})
+    with pytest.raises(UserError, match=f"{said} testtime.*another name"):
+        store.manifest()

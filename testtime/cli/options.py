@@ -5,12 +5,34 @@ a pattern.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
+from typing import Annotated, TypeVar
 
-from testtime.compute.prices import Prices
-from testtime.compute.rates import Rates
-from testtime.errors import UserError
+import typer
+from pydantic import ValidationError
 
+from testtime.config.load import UNKNOWN
+from testtime.config.schema import Prices, Rates
+from testtime.errors import UserError, suggest
+
+T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's."),
+]
+Rate = Annotated[
+    list[str] | None,
+    typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's."),
+]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
+]
+RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 EXAMPLES = {
     "--limit": "tokens=2000",
     "--price": "output=1.2",
@@ -37,11 +59,23 @@ def without_reports(paths: Sequence[str | Path]) -> list[str | Path]:
 def costs(
     price: Sequence[str] | None, rate: Sequence[str] | None
 ) -> tuple[Prices | None, Rates | None]:
-    """The command line's --price and --rate; None for one that is not given. Raises UserError as
-    `read` of each.
+    """The command line's --price and --rate; None for one that is not given. Raises UserError for
+    an unknown or missing name, and for a number that is none.
     """
-    prices, rates = amounts(price or (), "--price"), amounts(rate or (), "--rate")
-    return (Prices.read(prices) if prices else None, Rates.read(rates) if rates else None)
+    return _typed(Prices, price, "--price"), _typed(Rates, rate, "--rate")
+
+
+def _typed(kind: type[T], given: Sequence[str] | None, option: str) -> T | None:
+    if not given:
+        return None
+    try:
+        return kind(**amounts(given, option))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, said = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        if first["type"] in UNKNOWN:
+            said = f"unknown{suggest(key, signature(kind).parameters)}"
+        raise UserError(f"{option} {' '.join(given)}: {f'{key}: ' if key else ''}{said}") from None
 
 
 def amounts(pairs: Sequence[str], option: str) -> dict[str, float]:

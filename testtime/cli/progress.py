@@ -8,6 +8,8 @@ from typing import Any
 
 from testtime.runs.progress import Progress
 
+FEW = 30  # graded answers below which no share is told
+
 
 class Lines(Progress):
     """Plain lines, at most one every ten seconds: for logs and pipes."""
@@ -23,7 +25,7 @@ class Lines(Progress):
         self._said = self._began
         self._tell()
 
-    def chain(self) -> None:
+    def sample(self) -> None:
         self._done += 1
         if time.monotonic() - self._said >= self.EVERY:
             self._tell()
@@ -32,7 +34,8 @@ class Lines(Progress):
         self._tokens += count
 
     def accuracy(self, share: float, graded: int) -> None:
-        self._accuracy = f", accuracy so far {share:.1%} of {graded:,}"
+        if graded >= FEW:
+            self._accuracy = f", accuracy so far {share:.1%} of {graded:,}"
 
     def finish(self) -> None:
         self._tell()
@@ -41,13 +44,15 @@ class Lines(Progress):
         self._said = time.monotonic()
         spent = max(self._said - self._began, 1e-9)
         drawn = self._done - self._first
-        left = f", {spent / drawn * (self._total - self._done):.0f} s left" if drawn else ""
+        # The first to end are few and late: no estimate before a tenth, or a minute.
+        told = drawn and (10 * drawn >= self._total - self._first or spent > 60)
+        left = f", {spent / drawn * (self._total - self._done):.0f} s left" if told else ""
         rate = f"{self._tokens / spent:,.0f} tokens/s"
-        self.say(f"{self._what}: {self._done}/{self._total} chains, {rate}{self._accuracy}{left}")
+        self.say(f"{self._what}: {self._done}/{self._total} samples, {rate}{self._accuracy}{left}")
 
 
 class Bar(Progress):
-    """A bar on a terminal: chains, tokens a second, accuracy so far, time left."""
+    """A bar on a terminal: samples, tokens a second, accuracy so far, time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -71,7 +76,7 @@ class Bar(Progress):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("chains  {task.fields[rate]} tokens/s  {task.fields[right]} right so far"),
+            TextColumn("samples  {task.fields[rate]} tokens/s  {task.fields[right]} right so far"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -81,7 +86,7 @@ class Bar(Progress):
         self._tokens, self._began = 0, time.monotonic()
         self._bar.start()
 
-    def chain(self) -> None:
+    def sample(self) -> None:
         rate = self._tokens / max(time.monotonic() - self._began, 1e-9)
         self._bar.update(self._task, advance=1, rate=f"{rate:,.0f}")
 
@@ -89,7 +94,8 @@ class Bar(Progress):
         self._tokens += count
 
     def accuracy(self, share: float, graded: int) -> None:
-        self._bar.update(self._task, right=f"{share:.1%} of {graded:,}")
+        if graded >= FEW:
+            self._bar.update(self._task, right=f"{share:.1%} of {graded:,}")
 
     def finish(self) -> None:
         self._bar.stop()

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
+from testtime.cli.options import RunDir
+
 importing = typer.Typer(
     no_args_is_help=True, help="Make a run directory of another tool's results."
 )
 exporting = typer.Typer(no_args_is_help=True, help="Write a run's results for other tools.")
-RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 Out = Annotated[str, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
 Folder = Annotated[Path, typer.Argument(help="The folder to write.")]
 
@@ -121,10 +122,12 @@ def export_inspect(run: RunDir, folder: Folder) -> None:
 
 
 def _imported(result: object) -> None:
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
     assert isinstance(result, Run)
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
+    for note in result.manifest["imported"].get("notes", []):
+        typer.echo(f"  {note}")
     if left_out := result.manifest["imported"]["left_out"]:
         typer.echo(
             f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}"

@@ -1,160 +1,31 @@
 """Think longer, sample more, or take another model: every comparison of one or several runs, as
-tables and in words.
+tables.
 
 One grid of cells and one set of bootstrap draws serve all of it, so that whatever is compared is
-paired. The report states each finding with its interval and says where the data decide nothing.
+paired. `text` puts it into words, `testtime.report.comparison` draws and writes it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.compare.text import UNITS, absences
-from testtime.compute.costs import with_costs
-from testtime.compute.flops import Flops
-from testtime.compute.prices import Prices
-from testtime.compute.rates import Rates
+from testtime.compare.inputs import join
+from testtime.compare.result import Comparison
+from testtime.compare.words import UNITS, absences
 from testtime.errors import UserError
-from testtime.estimators import binned, doubling, frontier, models
+from testtime.estimators import binned, crossover, doubling, frontier, models
 from testtime.estimators.cells import null_bounds, summary
 from testtime.estimators.grid import Prefill, Replicates, build
 from testtime.estimators.latency import latency
-from testtime.estimators.table import GROUP, normalise, read_table
-from testtime.storage.files import exists, place
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.report.style import Plate
-
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `compare` found. axis: the compute axis; problems: those all runs share; level: of every
-    interval.
-
-    tables: cells, frontier, frontiers (every model's own), recommended, doublings, crossovers,
-    differences, catching_up, and by_difficulty_frontier and by_difficulty_crossovers (leading
-    columns of which name model and bin); only those that the runs support. notes: what was left
-    out, and why.
-    """
-
-    axis: str
-    problems: int
-    level: float
-    tables: dict[str, pd.DataFrame]
-    notes: list[str] = field(default_factory=list)
-
-    def report(self) -> str:
-        """The findings as text for a terminal."""
-        from testtime.compare.text import describe
-
-        return describe(self)
-
-    def figure(self, path: str | Path | None = None) -> Plate:
-        """Every model's frontier, and where longer beats more; also written to a .png, .svg or .pdf
-        file.
-
-        Raises UserError for another suffix, or where it cannot be written.
-        """
-        from testtime.laws.figures import save
-        from testtime.report import comparison, style
-
-        with style.house():
-            plate = comparison.plate(self.tables, self.axis)
-            if path is not None:
-                save(plate.figure, Path(path))
-        return plate
-
-    def to_json(self) -> str:
-        """Everything as JSON: axis, problems, level, notes, and each table as a list of rows."""
-        rows = {
-            name: json.loads(table.to_json(orient="records")) for name, table in self.tables.items()
-        }
-        facts = {
-            "axis": self.axis,
-            "problems": self.problems,
-            "level": self.level,
-            "notes": self.notes,
-        }
-        return json.dumps({**facts, "tables": rows})
-
-    def write(self, folder: str | Path) -> list[Path]:
-        """Write each table as CSV, the report as compare.txt and the figure as compare.png, .svg
-        and .pdf into `folder`; returns the paths.
-        """
-        from testtime.laws.figures import save
-        from testtime.report import style
-
-        target = Path(folder)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            paths = []
-            for name, table in self.tables.items():
-                table.to_csv(target / f"{name}.csv", index=False)
-                paths.append(target / f"{name}.csv")
-            (target / "compare.txt").write_text(self.report() + "\n", encoding="utf-8")
-            with style.house():
-                drawn = self.figure().figure
-                for kind in ("png", "svg", "pdf"):
-                    save(drawn, target / f"compare.{kind}")
-        except OSError as error:
-            raise UserError(
-                f"{target}: cannot be written ({error.strerror}); give another folder"
-            ) from None
-        return [*paths, *(target / f"compare.{kind}" for kind in ("txt", "png", "svg", "pdf"))]
-
-
-def read(
-    paths: Sequence[str | Path], prices: Prices | None = None, rates: Rates | None = None
-) -> dict[str, pd.DataFrame]:
-    """Runs to compare, by name: run directories, or scores tables as CSV or Parquet.
-
-    A run directory's FLOPs come with the prompt's share, from the config of its model; prices and
-    rates add dollars and seconds. Raises UserError for what is neither a run nor a table, and for
-    one given twice.
-    """
-    found: dict[str, pd.DataFrame] = {}
-    refused: list[UserError] = []
-    for given in map(place, paths):
-        if exists(given / "run.json"):
-            from testtime.pipeline import load
-
-            run = load(given)
-            table, name = run.scores, given.resolve().name
-            whole = run.manifest.get("config", {}).get("thinking", {}).get("mode") == "engine"
-            with contextlib.suppress(
-                UserError
-            ):  # an imported run, or a model that is not all attention
-                table = with_costs(
-                    table, flops=Flops.from_config(run.manifest.get("model_config") or {})
-                )
-        else:
-            table, name, whole = read_table(given), given.stem, False
-        if name in found:
-            name = f"{given.resolve().parent.name}/{name}"
-        if name in found:
-            raise UserError(f"{given}: given twice; give each run once")
-        found[name] = table
-        if prices or rates:
-            try:
-                found[name] = with_costs(table, prices=prices, rates=rates, whole=whole)
-            # a table without tokens beside others that have them is compared without costs
-            except UserError as error:
-                refused.append(error)
-    if found and len(refused) == len(found):
-        raise refused[0]
-    return found
 
 
 def compare(
@@ -194,6 +65,7 @@ def compare(
             "between 0 and 1"
         )
     every = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
+    every = _everywhere(every, notes)
     if scores["score"].isna().any():  # a model without cells must not lose in silence
         counts = [1] if chosen == ["mean"] else n and sorted({1, *n})
         notes += absences(null_bounds(scores, counts, ["oracle"]))
@@ -202,6 +74,8 @@ def compare(
         "cells": summary(every, level, longest),
         "differences": models.differences(every, axis, level),
     }
+    if every.grid.benchmarks > 1:
+        tables["by_benchmark"] = _one_by_one(scores, every, level)
     known = _known(every, axis, notes)
     sample, path = every.only(known), None if longest is None else longest[known]
     priced = sample.grid.cells["model"].unique().tolist()
@@ -210,7 +84,7 @@ def compare(
     tables["frontiers"] = pd.concat(each, ignore_index=True)
     tables["recommended"] = frontier.recommend(sample, axis, tolerance, limits, path, level)
     tables["doublings"] = doubling.doublings(sample, axis, level)
-    tables["crossovers"] = doubling.crossovers(sample, axis, level)
+    tables["crossovers"] = crossover.crossovers(sample, axis, level)
     if len(priced) > 1:
         tables["catching_up"] = models.catching_up(sample, axis, level)
     if bins or difficulty:
@@ -222,49 +96,33 @@ def compare(
             parts, lambda part: frontier.frontier(part, axis, level=level)
         )
         tables["by_difficulty_crossovers"] = _stacked(
-            parts, lambda part: doubling.crossovers(part, axis, level)
+            parts, lambda part: crossover.crossovers(part, axis, level, tables=len(parts))
         )
     supported = {name: table for name, table in tables.items() if len(table)}
-    return Comparison(axis, len(sample.grid.problems), level, supported, notes)
+    return Comparison(axis, len(sample.grid.problems), level, tolerance, supported, notes)
 
 
-def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:
-    """The runs' scores as one table, on the problems that every model has.
+def _everywhere(sample: Replicates, notes: list[str]) -> Replicates:
+    """Without the cells that lack a benchmark altogether, which `notes` is told."""
+    grid = sample.grid
+    known = ~np.isnan(grid.value)
+    parts = [known[grid.strata == stratum].any(axis=0) for stratum in np.unique(grid.strata)]
+    whole = np.all(parts, axis=0)
+    if whole.all():
+        return sample
+    notes.append(f"{(~whole).sum()} cells that not every benchmark has were left out")
+    return sample.only(whole)
 
-    Where two runs hold the same model, setting and budget, the run's name is added to the model's.
-    `notes` is told how many problems were left out. Raises UserError for fewer than two problems.
-    """
-    import pandas as pd
 
-    if not runs:
-        raise UserError("compare: give at least one run")
-    tables = {name: normalise(table) for name, table in runs.items()}
-    pools = [
-        set(map(tuple, t[GROUP].fillna(-1).drop_duplicates().to_numpy().tolist()))
-        for t in tables.values()
-    ]
-    if len(set().union(*pools)) < sum(map(len, pools)):
-        tables = {name: t.assign(model=t["model"] + f" ({name})") for name, t in tables.items()}
-    scores = pd.concat(tables.values(), ignore_index=True)
-    held = scores.groupby("model")["problem_id"].agg(set)
-    common = set.intersection(*held)
-    if not common:
-        raise UserError(
-            f"compare: {', '.join(held.index)} have no problem in common, so nothing can be "
-            f"paired; "
-            "give runs of the same benchmark"
-        )
-    if len(common) < 2:
-        raise UserError(
-            "compare: only 1 problem; intervals are over problems, and settings are judged on "
-            "others than those they "
-            "were chosen on, so it needs at least 2"
-        )
-    left_out = scores["problem_id"].nunique() - len(common)
-    if left_out:
-        notes.append(f"{left_out} problems that not every model has were left out")
-        scores = scores[scores["problem_id"].isin(common)]
-    return scores
+def _one_by_one(scores: pd.DataFrame, sample: Replicates, level: float) -> pd.DataFrame:
+    """The cells on each benchmark alone, named in a leading column."""
+    named = scores.drop_duplicates("problem_id").set_index("problem_id")["benchmark"]
+    labels = named.reindex(sample.grid.problems).to_numpy()
+    return _stacked(
+        {("", b): binned.part_of(sample.grid, sample.weights, labels == b) for b in named.unique()},
+        lambda part: summary(part, level),
+        "benchmark",
+    )
 
 
 def _known(sample: Replicates, axis: str, notes: list[str]) -> Flags:
@@ -314,18 +172,20 @@ def _bins(
     parts: dict[tuple[str, str], Replicates] = {}
     for model, table in scores.groupby("model", sort=True):
         try:
-            found = binned.by_pass_rate(
+            binned_parts = binned.by_pass_rate(
                 table, n, selectors, bins=bins, resamples=resamples, seed=seed, prefill=prefill
             )
         except UserError as error:
             notes.append(f"{model} has no difficulty bins: {error}")
             continue
-        parts |= {(str(model), b): part for b, part in found.items()}
+        parts |= {(str(model), b): part for b, part in binned_parts.items()}
     return parts
 
 
 def _stacked(
-    parts: Mapping[tuple[str, str], Replicates], table: Callable[[Replicates], pd.DataFrame]
+    parts: Mapping[tuple[str, str], Replicates],
+    table: Callable[[Replicates], pd.DataFrame],
+    column: str = "difficulty",
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -333,6 +193,6 @@ def _stacked(
     for (model, label), part in parts.items():
         piece = table(part)
         piece["model"] = piece.get("model", model)
-        piece.insert(0, "difficulty", label)
+        piece.insert(0, column, label)
         pieces.append(piece)
     return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame()

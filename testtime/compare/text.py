@@ -8,139 +8,151 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pandas as pd
+from testtime.compare.result import Comparison
+from testtime.compare.words import (
+    UNITS,
+    Row,
+    budget_rank,
+    difference,
+    level_name,
+    limited,
+    number,
+    percent,
+    pool_name,
+    rounded,
+)
+from testtime.estimators.frontier import points
 
-    from testtime.compare.comparison import Comparison
-
-Row = Mapping[str, Any]
-UNITS = {
-    "tokens": "tokens",
-    "thinking_tokens": "thinking tokens",
-    "prompt_tokens": "prompt tokens",
-    "flops": "FLOPs",
-    "usd": "dollars",
-    "seconds": "engine seconds",
-}
-MOST = 12  # lines of one kind
 SIDES = ("longer", "more", "undecided")
 
 
-def describe(found: Comparison) -> str:
+def describe(compared: Comparison) -> str:
     """The report of a comparison, for a terminal."""
     tables: dict[str, list[Row]] = {
         name: [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-        for name, table in found.tables.items()
+        for name, table in compared.tables.items()
     }
     deployable = {
         name: [r for r in rows if r.get("selector") != "oracle"] for name, rows in tables.items()
     }
-    for name in (
-        "doublings",
-        "crossovers",
-        "by_difficulty_crossovers",
-    ):  # a majority of two gains nothing over one
+    # a majority of two gains nothing over one
+    for name in ("doublings", "crossovers", "by_difficulty_crossovers"):
         deployable[name] = [
             r for r in deployable.get(name, []) if (r["selector"], r["n"]) != ("majority", 1)
         ]
-    unit = UNITS[found.axis]
+    unit, level = UNITS[compared.axis], f"{100 * compared.level:g} %"
     lines = [
-        f"{found.problems} problems; compute in {unit} a problem; {100 * found.level:g} % "
-        f"intervals over problems",
+        f"{compared.problems} problems; compute in {unit} a problem; {level} intervals over "
+        f"problems",
         "settings are chosen and judged on different problems (in-bag, out-of-bag)",
-        *(f"note: {note}" for note in found.notes),
+        *(f"note: {note}" for note in compared.notes),
     ]
-    for title, name, say in (
-        ("Recommended settings", "recommended", _recommended),
-        ("The best setting at each compute", "frontier", _best),
-        (
-            "The weaker model thinking, against the stronger one that does not",
-            "catching_up",
-            _catching_up,
-        ),
-    ):
-        if tables.get(name):
-            lines += ["", title, *(f"  {say(row, unit)}" for row in tables[name])]
-    if deployable.get("doublings"):
-        lines += [
-            "",
-            "Longer or more? Points gained by a doubled budget minus points gained by a doubled n",
-        ]
-        lines += [f"  {line}" for line in _doublings(deployable["doublings"])]
+
+    def section(title: str, told: list[str]) -> None:
+        if told:
+            lines.extend(["", title, *(f"  {line}" for line in told)])
+
+    section("Recommended settings", _recommendations(tables.get("recommended", []), compared, unit))
+    section("On each benchmark by itself", _one_by_one(tables))
+    section(
+        "The best setting at each compute",
+        [_best(row, unit) for row in tables.get("frontier", [])],
+    )
+    section(
+        "The weaker model thinking, against the stronger one that does not",
+        [_catching_up(row, unit) for row in tables.get("catching_up", [])],
+    )
+    section(
+        "Longer or more? Points gained by a doubled budget minus points gained by a doubled n; a "
+        f"win is one that holds at {level} over all starting cells together",
+        _doublings(deployable["doublings"]),
+    )
     for title, name in (
         ("Where the better one changes, along growing budgets", "crossovers"),
         ("The same by difficulty (1 is easiest)", "by_difficulty_crossovers"),
     ):
-        if deployable.get(name):
-            lines += [
-                "",
-                title,
-                *_limited([_crossover(row, unit) for row in deployable[name]], name),
-            ]
-    if deployable.get("differences"):
-        largest = sorted(
-            deployable["differences"], key=lambda r: (-r["n"], -_budget(r["a_budget"]))
-        )
-        lines += [
-            "",
-            "Paired differences, in points",
-            *_limited([_difference(row) for row in largest], "differences"),
-        ]
+        section(title, limited([_crossover(row, unit) for row in deployable[name]], name))
+    section(
+        "Paired differences, in points, each with its own interval and the one without pairing",
+        _differences(deployable.get("differences", []), level),
+    )
     return "\n".join(lines)
 
 
-def absences(bounds: pd.DataFrame) -> list[str]:
-    """Notes on models and settings that lack cells because answers have no score. bounds: of
-    `cells.null_bounds`, one selector and n from 1.
-    """
-    groups = [
-        part for _, part in bounds.groupby(["model", "setting", "budget"], sort=False, dropna=False)
-    ]
+def _recommendations(rows: list[Row], compared: Comparison, unit: str) -> list[str]:
+    best = next((row for row in rows if row["rule"] == "best"), None)
     lines = []
-    for part in groups:
-        one, absent = (
-            part.iloc[0],
-            part.loc[(part["n"] > part["scored"]) & (part["nulls"] > 0), "n"],
-        )
-        if len(absent):
-            budget = float("nan") if part["budget"].isna().all() else one["budget"]
-            lines.append(
-                f"{_pool(one['model'], one['setting'], budget)}: no cells of n "
-                f"{', '.join(map(str, absent))} (answers"
-                f" without a score: {one['nulls']:,}); one sample solves {100 * one['lower']:.1f} "
-                f"% if all of them are"
-                f" wrong, {100 * one['upper']:.1f} % if all are right"
-            )
-    more = (
-        [f"{len(lines) - MOST} more settings lack cells because answers have no score"]
-        if len(lines) > MOST
-        else []
+    for row in rows:
+        if row["n"] != row["n"]:
+            lines.append(f"{row['rule']}: no cell is that cheap")
+        elif row["rule"].startswith("cheapest") and best is not None:
+            lines.append(f"{row['rule']}: {_cheapest(row, best, compared, unit)}")
+        else:
+            lines.append(f"{row['rule']}: {_chosen(row, unit)}{_rivals(row)}")
+    return lines
+
+
+def _cheapest(row: Row, best: Row, compared: Comparison, unit: str) -> str:
+    """The cheapest setting that is surely good enough, or what it would take to tell."""
+    if not row["told"] and row["cost"] >= best["cost"]:
+        return "no cheaper setting looks so"
+    said = _chosen(row, unit)
+    if row.get("gap", math.nan) != row.get("gap", math.nan):
+        return said
+    gap = f"{difference(row, 'gap')} points to the best"
+    if row["told"]:
+        return f"{said}; {gap}"
+    needed = row["needed"]
+    would = f"; about {rounded(needed)} would, were the two equal" if math.isfinite(needed) else ""
+    return (
+        f"{compared.problems} problems cannot tell {points(compared.tolerance)}{would}. It looks "
+        f"so for {said}; {gap}"
     )
-    return lines[:MOST] + more
 
 
-def _recommended(row: Row, unit: str) -> str:
-    if row["n"] != row["n"]:
-        return f"{row['rule']}: no cell is that cheap"
-    return f"{row['rule']}: {_chosen(row, unit)}"
+def _rivals(row: Row) -> str:
+    """How many settings may as well be the best."""
+    rivals = row.get("rivals", math.nan)
+    if rivals != rivals or row["settings"] < 2:
+        return ""
+    if rivals == 0:
+        return f"; surely the best of {row['settings']:.0f}"
+    return f"; {rivals:.0f} of the other {row['settings'] - 1:.0f} settings may be the best instead"
+
+
+def _one_by_one(tables: Mapping[str, list[Row]]) -> list[str]:
+    """What the recommended settings score on each of several pooled benchmarks."""
+    alone = tables.get("by_benchmark", [])
+    cell = ("model", "setting", "budget", "n", "selector")
+    lines: list[str] = []
+    for row in tables.get("recommended", []):
+        where = [_key(row, cell)] if row["n"] == row["n"] else []
+        each = [r for r in alone if _key(r, cell) in where]
+        said = ", ".join(f"{r['benchmark']} {percent(r, 'value')}" for r in each)
+        lines += [f"{row['rule']}: {said}"] if said else []
+    return lines
+
+
+def _key(row: Row, names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Comparable values of some columns; NaN and null are alike."""
+    return tuple(
+        None if row[name] is None or row[name] != row[name] else row[name] for name in names
+    )
 
 
 def _best(row: Row, unit: str) -> str:
-    return (
-        f"up to {_number(row['compute'])} {unit}: {_chosen(row, unit)}, the best with "
-        f"{row['p_best']:.0%}"
-    )
+    return f"up to {number(row['compute'])} {unit}: {_chosen(row, unit)}{_rivals(row)}"
 
 
 def _chosen(row: Row, unit: str) -> str:
     selector = "one sample" if row["n"] == 1 else f"{row['selector']} of {row['n']:g}"
-    value = f"{100 * row['out_of_bag']:.1f} % [{100 * row['lo']:.1f}, {100 * row['hi']:.1f}]"
+    value = percent(row, "out_of_bag")
     path = row.get("latency", math.nan)
-    longest = f" ({_number(path)} tokens on the longest path)" if path == path else ""
-    where = _pool(row["model"], row["setting"], row["budget"])
-    return f"{where}, {selector}: {value} for {_number(row['cost'])} {unit}{longest}"
+    longest = f" ({number(path)} tokens on the longest path)" if path == path else ""
+    where = pool_name(row["model"], row["setting"], row["budget"])
+    return f"{where}, {selector}: {value} for {number(row['cost'])} {unit}{longest}"
 
 
 def _doublings(rows: list[Row]) -> list[str]:
@@ -156,12 +168,12 @@ def _doublings(rows: list[Row]) -> list[str]:
     lines = [f"all: {_tally(rows)}"] if len(groups) > 1 else []
     for (model, setting, selector), group in groups.items():
         count = {side: [r for r in group if r["better"] == side] for side in SIDES}
-        lines.append(f"{_pool(model, setting, None)}, {selector}: {_tally(group)}")
+        lines.append(f"{pool_name(model, setting, None)}, {selector}: {_tally(group)}")
         for side, pick in (("longer", max), ("more", min)):
             if count[side]:
                 row = pick(count[side], key=lambda r: r["difference"])
-                start = f"{_level(row['setting'], row['budget'])}, n {row['n']:g}"
-                lines.append(f"  {side} most clearly from {start}: {_points(row, 'difference')}")
+                start = f"{level_name(row['setting'], row['budget'])}, n {row['n']:g}"
+                lines.append(f"  {side} most clearly from {start}: {difference(row, 'difference')}")
     return lines
 
 
@@ -178,86 +190,72 @@ def _tally(rows: list[Row]) -> str:
 def _crossover(row: Row, unit: str) -> str:
     where = f"bin {row['difficulty']}, " if "difficulty" in row else ""
     path = (
-        f"{where}{_pool(row['model'], row['setting'], None)}, {row['selector']} from n "
+        f"{where}{pool_name(row['model'], row['setting'], None)}, {row['selector']} from n "
         f"{row['n']:g}: "
     )
-    if math.isnan(row["longer_from"]):
-        return f"{path}{row['note']} ({_number(row['from'])} to {_number(row['to'])} {unit})"
     if row["note"]:
-        path = f"{path}{row['note']}, at a guess "
+        return f"{path}{row['note']} ({number(row['from'])} to {number(row['to'])} {unit})"
 
     def end(name: str) -> str:
-        if math.isnan(row[f"{name}_lo"]):
-            return f"{_number(row[name])} {unit} [-]"
-        low = (
-            _number(row[f"{name}_lo"]) if row[f"{name}_lo"] > 0 else f"below {_number(row['from'])}"
-        )
+        low = number(row[f"{name}_lo"]) if row[f"{name}_lo"] > 0 else f"below {number(row['from'])}"
         high = (
-            _number(row[f"{name}_hi"])
+            number(row[f"{name}_hi"])
             if math.isfinite(row[f"{name}_hi"])
-            else f"above {_number(row['to'])}"
+            else f"above {number(row['to'])}"
         )
-        return f"{_number(row[name])} {unit} [{low}, {high}]"
+        return f"{number(row[name])} {unit} [{low}, {high}]"
 
-    if row["longer_from"] == 0:
+    first, last = row["longer_from"], row["longer_to"]
+    if first == 0:
         return f"{path}longer up to {end('longer_to')}, then more"
-    if math.isinf(row["longer_to"]):
+    if math.isinf(last):
         return f"{path}more up to {end('longer_from')}, then longer"
+    if math.isnan(first):
+        return f"{path}from longer to more at {end('longer_to')}"
+    if math.isnan(last):
+        return f"{path}from more to longer at {end('longer_from')}"
     return f"{path}longer from {end('longer_from')} to {end('longer_to')}, more outside"
 
 
 def _catching_up(row: Row, unit: str) -> str:
     target = (
         f"{row['reference']} without thinking ({100 * row['reference_value']:.1f} %, "
-        f"{_number(row['reference_cost'])})"
+        f"{number(row['reference_cost'])})"
     )
-    high = _number(row["hi"]) if math.isfinite(row["hi"]) else f"above {_number(row['most'])}"
+    high = number(row["hi"]) if math.isfinite(row["hi"]) else f"above {number(row['most'])}"
     if not math.isfinite(row["compute"]):
-        low = _number(row["lo"]) if math.isfinite(row["lo"]) else f"above {_number(row['most'])}"
+        low = number(row["lo"]) if math.isfinite(row["lo"]) else f"above {number(row['most'])}"
         return (
-            f"{row['model']} does not reach {target} up to {_number(row['most'])} {unit} (from "
+            f"{row['model']} does not reach {target} up to {number(row['most'])} {unit} (from "
             f"{low})"
         )
     return (
-        f"{row['model']} reaches {target} at {_number(row['compute'])} {unit} "
-        f"[{_number(row['lo'])}, {high}]"
+        f"{row['model']} reaches {target} at {number(row['compute'])} {unit} "
+        f"[{number(row['lo'])}, {high}]"
     )
+
+
+def _differences(rows: list[Row], level: str) -> list[str]:
+    if not rows:
+        return []
+    won = sum(row["better"] != "undecided" for row in rows)
+    together = (
+        f"all {len(rows)} together: a winner in {won} (marked *), at {level} over all rows"
+        if won
+        else f"all {len(rows)} together: no winner, at {level} over all rows"
+    )
+    largest = sorted(rows, key=lambda row: (-row["n"], -budget_rank(row["a_budget"])))
+    lines = limited([_difference(row) for row in largest], "differences")
+    return [together, *lines] if len(rows) > 1 else lines
 
 
 def _difference(row: Row) -> str:
-    a, b = (_pool(row[f"{s}_model"], row[f"{s}_setting"], row[f"{s}_budget"]) for s in ("a", "b"))
-    return (
-        f"{a} minus {b}, {row['selector']} of {row['n']:g}: {_points(row, '')} on "
-        f"{row['problems']} problems"
+    a, b = (
+        pool_name(row[f"{s}_model"], row[f"{s}_setting"], row[f"{s}_budget"]) for s in ("a", "b")
     )
-
-
-def _points(row: Row, name: str) -> str:
-    lo, hi = (f"{name}_lo", f"{name}_hi") if name else ("lo", "hi")
-    return f"{100 * row[name or 'difference']:+.1f} [{100 * row[lo]:+.1f}, {100 * row[hi]:+.1f}]"
-
-
-def _limited(lines: list[str], name: str) -> list[str]:
-    more = [f"... and {len(lines) - MOST} more in {name}"] if len(lines) > MOST else []
-    return [f"  {line}" for line in [*lines[:MOST], *more]]
-
-
-def _pool(model: str, setting: str, budget: Any) -> str:
-    level = _level(setting, budget)
-    return f"{model} {level}" if level else model
-
-
-def _level(setting: str, budget: Any) -> str:
-    known = budget is not None and budget == budget
-    return " ".join([*([setting] if setting else []), *([f"budget {budget:g}"] if known else [])])
-
-
-def _budget(budget: Any) -> float:
-    return float(budget) if budget is not None and budget == budget else -1.0
-
-
-def _number(value: float) -> str:
-    """Four digits, in powers of ten only where plain digits are unreadable."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return f"{value:,.4g}" if abs(value) < 1e3 else f"{value:,.0f}"
-    return f"{value:.3g}"
+    alone = f"[{100 * row['unpaired_lo']:+.1f}, {100 * row['unpaired_hi']:+.1f}]"
+    mark = "" if row["better"] == "undecided" else " *"
+    return (
+        f"{a} minus {b}, {row['selector']} of {row['n']:g}: {difference(row, '')} on "
+        f"{row['problems']} problems, unpaired {alone}{mark}"
+    )

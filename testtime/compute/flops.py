@@ -111,6 +111,15 @@ class Flops:
         fed = np.maximum(sampled + f - (sampled > 0), 0.0)
         return self.prefill(p) + self.forward(p, fed, np.maximum(sampled - 1, 0.0))
 
+    def call(self, context: ArrayLike, fed: ArrayLike, drawn: ArrayLike) -> Array:
+        """One call: behind `context` tokens of which a cache holds all but the last, `fed` tokens
+        are read and `drawn` sampled, the last of which is never fed back. The calls of a sample sum
+        to its `sample_flops`.
+        """
+        c, f, d = _counts(context=context, fed=fed, drawn=drawn)
+        again = np.minimum(c, 1.0) * (d > 0)
+        return self.forward(c - again, f + again + np.maximum(d - 1, 0.0), d)
+
     def score_flops(self, n: ArrayLike, labels: int = 1) -> Array:
         """A reward model's pass over n tokens: no output layer, a head of `labels` numbers a
         token.

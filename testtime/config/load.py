@@ -6,28 +6,31 @@ command line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from testtime.config.schema import (
     Answer,
     Config,
     EngineSpec,
     ModelRef,
-    Price,
-    RatesSpec,
-    SamplingSpec,
+    Prices,
+    Rates,
+    Sampling,
     TaskRef,
-    Thinking,
 )
 from testtime.errors import UserError, suggest
+from testtime.redact import vet
+
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # of models and of dataclasses
+Chosen = Callable[[Any], type[Any]]  # from the raw `thinking:` part to the strategy it names
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load(path: str | Path, chosen: Chosen, overrides: Sequence[str] = ()) -> Config[Any]:
     """Read a run's YAML; `overrides` are `key=value` with dotted keys and YAML values.
 
     Raises UserError with one line that names file, line, key and what to write instead.
@@ -51,17 +54,23 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     raw.setdefault("name", path.stem)
     for override in overrides:
         _override(raw, override)
-    return parse(raw, str(path), tree)
+    return parse(raw, chosen, str(path), tree)
 
 
-def parse(raw: Mapping[str, Any], where: str = "config", tree: yaml.Node | None = None) -> Config:
+def parse(
+    raw: Mapping[str, Any], chosen: Chosen, where: str = "config", tree: yaml.Node | None = None
+) -> Config[Any]:
     """A Config from plain data. Raises UserError for the first thing wrong in it."""
+    if trouble := vet(raw):
+        raise UserError(f"{where}: {trouble}")
+    strategy = chosen(raw.get("thinking"))
     try:
-        return Config.model_validate(raw)
+        return Config[strategy].model_validate(raw)  # type: ignore[valid-type]
     except ValidationError as error:
-        first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")[0]
+        first = min(error.errors(), key=lambda e: e["type"] not in UNKNOWN)
         line = _line(tree, first["loc"])
-        raise UserError(f"{where}{f':{line}' if line else ''}: {_say(first)}") from None
+        place = f"{where}{f':{line}' if line else ''}"
+        raise UserError(f"{place}: {_say(first, strategy)}") from None
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
@@ -91,34 +100,35 @@ def _override(raw: dict[str, Any], override: str) -> None:
         raise UserError(f"--set {override}: the value is not valid YAML") from None
 
 
-def _say(error: Any) -> str:
+def _say(error: Any, strategy: type[Any]) -> str:
     loc = [str(part) for part in error["loc"]]
     key = ".".join(loc)
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{suggest(loc[-1], _fields(error['loc']))}"
+    if error["type"] in UNKNOWN:
+        return f"unknown key {key!r}{suggest(loc[-1], _fields(error['loc'], strategy))}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
     if not loc:
         return str(message)
-    found = f", found {error['input']!r}"[:80] if error["type"] != "value_error" else ""
-    return f"{key}: {message[0].lower()}{message[1:]}{found}"
+    given = f", found {error['input']!r}"[:80] if error["type"] != "value_error" else ""
+    return f"{key}: {message[0].lower()}{message[1:]}{given}"
 
 
-def _fields(loc: tuple[str | int, ...]) -> list[str]:
+def _fields(loc: tuple[str | int, ...], strategy: type[Any]) -> list[str]:
     """The keys allowed where an unknown one stands."""
-    groups: dict[str, type[BaseModel]] = {
+    groups: dict[str, Any] = {
         "task": TaskRef,
         "model": ModelRef,
         "engine": EngineSpec,
-        "thinking": Thinking,
-        "sampling": SamplingSpec,
+        "thinking": strategy,
+        "sampling": Sampling,
         "answer": Answer,
-        "price": Price,
-        "rates": RatesSpec,
+        "price": Prices,
+        "rates": Rates,
     }
     parents = [str(part) for part in loc[:-1] if isinstance(part, str)]
-    return list((groups.get(parents[-1], Config) if parents else Config).model_fields)
+    group = groups.get(parents[-1], Config) if parents else Config
+    return list(group.__pydantic_fields__)
 
 
 def _line(tree: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:

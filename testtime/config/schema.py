@@ -6,10 +6,9 @@ Each says what its keys mean and refuses what cannot be; `config_file` reads the
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,8 +16,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.dataclasses import dataclass
 
-from testtime.engines.base import Sampling
+from testtime.errors import UserError
+from testtime.grammar import selector
 
 
 class _Model(BaseModel):
@@ -46,9 +47,10 @@ class TaskRef(_Model):
     overrides: dict[str, Any] = {}
 
 
-class Price(_Model):
-    """Dollars per million tokens of input, of output, and of input served from a cache (default:
-    the input price).
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Prices:
+    """Dollars per million tokens of input, of output (thinking and answer alike), and of input
+    served from a cache (default: the input price).
     """
 
     input: float = Field(ge=0, allow_inf_nan=False)
@@ -56,20 +58,21 @@ class Price(_Model):
     cached: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
-class RatesSpec(_Model):
-    """Tokens a second with `concurrency` requests in flight. Without prefill and decode the run
-    measures them itself.
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Rates:
+    """Tokens a second of the whole engine with `concurrency` requests in flight.
 
-    context: the length around which the given rates hold.
+    prefill: prompt tokens; decode: sampled tokens, at contexts around `context` tokens (attention
+    slows longer ones). A config without both has them measured by the run.
     """
 
-    concurrency: int = Field(ge=1)
     prefill: float | None = Field(None, gt=0, allow_inf_nan=False)
     decode: float | None = Field(None, gt=0, allow_inf_nan=False)
+    concurrency: int = Field(1, ge=1)
     context: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _both(self) -> RatesSpec:
+    def _both(self) -> Rates:
         if (self.prefill is None) != (self.decode is None):
             raise ValueError(
                 "prefill and decode go together; give both, or leave both out to have them measured"
@@ -94,8 +97,8 @@ class ModelRef(_Model):
     setting: str = Field("", pattern=r"^[A-Za-z0-9=._-]*$")
     request: dict[str, Any] = {}
     training_tokens: float | None = Field(None, gt=0)
-    price: Price | None = None
-    rates: RatesSpec | None = None
+    price: Prices | None = None
+    rates: Rates | None = None
 
 
 class EngineSpec(_Model):
@@ -114,34 +117,12 @@ class EngineSpec(_Model):
         return self.name == "endpoint" and self.args.get("api") == "chat"
 
 
-def _ascending(budgets: list[int]) -> list[int]:
-    if len(set(budgets)) < len(budgets):
-        raise ValueError("names a budget twice; write each once")
-    return sorted(budgets)
+class Sampling(_Model):
+    """How a token is drawn. Defaults sample from the model's own distribution; temperature 0 is
+    greedy.
 
-
-class Thinking(_Model):
-    """Thinking budgets in tokens. Mode nested cuts one chain at every budget; fresh draws one chain
-    a budget; engine tells the engine the budget, which closes the thinking itself (vLLM's
-    thinking_token_budget), or a chat server its model's level.
-
-    extensions: how often a chain that ends by itself is made to go on, with `marker` in place of
-    its end (nested only).
+    top_k = 0 and top_p = 1 switch those filters off. The penalties look at the whole text so far.
     """
-
-    budgets: Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_ascending)
-    ]
-    mode: Literal["nested", "fresh", "engine"] = "nested"
-    family: str | None = None
-    delimiters: tuple[str, str] | None = None
-    ending: str | None = None
-    extensions: int = Field(0, ge=0)
-    marker: str = "Wait"
-
-
-class SamplingSpec(_Model):
-    """How tokens are drawn; see engines.base.Sampling."""
 
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
@@ -151,14 +132,9 @@ class SamplingSpec(_Model):
     frequency_penalty: float = Field(0.0, ge=-2, le=2)
     repetition_penalty: float = Field(1.0, gt=0)
 
-    def sampling(self) -> Sampling:
-        return Sampling(**self.model_dump())
-
     @property
     def penalty(self) -> str | None:
-        """The name of a penalty that is on: it looks at the whole text, so nested budgets refuse
-        it.
-        """
+        """The name of a penalty that is on: it looks at the whole text, so cut chains refuse it."""
         neutral = {"presence_penalty": 0, "frequency_penalty": 0, "repetition_penalty": 1}
         return next((name for name, value in neutral.items() if getattr(self, name) != value), None)
 
@@ -169,10 +145,29 @@ class Answer(_Model):
     """
 
     max_tokens: int = Field(1024, ge=1)
-    sampling: SamplingSpec | None = None
+    sampling: Sampling | None = None
 
 
-class Config(_Model):
+class Thinking(_Model):
+    """The `thinking:` part: the options of a strategy, which each strategy adds to.
+
+    family, delimiters, ending: how the model marks its thinking and how a cut one is closed, where
+    they are not found by themselves.
+    """
+
+    strategy: str
+    family: str | None = None
+    delimiters: tuple[str, str] | None = None
+    ending: str | None = None
+
+    def check(self, config: Any) -> None:
+        """Raises ValueError, beginning with the key, where this strategy cannot run so."""
+
+
+T = TypeVar("T", bound=Thinking)
+
+
+class Config(_Model, Generic[T]):
     """One run. `n` are the numbers of samples a cell may spend (default: powers of two up to
     `samples`).
 
@@ -186,14 +181,14 @@ class Config(_Model):
     engine: Annotated[
         EngineSpec, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
     ] = EngineSpec()
-    thinking: Thinking
-    sampling: SamplingSpec = SamplingSpec()
+    thinking: T
+    sampling: Sampling = Sampling()
     answer: Answer = Answer()
     samples: int = Field(16, ge=1)
     n: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_listed)] = []
     selectors: Annotated[list[str], BeforeValidator(_listed)] = ["majority", "oracle"]
-    price: Price | None = None
-    rates: RatesSpec | None = None
+    price: Prices | None = None
+    rates: Rates | None = None
     seed: int = 0
     resamples: int = Field(2000, ge=100)
     out: str = "runs"
@@ -201,17 +196,11 @@ class Config(_Model):
     @field_validator("selectors")
     @classmethod
     def _known(cls, selectors: list[str]) -> list[str]:
-        for selector in selectors:
-            head, _, column = selector.partition(":")
-            if head not in ("majority", "oracle", "weighted", "best") or (
-                head in ("weighted", "best")
-            ) != bool(column):
-                raise ValueError(
-                    f"has an unknown selector {selector!r}; write majority, oracle, "
-                    f"weighted:SCORE or best:SCORE, "
-                    "with SCORE one of logprob_mean, logprob_min, answer_logprob or a reward's "
-                    "column"
-                )
+        for text in selectors:
+            try:
+                selector(text)
+            except UserError as error:
+                raise ValueError(str(error)) from None
         return selectors
 
     @field_validator("model")
@@ -227,76 +216,31 @@ class Config(_Model):
         return model
 
     @model_validator(mode="after")
-    def _consistent(self) -> Config:
+    def _consistent(self) -> Config[T]:
         if self.n and max(self.n) > self.samples:
             raise ValueError(
                 f"n: {max(self.n)} is more than samples ({self.samples}); raise samples or lower n"
             )
-        if self.thinking.mode != "nested" and self.thinking.extensions:
+        if not self.engine.chat and any(ref.request for ref in self.model):
             raise ValueError(
-                "thinking.extensions: chains are extended in nested mode; write thinking.mode: "
-                "nested"
+                "model.request: fields of a chat server's requests; write engine.args.api: chat"
             )
-        if self.thinking.mode == "nested" and self.sampling.penalty:
-            raise ValueError(
-                f"sampling.{self.sampling.penalty}: nested budgets cannot have it, since a cut "
-                f"chain would differ from "
-                "a fresh one; leave it out, or write thinking.mode: fresh"
-            )
+        if self.engine.chat:
+            self._chat()
+        self.thinking.check(self)
         return self
 
-    @model_validator(mode="after")
-    def _engine_mode(self) -> Config:
-        told, chat = self.thinking.mode == "engine", self.engine.chat
-        if told and self.engine.name not in ("auto", "vllm", "endpoint"):
+    def _chat(self) -> None:
+        stated = self.rates, *(ref.rates for ref in self.model)
+        if any(rates and not rates.prefill for rates in stated):
             raise ValueError(
-                f"thinking.mode: engine needs one that closes the thinking itself; engine "
-                f"{self.engine.name} does not, "
-                "write engine: vllm, or thinking.mode: nested"
+                "rates: a chat server takes no token ids to measure with; give prefill and decode"
             )
-        if chat and not told:
-            raise ValueError(
-                "engine.args.api: a chat server gives no token ids, so no chain can be cut; "
-                "write thinking.mode: engine, and the levels as models with a setting and a request"
-            )
-        if chat and len(self.thinking.budgets) > 1:
-            raise ValueError(
-                "thinking.budgets: a chat server cannot be held to a budget; write one, which "
-                "with answer.max_tokens "
-                "caps all its tokens"
-            )
-        if chat and any(
-            rates and not rates.prefill
-            for rates in (self.rates, *(ref.rates for ref in self.model))
-        ):
-            raise ValueError(
-                "rates: a chat server takes no token ids to measure with; give prefill and decode "
-                "too"
-            )
-        if chat and any(ref.template for ref in self.model):
+        if any(ref.template for ref in self.model):
             raise ValueError(
                 "model.template: a chat server fills in its own template; "
                 "write request: {chat_template_kwargs: {enable_thinking: false}}"
             )
-        set_here = [
-            k for k in ("family", "delimiters") if chat and getattr(self.thinking, k) is not None
-        ]
-        if told and (set_here or self.thinking.ending is not None):
-            key = (*set_here, "ending")[0]
-            raise ValueError(
-                f"thinking.{key}: in mode engine the thinking is closed elsewhere; leave it out"
-            )
-        if told and self.answer.sampling:
-            raise ValueError(
-                "answer.sampling: in mode engine one request draws thinking and answer; leave it "
-                "out"
-            )
-        if not chat and any(ref.request for ref in self.model):
-            raise ValueError(
-                "model.request: fields of a chat server's requests; write engine.args.api: chat "
-                "with it"
-            )
-        return self
 
     def sample_counts(self) -> list[int]:
         """The n of the grid, ascending."""

@@ -10,25 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from testtime.config.schema import Sampling as Sampling
 from testtime.errors import UserError
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a token is drawn. Defaults sample from the model's own distribution; temperature 0 is
-    greedy.
-
-    top_k = 0 and top_p = 1 switch those filters off. The penalties look at the whole text so far,
-    so nested budgets refuse them (see `thinking`).
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    repetition_penalty: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

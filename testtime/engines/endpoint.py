@@ -5,9 +5,10 @@ Prompts are token ids through `/v1/completions`, so cutting and closing a chain 
 process; servers that take messages alone can only be told a level (see `wire`). What fails on the
 way (429, 5xx, cut connections, stalls, broken JSON) is tried again with the same seed, so nothing
 is drawn twice with different noise; a request that keeps failing while others succeed is missing,
-never wrong; when no server answers any more the run stops with one line and can be resumed.
+never wrong; when no server answers any more, or all of them answer with errors alone, the run stops
+with one line in the server's own words and can be resumed.
 
-Keys come from the environment alone, and appear in no message.
+Keys come from the environment alone, and appear in no message (see `redact`).
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
-from testtime.engines.replicas import Replica, Replicas
-from testtime.engines.wire import WIRES
+from testtime.engines.replicas import Failure, Replica, Replicas
+from testtime.engines.wire import WIRES, model_names
 from testtime.errors import UserError, suggest
+from testtime.redact import redact, register, register_environment, vet
 
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _OVERLOADED = {429, 503}
 _HOPELESS = {401, 403, 404}  # every other request would fail alike
+LARGEST = 256 << 20  # bytes of a reply; a longer one is no completion
+QUOTED = 300  # characters of an error that are passed on
 
 
 class EndpointEngine:
@@ -38,9 +43,10 @@ class EndpointEngine:
     else. request: further fields of every request; null leaves one of ours out. urls: base URLs
     such as http://host:8000/v1; data_parallel: ranks behind each URL, to which requests are pinned
     by vLLM's header (1: not pinned). timeout: seconds for one request. attempts: failures of one
-    request, while others succeed, before it is missing. patience: seconds without any sign of life
-    from any server before the run stops. api_key_env: the environment variable that holds the key,
-    if the servers ask for one. Raises UserError when no server answers, or none has the model.
+    request, while others succeed, before it is missing. patience: seconds without any success after
+    which a server that is silent, or answers with errors alone, is given up. api_key_env: the
+    environment variable that holds the key, if the servers ask for one. Raises UserError when no
+    server answers, or none has the model.
     """
 
     name = "endpoint"
@@ -67,14 +73,16 @@ class EndpointEngine:
                 "engine endpoint: httpx is not installed; install testtime[endpoint]"
             ) from None
         self._errors = httpx.HTTPError, httpx.InvalidURL
-        self._key = os.environ.get(api_key_env, "")
+        key = _key(api_key_env)
+        if trouble := vet({"urls": urls, "request": request}, "engine.args"):
+            raise UserError(trouble)
         bases = [_base(url) for url in ([urls] if isinstance(urls, str) else urls)]
         if not bases:
             raise UserError("engine.args.urls: names no server; write urls: [http://host:8000/v1]")
         ranks: list[int | None] = list(range(data_parallel)) if data_parallel > 1 else [None]
         self.max_num_seqs = max_num_seqs or 256 * len(bases) * len(ranks)
         most = -(-self.max_num_seqs // (len(bases) * len(ranks)))
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         if api not in WIRES:
             raise UserError(f"engine.args.api: {api!r} is unknown{suggest(api, WIRES)}")
@@ -83,7 +91,7 @@ class EndpointEngine:
         self._client = httpx.AsyncClient(
             headers=headers, timeout=httpx.Timeout(timeout, connect=10.0), limits=limits
         )
-        self._bases = bases
+        self._bases, self._patience = bases, patience
         targets = [
             (base if rank is None else f"{base} rank {rank}", (base, rank))
             for base in bases
@@ -105,7 +113,7 @@ class EndpointEngine:
 
     async def _attempt(
         self, replica: Replica, body: dict[str, Any], request: Request
-    ) -> Completion | str:
+    ) -> Completion | Failure:
         """One try: the completion, or what went wrong and is worth another try."""
         base, rank = replica.target
         headers = {
@@ -115,27 +123,26 @@ class EndpointEngine:
             headers["X-data-parallel-rank"] = str(rank)
         async with replica.slot():
             try:
-                answer = await self._client.post(
-                    f"{base}/{self._wire.path}", json=body, headers=headers
-                )
+                status, asked_rest, reply = await self._post(base, body, headers)
             except self._errors as error:
                 replica.silent()
-                return self._clean(f"{type(error).__name__}: {error}")
-        if answer.status_code != 200:
-            said = self._clean(f"{answer.status_code}: {answer.text[:300]}")
-            if answer.status_code in _HOPELESS:
+                return Failure(_quoted(f"{type(error).__name__}: {error}"), answered=False)
+        if status != 200:
+            said = _quoted(f"{status}: {reply[:100_000].decode(errors='replace')}")
+            if status in _HOPELESS:
                 raise UserError(
                     f"{base}: refuses every request ({said}); check the key and the model's name"
                 )
-            if answer.status_code not in _AGAIN:
-                raise EngineError(f"{base}: {said}")
-            if answer.status_code in _OVERLOADED:
-                replica.overloaded(_retry_after(answer.headers.get("Retry-After")))
-            return said
+            if status not in _AGAIN:
+                raise EngineError(f"{redact(base)}: {said}")
+            rest = _retry_after(asked_rest) if status in _OVERLOADED else 0.0
+            if status in _OVERLOADED:  # whoever asks for longer than we wait is asked once more
+                replica.overloaded(min(rest, self._patience))
+            return Failure(said, later=rest > self._patience)
         try:
-            done = self._wire.read(answer.json(), request)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            return f"unreadable reply ({type(error).__name__}: {error})"
+            done = self._wire.read(reply, request)
+        except ValueError as error:
+            return Failure(_quoted(f"unreadable reply ({error})"))
         if done is None:
             raise UserError(
                 f"{base}: the server gives no token ids, so chains cannot be cut; "
@@ -143,6 +150,24 @@ class EndpointEngine:
                 "chat"
             )
         return done
+
+    async def _post(
+        self, base: str, body: dict[str, Any], headers: dict[str, str]
+    ) -> tuple[int, str | None, bytes]:
+        """(status, Retry-After, body) of one request; a body that is too long is cut, so that it
+        cannot be read as a reply.
+        """
+        parts: list[bytes] = []
+        size = 0
+        async with self._client.stream(
+            "POST", f"{base}/{self._wire.path}", json=body, headers=headers
+        ) as answer:
+            async for part in answer.aiter_bytes(1 << 16):
+                parts.append(part)
+                size += len(part)
+                if size > LARGEST:
+                    break
+            return answer.status_code, answer.headers.get("Retry-After"), b"".join(parts)
 
     async def _alive(self) -> bool:
         """Whether any server gives a sign of life: long generations may succeed rarely."""
@@ -154,25 +179,37 @@ class EndpointEngine:
                 continue
         return False
 
-    def _clean(self, text: str) -> str:
-        text = " ".join(text.split())
-        return text.replace(self._key, "***") if self._key else text
-
     async def close(self) -> None:
         await self._client.aclose()
 
 
+def _key(variable: str) -> str:
+    """The key in an environment variable, registered as a secret; empty where there is none."""
+    key = os.environ.get(variable, "").strip()
+    register(os.environ.get(variable, ""))
+    register_environment()
+    if key and not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise UserError(
+            f"the key in the environment variable {variable} holds a space, a line break or a "
+            f"character that no HTTP header can carry; set it to the key alone"
+        )
+    return key
+
+
 def _base(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - it is checked when it is read
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(f"engine.args.urls: {url!r} is no base URL; write http://host:8000/v1")
-    if parts.username or parts.password or parts.query:
-        raise UserError(
-            f"engine.args.urls: {parts.hostname}: keys belong into the environment, not into the "
-            f"URL; "
-            "name the variable in api_key_env"
-        )
     return url.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
+
+
+def _quoted(said: str) -> str:
+    """What a server said, without keys, on one line, cut."""
+    return redact(" ".join(redact(said).split()))[:QUOTED]
 
 
 def _served(
@@ -188,14 +225,15 @@ def _served(
                     f"{base}: refuses the key; put a valid one into the environment variable "
                     f"{api_key_env}"
                 )
-            names = [str(entry["id"]) for entry in answer.raise_for_status().json()["data"]]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            troubles.append(f"{base}: {type(error).__name__}: {error}")
+            names = model_names(answer.raise_for_status().content)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            troubles.append(f"{base}: {_quoted(f'{type(error).__name__}: {error}')}")
             continue
         if model in names or len(names) == 1:
             return model if model in names else names[0]
+        listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         raise UserError(
-            f"{base}: serves {', '.join(names) or 'no model'}; name one in engine.args.served_model"
+            f"{base}: serves {listed or 'no model'}; name one in engine.args.served_model"
         )
     raise UserError(
         f"no server answers ({'; '.join(troubles)}); start it, or correct engine.args.urls"
@@ -207,10 +245,10 @@ def _retry_after(value: str | None) -> float:
     if not value:
         return 0.0
     try:
-        return max(0.0, float(value))
+        asked = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+        try:
+            asked = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return asked if 0 < asked < 1e9 else 0.0

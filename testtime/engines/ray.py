@@ -16,7 +16,7 @@ import socket
 from typing import Any
 
 from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
-from testtime.engines.replicas import Replica, Replicas
+from testtime.engines.replicas import Failure, Replica, Replicas
 from testtime.errors import UserError
 
 
@@ -161,7 +161,7 @@ class RayEngine:
             request.affinity, lambda replica: self._attempt(replica, request)
         )
 
-    async def _attempt(self, replica: Replica, request: Request) -> Completion | str:
+    async def _attempt(self, replica: Replica, request: Request) -> Completion | Failure:
         errors = self._ray.exceptions
         async with replica.slot():
             try:
@@ -177,7 +177,7 @@ class RayEngine:
             except errors.RayError as error:
                 trouble = _cause(error)
         replica.silent()
-        return trouble
+        return Failure(trouble, answered=False)
 
     async def _alive(self) -> bool:
         """Whether any actor answers; a restart loads the model anew, which takes its time."""

@@ -6,9 +6,10 @@ the chain. What a replica bears is found as TCP does: every success raises its l
 refusal halves it. One that refuses or does not answer is left alone for a while, twice as long each
 time, and its chains move elsewhere.
 
-A request that fails while others succeed is tried a few times, then it is missing; while nothing
-succeeds at all, nobody is blamed but the replicas, and when they stay silent the run stops with one
-line.
+A request that fails while others succeed is tried a few times, then it is missing. While nothing
+succeeds at all, nobody is blamed but the replicas: when they stay silent, or answer several
+requests with errors alone, for longer than the patience, the run stops with one line in their own
+words.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from testtime.engines.base import Completion, EngineError
@@ -27,6 +29,18 @@ from testtime.errors import UserError
 REMEMBERED = 100_000  # affinities kept; a chain's answers follow it closely, so the oldest are done
 LONGEST_REST = 30.0  # seconds a silent replica is left alone
 LONGEST_WAIT = 30.0  # seconds between two attempts of a request
+ALL_FAIL = 3  # requests that failed for good, with no success in between, after which all would
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong with one try. answered: the replica lives and said so, however it did; later:
+    it asked for more patience than there is.
+    """
+
+    said: str
+    answered: bool = True
+    later: bool = False
 
 
 class Replica:
@@ -130,8 +144,8 @@ class Replicas(Balance):
     """Replicas that may fail.
 
     attempts: failures of one request, while others succeed, before it is missing; patience: seconds
-    without any success before `alive` is asked for a sign of life, and the run stops if there is
-    none.
+    without any success after which replicas that answer with errors are believed, and silent ones
+    are asked for a sign of life by `alive`.
     """
 
     def __init__(
@@ -144,43 +158,59 @@ class Replicas(Balance):
         super().__init__(replicas)
         self._attempts, self._patience, self._alive = attempts, patience, alive
         self._succeeded_at = 0.0
+        self._untried = 0  # requests in flight that have not failed yet: they may still succeed
+        self._lost: set[object] = set()  # requests at their end, with no success since
         self.retries = 0  # attempts beyond each request's first
 
     async def serve(
-        self, affinity: str, attempt: Callable[[Replica], Awaitable[Completion | str]]
+        self, affinity: str, attempt: Callable[[Replica], Awaitable[Completion | Failure]]
     ) -> Completion:
         """Try until it is done: `attempt` gives the completion, or says what went wrong and is
         worth another try.
 
-        Raises EngineError when this request keeps failing, UserError when nobody answers any more.
+        Raises EngineError when this request keeps failing, UserError when every one does or nobody
+        answers any more.
         """
-        failures, wait, failed_at, silence = 0, 0.25, 0.0, 0.0
+        request, failures, tries = object(), 0, 0
+        wait, failed_at, silence = 0.25, 0.0, 0.0
         while True:
             replica = self.choose(affinity)
-            outcome = await attempt(replica)
+            self._untried += not tries
+            try:
+                outcome = await attempt(replica)
+            finally:
+                self._untried -= not tries
             now = time.monotonic()
             if isinstance(outcome, Completion):
                 replica.succeeded()
                 self._succeeded_at = now
+                self._lost.clear()
                 return outcome
-            if not failures or self._succeeded_at > failed_at:
-                failures, silence = (
-                    failures + 1,
-                    now,
-                )  # others succeeded meanwhile, so it may be this request
-                if failures > self._attempts:
-                    raise EngineError(
-                        f"{replica.name}: {failures} attempts failed, the last: {outcome}"
-                    )
-            elif now - silence > self._patience:
-                if not await self._alive():
-                    names = ", ".join(one.name for one in self.all[:4])
-                    raise UserError(
-                        f"{names}: no answer any more ({outcome}); start one, then run again to "
-                        f"resume"
-                    )
+            tries += 1
+            if failures and self._succeeded_at <= failed_at:  # nobody succeeded since it failed
+                if now - silence > self._patience:
+                    if not outcome.answered and not await self._alive():
+                        raise UserError(self._given_up("no answer any more", outcome))
+                    at_end = tries > self._attempts or outcome.later
+                    failures, silence = failures + 1, now
+                    if at_end:
+                        self._lost.add(request)
+                else:
+                    at_end = False
+            else:  # others succeeded meanwhile, so it may be this request
                 failures, silence = failures + 1, now
+                at_end = failures > self._attempts
+            if at_end:
+                if len(self._lost) >= ALL_FAIL and not self._untried:
+                    raise UserError(self._given_up("every request fails", outcome))
+                raise EngineError(
+                    f"{replica.name}: {tries} attempts failed, the last: {outcome.said}"
+                )
             failed_at = now
             self.retries += 1
             await asyncio.sleep(wait * random.uniform(0.5, 1))
             wait = min(2 * wait, LONGEST_WAIT)
+
+    def _given_up(self, how: str, outcome: Failure) -> str:
+        names = ", ".join(one.name for one in self.all[:4])
+        return f"{names}: {how} ({outcome.said}); mend or start one, then run again to resume"

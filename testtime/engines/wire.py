@@ -5,31 +5,110 @@ parameter is sent: a server would fill in its own from the model's `generation_c
 messages and gives text with its own token counts; parameters outside OpenAI's API are sent only
 where they say something, since hosted servers refuse what they do not know.
 
-A reply is checked against the server's own count; one that is not whole raises ValueError,
-KeyError, TypeError or IndexError, and the request is tried again.
+A reply is whatever a stranger sends, so it is read by a strict model: types, ranges, finite numbers
+and valid Unicode. One that breaks the model or contradicts itself is that request's failure
+(ValueError), and the request is tried again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from testtime.engines.base import Completion, Request, Sampling
 from testtime.errors import UserError
 
 _OURS = ("top_k", "min_p", "repetition_penalty")  # not OpenAI's
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+LogProb = Annotated[float, Field(le=1e-3, allow_inf_nan=False)]  # rounding may lift 0 a little
+
+
+class _Read(BaseModel):
+    """Part of a reply: further keys are none of our business, those we read must be right."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Cached(_Read):
+    cached_tokens: Count | None = None
+
+
+class _Reasoned(_Read):
+    reasoning_tokens: Count | None = None
+
+
+class _Usage(_Read):
+    prompt_tokens: Count
+    completion_tokens: Count
+    prompt_tokens_details: _Cached | None = None
+    completion_tokens_details: _Reasoned | None = None
+
+    @property
+    def cached(self) -> int:
+        told = self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens
+        return min(told or 0, self.prompt_tokens)
+
+
+class _LogProbs(_Read):
+    token_logprobs: list[LogProb] | None = None
+
+
+class _Drawn(_Read):
+    text: str
+    finish_reason: Literal["stop", "length"]
+    token_ids: list[Count] | None = None
+    logprobs: _LogProbs | None = None
+
+
+class _Message(_Read):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+
+class _Said(_Read):
+    message: _Message
+    finish_reason: Literal["stop", "length"]
+
+
+class _Completions(_Read):
+    choices: list[_Drawn] = Field(min_length=1)
+    usage: _Usage
+
+
+class _Chat(_Read):
+    choices: list[_Said] = Field(min_length=1)
+    usage: _Usage
+
+
+class _Model(_Read):
+    id: str
+
+
+class _Models(_Read):
+    data: list[_Model]
 
 
 @dataclass(frozen=True)
 class Wire:
     """One API: its path under the base URL, a request's body (None: left out), and the completion
-    in a reply (None: it holds no token ids).
+    in a reply's bytes (None: it holds no token ids).
     """
 
     path: str
     body: Callable[[Request], dict[str, Any]]
-    read: Callable[[dict[str, Any], Request], Completion | None]
+    read: Callable[[bytes, Request], Completion | None]
+
+
+def model_names(reply: bytes) -> list[str]:
+    """The models a server lists. Raises ValueError for anything but such a list."""
+    try:
+        return [model.id for model in _Models.model_validate_json(reply).data]
+    except ValidationError as error:
+        raise ValueError(_first(error)) from None
 
 
 def _seed(request: Request) -> int | None:
@@ -46,7 +125,7 @@ def _completions_body(request: Request) -> dict[str, Any]:
         "prompt": list(request.prompt),
         "max_tokens": request.max_tokens,
         "seed": _seed(request),
-        **asdict(request.sampling),
+        **request.sampling.model_dump(),
         "stop_token_ids": list(request.stop_token_ids),
         "ignore_eos": request.ignore_eos,
         "thinking_token_budget": request.thinking_budget,
@@ -55,24 +134,27 @@ def _completions_body(request: Request) -> dict[str, Any]:
     }
 
 
-def _completions_read(reply: dict[str, Any], request: Request) -> Completion | None:
-    choice, usage = reply["choices"][0], reply["usage"]
-    ids, prompt_tokens = choice.get("token_ids"), len(request.prompt or ())
+def _completions_read(reply: bytes, request: Request) -> Completion | None:
+    try:
+        read = _Completions.model_validate_json(reply)
+    except ValidationError as error:
+        raise ValueError(_first(error)) from None
+    choice, usage = read.choices[0], read.usage
+    ids, prompt_tokens = choice.token_ids, len(request.prompt or ())
     if ids is None:
         return None
-    if usage["completion_tokens"] != len(ids) or usage["prompt_tokens"] != prompt_tokens:
+    if usage.completion_tokens != len(ids) or usage.prompt_tokens != prompt_tokens:
         raise ValueError("the tokens do not match the server's count")
-    logprobs = [
-        float(value) for value in (choice.get("logprobs") or {}).get("token_logprobs") or ()
-    ]
+    if len(ids) > request.max_tokens:
+        raise ValueError(f"{len(ids)} tokens where at most {request.max_tokens} were asked for")
+    logprobs = (choice.logprobs and choice.logprobs.token_logprobs) or []
     if logprobs and len(logprobs) != len(ids):
         raise ValueError("log-probabilities and tokens differ in number")
-    ids = [int(i) for i in ids]
-    return Completion(ids, choice["text"], _finish(choice), logprobs, prompt_tokens, _cached(usage))
+    return Completion(ids, choice.text, choice.finish_reason, logprobs, prompt_tokens, usage.cached)
 
 
 def _chat_body(request: Request) -> dict[str, Any]:
-    neutral, sampling = asdict(Sampling()), asdict(request.sampling)
+    neutral, sampling = Sampling().model_dump(), request.sampling.model_dump()
     return {
         "messages": list(request.messages or ()),
         "max_completion_tokens": request.max_tokens,
@@ -85,33 +167,38 @@ def _chat_body(request: Request) -> dict[str, Any]:
     }
 
 
-def _chat_read(reply: dict[str, Any], request: Request) -> Completion:
+def _chat_read(reply: bytes, request: Request) -> Completion:
     """Where a server does not say how many of its tokens were thinking, all of them count as
     thinking. So they do where it shows thinking and counts none, as vLLM does for models whose chat
     template opens the thinking.
     """
-    choice, usage = reply["choices"][0], reply["usage"]
-    message, total = choice["message"], int(usage["completion_tokens"])
-    said = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
-    shown = message.get("reasoning") or message.get("reasoning_content")
-    thinking = total if said is None or (said == 0 and shown) else int(said)
-    if not 0 <= thinking <= total:
+    try:
+        read = _Chat.model_validate_json(reply)
+    except ValidationError as error:
+        raise ValueError(_first(error)) from None
+    choice, usage = read.choices[0], read.usage
+    message, total = choice.message, usage.completion_tokens
+    details = usage.completion_tokens_details
+    said = details.reasoning_tokens if details else None
+    shown = message.reasoning or message.reasoning_content
+    thinking = total if said is None or (said == 0 and shown) else said
+    if thinking > total:
         raise ValueError("more thinking than tokens")
-    text = message["content"] or ""
-    counts = (thinking, total - thinking)
     return Completion(
-        [], text, _finish(choice), [], int(usage["prompt_tokens"]), _cached(usage), counts
+        [],
+        message.content or "",
+        choice.finish_reason,
+        [],
+        usage.prompt_tokens,
+        usage.cached,
+        (thinking, total - thinking),
     )
 
 
-def _finish(choice: dict[str, Any]) -> Any:
-    if choice["finish_reason"] not in ("stop", "length"):
-        raise ValueError(f"ended with {choice['finish_reason']!r}")
-    return choice["finish_reason"]
-
-
-def _cached(usage: dict[str, Any]) -> int:
-    return (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 WIRES = {

@@ -9,10 +9,10 @@ from testtime.estimators.intervals import (
     Interval,
     Paired,
     bootstrap_weights,
+    bounded_interval,
     clustered_mean,
     mean_clt,
     paired_difference,
-    percentile_interval,
 )
 from testtime.estimators.majority import KValues, majority_at_k
 from testtime.estimators.planning import problems_needed, samples_needed, variance_components
@@ -24,13 +24,13 @@ __all__ = [
     "Paired",
     "best_at_k",
     "bootstrap_weights",
+    "bounded_interval",
     "clustered_mean",
     "majority_at_k",
     "mean_clt",
     "oracle_at_k",
     "paired_difference",
     "pass_at_k",
-    "percentile_interval",
     "problems_needed",
     "samples_needed",
     "variance_components",

@@ -21,7 +21,6 @@ from numpy.typing import ArrayLike, NDArray
 from testtime.errors import UserError, suggest
 from testtime.estimators.cells import summary
 from testtime.estimators.grid import Grid, Prefill, Replicates, build
-from testtime.estimators.intervals import bootstrap_weights
 from testtime.estimators.table import normalise
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def by_column(sample: Replicates, scores: pd.DataFrame, column: str) -> dict[str
         )
     label = stated.first().reindex(sample.grid.problems)
     return {
-        str(v): _part(sample.grid, sample.weights, (label == v).to_numpy())
+        str(v): part_of(sample.grid, sample.weights, (label == v).to_numpy())
         for v in sorted(label.dropna().unique())
     }
 
@@ -141,19 +140,29 @@ def by_pass_rate(
             for r, g in zip(rate, grids, strict=True)
         ]
     )
-    weights = np.tile(bootstrap_weights(len(grids[0].problems), resamples, seed), (1, 2))
+    weights = np.tile(grids[0].bootstrap(resamples, seed).weights, (1, 2))
     both = replace(
         grids[0],
         problems=np.concatenate([g.problems for g in grids]),
+        strata=np.concatenate([g.strata for g in grids]),
         value=np.vstack([g.value for g in grids]),
         _unit={name: np.vstack([g._unit[name] for g in grids]) for name in grids[0]._unit},
     )
     return {
-        str(b): _part(both, weights, member == b) for b in range(1, bins + 1) if (member == b).any()
+        str(b): part_of(both, weights, member == b)
+        for b in range(1, bins + 1)
+        if (member == b).any()
     }
 
 
-def _part(grid: Grid, weights: Floats, rows: NDArray[np.bool_]) -> Replicates:
+def part_of(grid: Grid, weights: Floats, rows: NDArray[np.bool_]) -> Replicates:
+    """The replicates of some of the problems; rows: (problems,)."""
     unit = {name: values[rows] for name, values in grid._unit.items()}
-    part = replace(grid, problems=grid.problems[rows], value=grid.value[rows], _unit=unit)
+    part = replace(
+        grid,
+        problems=grid.problems[rows],
+        strata=grid.strata[rows],
+        value=grid.value[rows],
+        _unit=unit,
+    )
     return Replicates(part, weights[:, rows])

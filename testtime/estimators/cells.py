@@ -20,11 +20,10 @@ from testtime.estimators.grid import (
     Prefill,
     Replicates,
     build,
-    check_selectors,
-    selected,
 )
 from testtime.estimators.intervals import bounded_interval
 from testtime.estimators.latency import latency
+from testtime.estimators.selectors import check, selected
 from testtime.estimators.table import GROUP, Pool, pools
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ def cells(
 ) -> pd.DataFrame:
     """The cells of a scores table.
 
-    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (bootstrap over problems
-    at `level`; NaN for one problem), problems, thinking_tokens, tokens, prompt_tokens, flops, usd,
+    Columns: model, setting, budget (nullable), n, selector, value, lo, hi (over problems at
+    `level`; NaN for one problem), problems, thinking_tokens, tokens, prompt_tokens, flops, usd,
     seconds (means a problem for a deployment of the cell; NaN where the table does not say),
     mc_error (standard error from Monte Carlo votes, 0 where exact), latency (tokens on the longest
     path, `latency.latency`). Raises as `grid.build`.
@@ -80,7 +79,7 @@ def summary(sample: Replicates, level: float = 0.95, path: Floats | None = None)
     grid = sample.grid
     table = grid.cells.copy()
     table["value"] = grid.means(grid.value)
-    table["lo"], table["hi"] = interval(grid, sample.value, level)
+    table["lo"], table["hi"] = interval(grid, level)
     table["problems"] = grid.problem_count.astype(int)
     for name in COSTS:
         table[name] = grid.means(grid.cost(name))
@@ -88,9 +87,10 @@ def summary(sample: Replicates, level: float = 0.95, path: Floats | None = None)
     return table if path is None else table.assign(latency=path)
 
 
-def interval(grid: Grid, replicated: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Interval of each cell's value from its (resamples, cells) replicates."""
-    return bounded_interval(replicated, grid.value, grid.problem_count, level)
+def interval(grid: Grid, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Interval of each cell's value over problems."""
+    value, variance = grid.means(grid.value), grid.variance(grid.value)
+    return bounded_interval(value, variance, grid.problem_count, level, strata=grid.benchmarks)
 
 
 def null_bounds(
@@ -106,7 +106,7 @@ def null_bounds(
     import pandas as pd
 
     groups = pools(scores)
-    check_selectors(selectors, scores, groups)
+    check(selectors, scores, groups)
     rows = []
     for pool in groups:
         drawn = int(pool.drawn.sum(axis=1).min())

@@ -4,9 +4,10 @@ problems.
 Among many cells the one that looks best was partly lucky. So a choice is made in each bootstrap
 resample on the problems it drew, and judged on those it left out: each problem is scored by the
 choices that never saw it (the leave-one-out bootstrap, Efron and Tibshirani 1997, section 4). How
-often the resamples choose the same cell is the probability that it is the best. A cell's cost is
-taken as known: it varies far less than the question which cell is best. The oracle selector is
-never chosen, because nobody can deploy it.
+often the resamples choose the same cell (`p_best`) says how firm the choice is, not how likely the
+cell is the best: for that each choice comes with the number of its rivals, the settings that may as
+well be the best (`best`). A cell's cost is taken as known: it varies far less than the question
+which cell is best. The oracle selector is never chosen, because nobody can deploy it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.errors import UserError, suggest
+from testtime.estimators.best import Standing, standing
 from testtime.estimators.grid import COSTS, Replicates
 from testtime.estimators.intervals import bounded_interval
 
@@ -52,8 +54,7 @@ def choose(
     cost, allowed: (cells,). With tolerance 0 it is the best cell, the cheapest of several equal
     ones.
     """
-    allowed = allowed & ~np.isnan(cost) & (sample.grid.cells["selector"] != "oracle").to_numpy()
-    columns = np.flatnonzero(allowed)
+    columns = np.flatnonzero(allowed & _deployable(sample, cost))
     if not len(columns):
         return None
     columns = columns[np.argsort(cost[columns], kind="stable")]
@@ -88,24 +89,28 @@ def frontier(
     latency: Floats | None = None,
     level: float = 0.95,
     model: str | None = None,
+    rivals: bool = True,
 ) -> pd.DataFrame:
     """The best cell that costs at most each compute level.
 
     levels: compute on `axis` (a cost of the grid, means a problem); by default halvings of the
     dearest cell's cost down to the cheapest. model: only its cells. Columns: compute; the cell;
-    cost; value (on all problems, optimistic); out_of_bag with lo and hi; p_best. Raises UserError
-    where the table holds no such cost.
+    cost; value (on all problems, optimistic); out_of_bag with lo and hi; p_best; and, where
+    `rivals` are asked for, how many other settings may be the best of `settings` that cost no more.
+    Raises UserError where the table holds no such cost.
     """
     cost = costs(sample, axis)
     if model is not None:
         cost = np.where(sample.grid.cells["model"] == model, cost, np.nan)
     rows = []
     for compute in levels if levels is not None else halvings(cost):
-        choice = choose(sample, cost, cost <= compute * (1 + 1e-9))
+        within = cost <= compute * (1 + 1e-9)
+        choice = choose(sample, cost, within)
         if choice is not None:
-            rows.append(
-                {"compute": float(compute), **_described(sample, choice, cost, latency, level)}
-            )
+            row = _described(sample, choice, cost, latency, level)
+            if rivals:
+                row |= _rivals(standing(sample, within & _deployable(sample, cost), level))
+            rows.append({"compute": float(compute), **row})
     return _table(rows, sample)
 
 
@@ -114,7 +119,8 @@ def path(
 ) -> pd.DataFrame:
     """The frontier's cells, each once, along growing cost: `frontier` at the cost of every cell."""
     levels = np.unique(costs(sample, axis))
-    found = frontier(sample, axis, levels[np.isfinite(levels)].tolist(), None, level, model)
+    known = levels[np.isfinite(levels)].tolist()
+    found = frontier(sample, axis, known, None, level, model, rivals=False)
     return found.drop_duplicates(CELL).sort_values("cost")
 
 
@@ -132,28 +138,74 @@ def recommend(
     limits: cost name (or "latency", in sequential tokens) -> the most that a problem may cost on
     average; latency: (cells,) as `latency.latency` gives. Columns: rule, then those of `frontier`
     without compute. A limit that no cell meets gives a row without a cell.
+
+    The cheapest within tolerance is the cheapest one whose bound says so (`told`); where no cheaper
+    cell's bound does, the row holds the cheapest that looks so and `needed`, the number of problems
+    that could tell. Its gap to the best, with gap_lo and gap_hi, are those of `best.Standing`.
     """
     cost = costs(sample, axis)
     everything = np.ones(len(cost), dtype=bool)
-    points = f"{100 * tolerance:g} point" + ("" if tolerance == 0.01 else "s")
-    rules = {
-        "best": (everything, 0.0),
-        f"cheapest within {points} of the best": (everything, tolerance),
-    }
+    rules = {"best": everything}
     for name, limit in (limits or {}).items():
         if name == "latency" and latency is None:
             raise UserError(
                 "limit 'latency': the scores table has no thinking_tokens or answer_tokens"
             )
         amount = latency if name == "latency" and latency is not None else costs(sample, name)
-        rules[f"best at {name} <= {limit:g}"] = (amount <= limit, 0.0)
+        rules[f"best at {name} <= {limit:g}"] = amount <= limit
     rows = []
-    for rule, (allowed, within) in rules.items():
-        choice = choose(sample, cost, allowed, within)
-        rows.append(
-            {"rule": rule, **(_described(sample, choice, cost, latency, level) if choice else {})}
-        )
+    for rule, allowed in rules.items():
+        among = standing(sample, allowed & _deployable(sample, cost), level)
+        choice = choose(sample, cost, allowed)
+        said = _described(sample, choice, cost, latency, level) if choice else {}
+        rows.append({"rule": rule, **said, **(_rivals(among) if choice else {})})
+        if rule == "best" and choice:
+            rows.append(_cheapest(sample, cost, tolerance, latency, level, choice, among))
     return _table(rows, sample)
+
+
+def _cheapest(
+    sample: Replicates,
+    cost: Floats,
+    tolerance: float,
+    latency: Floats | None,
+    level: float,
+    best: Choice,
+    among: Standing | None,
+) -> dict[str, object]:
+    """The row of the cheapest setting within `tolerance` of the best one."""
+    every = _deployable(sample, cost)
+    choice = choose(sample, cost, every, tolerance) or best
+    row: dict[str, object] = {"rule": f"cheapest within {points(tolerance)} of the best"}
+    told = False
+    if among is not None:
+        place = {int(column): i for i, column in enumerate(among.columns)}
+        passed = among.columns[(among.lo >= -tolerance) & (cost[among.columns] < cost[best.cell])]
+        told = len(passed) > 0
+        if told:
+            cell = passed[np.argmin(cost[passed])]
+            choice = choose(sample, cost, np.arange(len(cost)) == cell) or choice
+        at = place[choice.cell]
+        row |= {"gap": among.gap[at], "gap_lo": among.lo[at], "gap_hi": among.hi[at]}
+        row |= {"needed": among.needed(at, tolerance)}
+    return {**row, "told": told, **_described(sample, choice, cost, latency, level)}
+
+
+def points(tolerance: float) -> str:
+    """A difference of accuracies in words: "1 point", "2.5 points"."""
+    return f"{100 * tolerance:g} point" + ("" if tolerance == 0.01 else "s")
+
+
+def _deployable(sample: Replicates, cost: Floats) -> Flags:
+    """Cells that somebody could deploy at a known cost: (cells,)."""
+    flags: Flags = ~np.isnan(cost) & (sample.grid.cells["selector"] != "oracle").to_numpy()
+    return flags
+
+
+def _rivals(among: Standing | None) -> dict[str, object]:
+    if among is None:
+        return {}
+    return {"rivals": int(among.best.sum()) - 1, "settings": len(among.columns)}
 
 
 def costs(sample: Replicates, axis: str) -> Floats:
@@ -194,11 +246,11 @@ def _described(
     """
     row = {name: sample.grid.cells[name].iloc[choice.cell] for name in CELL}
     judged = float(sample.grid.means(choice.out_of_bag[:, None])[0])
-    one = [choice.cell]
-    own = bounded_interval(
-        sample.value[:, one], sample.grid.value[:, one], sample.grid.problem_count[one], level
-    )
-    lo, hi = (float(np.clip(bound[0] + judged - choice.value, 0.0, 1.0)) for bound in own)
+    grid, one = sample.grid, [choice.cell]
+    variance = grid.variance(grid.value[:, one])
+    # what is judged out of bag varies over problems as the cell itself does
+    around = judged, variance[0], grid.problem_count[choice.cell], level
+    lo, hi = map(float, bounded_interval(*around, strata=grid.benchmarks))
     found = {
         "value": choice.value,
         "out_of_bag": judged,

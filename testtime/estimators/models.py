@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from testtime.estimators.frontier import choose, costs
 from testtime.estimators.grid import Replicates
-from testtime.estimators.intervals import DIFFERENCE, bounded_interval, weighted_means
+from testtime.estimators.intervals import (
+    DIFFERENCE,
+    bounded_interval,
+    steadied,
+    unpaired_interval,
+    weighted_means,
+)
+from testtime.estimators.simultaneous import adjusted, critical, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +37,11 @@ def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
     Two models are paired at each setting and budget that both have; where they share none (effort
     levels against a model without), at all of them. Within a model, settings are paired at equal
     budgets ("wait=1" against "wait=0", two effort levels). Columns: a_ and b_ model, setting,
-    budget; n; selector; a_value, b_value; difference, lo, hi (bootstrap over the problems both
-    have); problems; a_cost, b_cost.
+    budget; n; selector; a_value, b_value; difference; lo, hi, the row's own interval over the
+    problems both have; all_lo, all_hi, which hold of all rows of the table together, and p,
+    adjusted for all of them (oracle rows are a family of their own); better: "a", "b", or
+    "undecided", by p; problems; unpaired_lo, unpaired_hi, were the problems not shared; a_cost,
+    b_cost.
     """
     import pandas as pd
 
@@ -55,23 +65,54 @@ def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
             if pool == a and (b, n, selector) in place:
                 left.append(i)
                 right.append(place[b, n, selector])
-    apart = grid.value[:, left] - grid.value[:, right]
-    both = np.where(np.isnan(apart), np.nan, 1.0)
+    a, b = grid.value[:, left], grid.value[:, right]
+    apart = a - b
+    missing = np.isnan(apart)
+    a, b = np.where(missing, np.nan, a), np.where(missing, np.nan, b)
     table = pd.DataFrame()
     for side, columns in (("a", left), ("b", right)):
         part = cells.iloc[columns][POOL].reset_index(drop=True)
         table = pd.concat([table, part.add_prefix(f"{side}_")], axis=1)
     table["n"], table["selector"] = cells["n"].to_numpy()[left], cells["selector"].to_numpy()[left]
-    table["a_value"], table["b_value"] = (
-        grid.means(both * grid.value[:, left]),
-        grid.means(both * grid.value[:, right]),
-    )
+    table["a_value"], table["b_value"] = grid.means(a), grid.means(b)
     table["difference"] = grid.means(apart)
-    count = (~np.isnan(apart)).sum(axis=0)
+    table["unpaired_lo"], table["unpaired_hi"] = unpaired_interval(
+        table["a_value"],
+        grid.variance(a),
+        table["b_value"],
+        grid.variance(b),
+        grid.counts(apart),
+        level,
+        grid.benchmarks,
+    )
+    table["a_cost"], table["b_cost"] = cost[left], cost[right]
+    return _judged(table, sample, apart, level)
+
+
+def _judged(table: pd.DataFrame, sample: Replicates, apart: Floats, level: float) -> pd.DataFrame:
+    """The table of differences with each row's own interval, and what holds of all rows at once."""
+    grid, value = sample.grid, table["difference"].to_numpy()
+    count, variance = grid.counts(apart), grid.variance(apart)
+    centre, error = steadied(value, variance, count, DIFFERENCE)
+    own = bounded_interval(value, variance, count, level, DIFFERENCE, grid.benchmarks)
+    table["lo"], table["hi"] = own
     drawn = weighted_means(sample.weights, apart)
-    table["lo"], table["hi"] = bounded_interval(drawn, apart, count, level, DIFFERENCE)
-    table["problems"], table["a_cost"], table["b_cost"] = count, cost[left], cost[right]
-    return table
+    away = (drawn - value) / error
+    freedom, p = count - grid.benchmarks, np.ones(len(table))
+    all_lo, all_hi = np.full((2, len(table)), np.nan)
+    # nobody can deploy an oracle: ceilings are a family of their own
+    ceiling = (table["selector"] == "oracle").to_numpy()
+    for family in (~ceiling, ceiling):
+        if not family.any():
+            continue
+        p[family] = adjusted((centre / error)[family], away[:, family], freedom[family])
+        quantile = critical(away[:, family], freedom[family], level)
+        all_lo[family], all_hi[family] = bounded_interval(
+            value[family], variance[family], count[family], level, DIFFERENCE, quantile=quantile
+        )
+    table["all_lo"], table["all_hi"], table["p"] = all_lo, all_hi, p
+    table["better"] = verdicts(centre, p, level, "a", "b")
+    return table.assign(problems=count.astype(int))
 
 
 def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -> pd.DataFrame:

@@ -11,13 +11,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testtime import labels
 from testtime.errors import UserError
-from testtime.importers.log import file_name
-from testtime.report.results import Evidence, level_name, of
 from testtime.runs import transcripts
+from testtime.storage.names import file_name
 
 if TYPE_CHECKING:
-    from testtime.pipeline import Run
+    import pandas as pd
+
+    from testtime.runs.run import Run
 
 Data = dict[str, Any]
 VERSION = 2  # of the log format
@@ -31,20 +33,19 @@ def export_inspect(run: Run, folder: str | Path) -> list[Path]:
     """
     target = Path(folder)
     task = ", ".join(t["name"] for t in run.manifest["config"]["task"])
+    created = datetime.datetime.fromtimestamp(run.manifest.get("created", 0), datetime.UTC)
     paths = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for evidence in of(run):
-            problems = [str(p) for p in dict.fromkeys(evidence.scores["problem_id"])]
-            told = list(transcripts.read(run.path, evidence.scores, problems))
-            for level in evidence.levels:
-                name = "_".join(
-                    file_name(part) for part in (task, evidence.model, level_name(level))
-                )
-                paths.append(target / f"{name}.json")
-                paths[-1].write_text(
-                    json.dumps(_log(task, evidence, level, told)), encoding="utf-8"
-                )
+        for model, scores in run.scores.groupby("model", sort=False):
+            problems = [str(p) for p in dict.fromkeys(scores["problem_id"])]
+            told = list(transcripts.read(run.path, scores, problems))
+            for _, rows in scores.groupby(["setting", "budget"], sort=False, dropna=False):
+                level = labels.row_level(rows.iloc[0])
+                names = (task, str(model), labels.level(level))
+                paths.append(target / f"{'_'.join(map(file_name, names))}.json")
+                log = _log(task, str(model), level, rows, told, created.isoformat())
+                paths[-1].write_text(json.dumps(log), encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{target}: cannot be written ({error.strerror or error}); give another folder"
@@ -53,27 +54,29 @@ def export_inspect(run: Run, folder: str | Path) -> list[Path]:
 
 
 def _log(
-    task: str, evidence: Evidence, level: tuple[str, float], told: list[transcripts.Transcript]
+    task: str,
+    model: str,
+    level: labels.Level,
+    scores: pd.DataFrame,
+    told: list[transcripts.Transcript],
+    created: str,
 ) -> Data:
     rows: dict[tuple[str, int], Any] = {
-        (r["problem_id"], r["sample"]): r for r in evidence.at(level).to_dict("records")
+        (r["problem_id"], r["sample"]): r for r in scores.to_dict("records")
     }
     samples = []
     for problem in told:
         for chain in problem.chains:
             answer = next(
-                (a for a in chain.answers if level_name(level) in a.labels or not a.labels), None
+                (a for a in chain.answers if labels.level(level) in a.labels or not a.labels), None
             )
             row = rows.get((problem.problem_id, chain.sample))
             if answer and row:
-                samples.append(_sample(problem, chain, answer, row, evidence.model))
-    created = datetime.datetime.fromtimestamp(
-        evidence.run.manifest.get("created", 0), datetime.UTC
-    ).isoformat()
-    scored = evidence.at(level).groupby("problem_id")["score"].mean().dropna()
+                samples.append(_sample(problem, chain, answer, row, model))
+    scored = scores.groupby("problem_id")["score"].mean().dropna()
     settings = {} if level[1] != level[1] else {"reasoning_tokens": int(level[1])}
     identity = hashlib.blake2b(
-        f"{task}{evidence.model}{level}{created}".encode(), digest_size=11
+        f"{task}{model}{level}{created}".encode(), digest_size=11
     ).hexdigest()
     metric = {"accuracy": {"name": "accuracy", "value": float(scored.mean()), "params": {}}}
     score = {"name": SCORER, "scorer": SCORER, "reducer": "mean", "params": {}, "metrics": metric}
@@ -90,11 +93,11 @@ def _log(
             "task_version": 0,
             "task_args": {},
             "dataset": {"name": task, "samples": len(told), "sample_ids": names, "shuffled": False},
-            "model": evidence.model,
+            "model": model,
             "model_args": {},
             "model_generate_config": settings,
-            "metadata": {"level": level_name(level)},
-            "config": {"epochs": evidence.samples, "epochs_reducer": ["mean"]},
+            "metadata": {"level": labels.level(level)},
+            "config": {"epochs": int(scores["sample"].nunique()), "epochs_reducer": ["mean"]},
             "packages": {"testtime": metadata.version("testtime")},
         },
         "plan": {"name": "plan", "steps": [], "config": settings},

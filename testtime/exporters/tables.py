@@ -11,7 +11,7 @@ from testtime.storage.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.pipeline import Run
+    from testtime.runs.run import Run
 
 COLUMNS = {
     "problem_id": "the problem", "model": "the model", "setting": "what the sampler was told, "

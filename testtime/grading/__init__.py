@@ -3,8 +3,9 @@ grades it.
 """
 
 from testtime.grading.base import Grade, Grader, Verdict, Work
+from testtime.grading.golds import check_golds
 from testtime.grading.pool import Limits
 from testtime.grading.registry import names
 from testtime.grading.run import grade
 
-__all__ = ["Grade", "Grader", "Limits", "Verdict", "Work", "grade", "names"]
+__all__ = ["Grade", "Grader", "Limits", "Verdict", "Work", "check_golds", "grade", "names"]

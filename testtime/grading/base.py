@@ -68,6 +68,12 @@ class Grader(BaseModel):
         """The grades of all works, in order, for graders that run in batches."""
         raise NotImplementedError
 
+    def complaint(self, gold: str) -> str | None:
+        """What is wrong with a problem's gold, so that no answer could be graded; None where
+        nothing is.
+        """
+        return None if gold.strip() else "is blank"
+
     def grade(
         self,
         verdict: Verdict | bool,

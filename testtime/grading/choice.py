@@ -14,13 +14,15 @@ from testtime.grading.base import Grade, Grader, Work
 from testtime.grading.extract import after_thinking, announced, last_box
 from testtime.grading.text import normalised
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LONGEST = 2000  # characters of a box or announcement that are read
 _GOLD = re.compile(r"(?m)^\s*\(?([A-Z])\)?(?=[\s.):,]|$)")
 _CJK = "\u3000-\u30ff\u3400-\u9fff"
-_ALONE = re.compile(rf"(?<![\w$\\'-])[(\[\"'*]*([A-Z])(?![\w'-](?<![{_CJK}])|\s*[=+*/^])")
+_ALONE = re.compile(rf"(?<![\w$\\'-])[(\[\"'*]*+([A-Z])(?![\w'-](?<![{_CJK}])|\s*[=+*/^])")
 _CHOSEN = re.compile(
-    r"(?i:\b(?:option|choice|choose|select|pick|correct|is|be|it's)\s*\(?(?:option|choice|letter)?\s*[:(\[\"'*]*)([A-Z])\b"
+    r"(?i:\b(?:option|choice|choose|select|pick|correct|is|be|it's)\s*\(?(?:option|choice|letter)?\s*+[:(\[\"'*]*+)([A-Z])\b"
 )
-_ENDING = re.compile(r"(?:^|[\s(\[\"'*])([A-Z])[)\]\"'*]*[.!]?\s*$")
+_ENDING = re.compile(r"(?:^|[\s(\[\"'*])([A-Z])[)\]\"'*]*+[.!]?\s*+$")
 
 
 class Choice(Grader):
@@ -28,12 +30,20 @@ class Choice(Grader):
 
     version: ClassVar[str] = "choice-1"
 
+    def complaint(self, gold: str) -> str | None:
+        right, options = _gold(gold)
+        if right is None:
+            return f"{gold[:60]!r} names no option"
+        if options and right not in LETTERS[: len(options)]:
+            return f"{right!r} is none of its {len(options)} options"
+        return None
+
     def prepare(self, gold: str, answer: str) -> Grade | Work:
         right, options = _gold(gold)
         if right is None:
             return self.grade("error", None, None, f"the gold {gold[:60]!r} names no option")
         text = after_thinking(answer).strip()
-        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(options) or 26]
+        letters = LETTERS[: len(options) or 26]
         chosen = _chosen(text, letters, options)
         if chosen is None:
             return self.grade("unparsed", None, None, "no option in the answer")
@@ -54,15 +64,17 @@ def _chosen(text: str, letters: str, options: list[str]) -> str | None:
     """
     boxed = last_box(text)
     if boxed is not None:
-        inner = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", boxed).strip()
+        inner = re.sub(
+            r"\\(?:text|mathrm|textbf|mathbf)\s*+\{([^{}]*)\}", r"\1", boxed[:LONGEST]
+        ).strip()
         return _of_snippet(inner, letters, options)
     tail = text[-2000:]
     said = announced(tail)
-    if said is not None and (found := _of_snippet(said, letters, options)):
+    if said is not None and (found := _of_snippet(said[:LONGEST], letters, options)):
         return found
-    if len(text.strip(" .()*")) == 1:
-        return _of_snippet(text, letters, options)
-    begins = re.match(rf"[(\[*\"']*([{letters}])(?:[)\].:,*\"']|\s*$|\s*[{_CJK}])", text)
+    if len(alone := text.strip(" .()*")) == 1:
+        return _of_snippet(alone, letters, options)
+    begins = re.match(rf"[(\[*\"']*+([{letters}])(?:[)\].:,*\"']|\s*$|\s*[{_CJK}])", text)
     if begins:
         return str(begins[1])
     told = [letter for letter in _CHOSEN.findall(tail) if letter in letters]

@@ -1,4 +1,4 @@
-"""LiveCodeBench's tests as runs of the sandbox.
+"""LiveCodeBench's tests: what is given, and what must come.
 
 Its hidden tests are JSON, pickled, compressed and in base64; a pickle may execute anything when it
 is read, so this one is read by an unpickler that knows no class at all, which is enough for a text.
@@ -18,14 +18,6 @@ import bisect, collections, functools, heapq, itertools, math, operator, random,
 from bisect import *; from collections import *; from functools import *; from heapq import *
 from itertools import *; from math import *
 """
-_CALL = """
-import json as _json
-for _given, _wanted in _json.loads({tests!r}):
-    _lines = [_line for _line in _given.split("\\n") if _line.strip()]
-    _found = Solution().{name}(*map(_json.loads, _lines))
-    _found = list(_found) if isinstance(_found, tuple) else _found
-    assert _found == _json.loads(_wanted), f"{name}: {{str(_found)[:80]}}, not {{_wanted[:80]}}"
-"""
 
 
 class _NoClasses(pickle.Unpickler):
@@ -33,23 +25,30 @@ class _NoClasses(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} in a test file")
 
 
-def runs(tests: dict[str, Any], program: str) -> list[tuple[str, str, str | None]]:
-    """(source, standard input, output that must come) of each run; all calls of a function are one
-    run.
+def cases(tests: dict[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str, Any]]]:
+    """([(standard input, output that must come)], [(call, value that it must give)]).
+
+    Raises ValueError where the function to call has no name that Python could have.
     """
-    cases = _cases(tests["public"]) + _cases(tests["private"])
-    calls = [(case["input"], case["output"]) for case in cases if case["testtype"] == "functional"]
-    found: list[tuple[str, str, str | None]] = [
-        (HEADER + program, case["input"], case["output"])
-        for case in cases
-        if case["testtype"] != "functional"
+    every = _cases(tests["public"]) + _cases(tests["private"])
+    printed = [
+        (case["input"], case["output"]) for case in every if case["testtype"] != "functional"
     ]
-    if calls:
-        name = json.loads(tests["metadata"])["func_name"]
-        found.append(
-            (HEADER + program + _CALL.format(tests=json.dumps(calls), name=name), "", None)
-        )
-    return found
+    functional = [case for case in every if case["testtype"] == "functional"]
+    if not functional:
+        return printed, []
+    name = json.loads(tests["metadata"])["func_name"]
+    if not str(name).isidentifier():
+        raise ValueError(f"{name!r} is no function's name")
+    return printed, [
+        (f"Solution().{name}({_arguments(case['input'])})", json.loads(case["output"]))
+        for case in functional
+    ]
+
+
+def _arguments(given: str) -> str:
+    """One JSON value a line, as Python's arguments."""
+    return ", ".join(repr(json.loads(line)) for line in given.split("\n") if line.strip())
 
 
 def _cases(text: str) -> list[dict[str, str]]:

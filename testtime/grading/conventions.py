@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from testtime.grading.numbers import parse_number
+
 _UNITS = {
     "mm": "millimeter "
           "millimetre", "cm": "centimeter "
@@ -52,9 +54,9 @@ _BASE = re.compile(r"^\(?([0-9A-Fa-f]+)\)?_\{?(\d{1,2})\}?$")
 _PRIMED = re.compile(r"([A-Za-z])\s*((?:'|\^\s*\{?(?:\s*\\prime\s*)+\}?)+)")
 
 
-def unit_of(text: str) -> str | None:
+def unit_of(text: str, short: bool = False) -> str | None:
     """The unit a value ends with, in one spelling (`cm^2`); None where there is none or it is not
-    known.
+    known. short: letters that may be a variable's name count as units too (25 m).
     """
     match = _MARKED.search(text[-80:]) or _OPEN.search(text[-80:])
     if match is None:
@@ -70,7 +72,7 @@ def unit_of(text: str) -> str | None:
         .replace("meters per second", "m/s")
     )
     unit = _NAMES.get(words)
-    if unit is None or (match.re is _OPEN and words in _SHORT):
+    if unit is None or (match.re is _OPEN and words in _SHORT and not short):
         return None
     return f"{unit}^{power}" if power else unit
 
@@ -97,6 +99,8 @@ def difference(gold: str, found: str) -> str | None:
     says so.
     """
     units = unit_of(gold), unit_of(found)
+    if bool(units[0]) != bool(units[1]):
+        units = unit_of(gold, short=True), unit_of(found, short=True)
     if units[0] and units[1] and units[0] != units[1]:
         return f"the unit is {units[1]}, not {units[0]}"
     bases = base_of(gold), base_of(found)
@@ -106,7 +110,25 @@ def difference(gold: str, found: str) -> str | None:
         return "a set is not an ordered tuple"
     if _primes(gold) != _primes(found):
         return "another order of derivative"
+    if parse_number(gold) is not None and _is_equation(found):
+        return "an equation, whose right side is no answer"
     return None
+
+
+def _is_equation(text: str) -> bool:
+    """Whether `left = right` is an equation to be solved (x + 1 = 0, 5x - 7y + 4 = 0) and not the
+    value of something that has a name ((x+y)^2 = 81, f(2) = 3, x = 5, 2 + 3 = 5).
+    """
+    left, equals, right = text.rpartition("=")
+    left = left.rpartition("=")[2].strip()
+    if not equals or re.search(r"[\\<>|]|^[A-Za-z]\s*\(", left):
+        return False
+    plain = re.sub(r"[_^]\s*(?:\{[^{}]*\}|\w)", "", left)
+    variables = set(re.findall(r"[A-Za-z]", plain))
+    if not variables or re.search(r"[A-Za-z]{3}", plain):
+        return False
+    numbers = bool(re.search(r"\d", plain))
+    return numbers and (len(variables) == 1 or parse_number(right) == 0)
 
 
 def _bracket(text: str) -> str | None:

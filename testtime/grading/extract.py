@@ -52,7 +52,7 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
     """(start, end, content) of every closed `\\boxed{}` or `\\fbox{}` that stands in no other
     closed one, in order.
     """
-    found: list[tuple[int, int, str]] = []
+    found: list[tuple[int, int, int, int]] = []  # a box's start and end, its content's
     stack: list[int] = []  # for each open brace: where its box begins, or -1
     opens: list[int] = []
     at = 0
@@ -70,13 +70,13 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
                 if start >= 0:
                     while found and found[-1][0] > start:
                         found.pop()
-                    found.append((start, at, text[opened : mark.start()]))
+                    found.append((start, at, opened, mark.start()))
         elif token.endswith("{"):
             stack.append(mark.start() if len(token) > 2 else -1)
             opens.append(at)
         elif "box" in token and (bare := _BARE_BOXED.match(text, at)):
-            found.append((mark.start(), bare.end(), bare.group(1)))
-    return found
+            found.append((mark.start(), bare.end(), *bare.span(1)))
+    return [(start, end, text[opened:closed]) for start, end, opened, closed in found]
 
 
 _BOX_OR_BRACE = re.compile(
@@ -84,7 +84,7 @@ _BOX_OR_BRACE = re.compile(
 )
 _CJK = re.compile("[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 ESCAPED = ("\\{", "\\}", "\\\\")
-_BARE_BOXED = re.compile(r"\s+([^\s$\\{}]+?)(?=[.,;]?(?:[\s$]|$))")
+_BARE_BOXED = re.compile(r"\s++([^\s$\\{}]{1,100}?)(?=[.,;]?(?:[\s$]|$))")
 
 
 def last_box(text: str) -> str | None:

@@ -44,6 +44,11 @@ class Gym(Grader):
             raise ValueError(f"reasoning-gym's scorers run in the sandbox only, and {missing}")
         return self
 
+    def complaint(self, gold: str) -> str | None:
+        parsed = json.loads(gold)
+        lacking = {"dataset", "question", "answer", "metadata"} - set(parsed)
+        return f"lacks {', '.join(sorted(lacking))}" if lacking else None
+
     def prepare(self, gold: str, answer: str) -> Grade | Work:
         text = after_thinking(answer).strip()
         found = text if "<answer>" in answer else last_box(text) or announced(text) or text

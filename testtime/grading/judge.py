@@ -25,6 +25,7 @@ from testtime.errors import UserError
 from testtime.grading.base import UNREACHED, Grade, Grader, Work
 from testtime.grading.extract import after_thinking
 from testtime.grading.text import normalised
+from testtime.tasks.template import fill
 
 PROMPT = """You compare an answer with the reference answer to a question. Judge only whether the \
 final answer means the same as the reference; ignore style, and follow \
@@ -89,8 +90,10 @@ class Judge:
         if not given:
             return Grade("unparsed", None, None, self.version, "no answer in the text")
         try:
-            asked = self.prompt.format(question=question, gold=gold, answer=given[-LONGEST:])
-        except (KeyError, IndexError, ValueError) as error:
+            asked = fill(
+                self.prompt, {"question": question, "gold": gold, "answer": given[-LONGEST:]}
+            )
+        except (KeyError, ValueError) as error:
             raise UserError(
                 f"judge prompt: {error} is no field; use {{question}}, {{gold}} and {{answer}}"
             ) from None
@@ -159,8 +162,8 @@ class Judged(Grader):
     @classmethod
     def _fields(cls, prompt: str) -> str:
         try:
-            prompt.format(question="", gold="", answer="")
-        except (KeyError, IndexError, ValueError) as error:
+            fill(prompt, {"question": "", "gold": "", "answer": ""})
+        except (KeyError, ValueError) as error:
             raise ValueError(
                 f"{error} is no field; use {{question}}, {{gold}} and {{answer}}"
             ) from None

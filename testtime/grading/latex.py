@@ -176,7 +176,7 @@ def _is_product(run: str) -> bool:
 
 
 _TEXT = re.compile(
-    r"\\(?:text|mbox|textbf|textit|textrm|mathrm|mathbf|mathit|textnormal)\s*\{([^{}]*)\}"
+    r"\\(?:text|mbox|textbf|textit|textrm|mathrm|mathbf|mathit|textnormal|operatorname)\s*\{([^{}]*)\}"
 )
 
 

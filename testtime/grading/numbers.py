@@ -7,6 +7,7 @@ it looks for it first.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from fractions import Fraction
@@ -99,8 +100,12 @@ def last_number(text: str) -> str | None:
 
 
 def number_key(value: Fraction) -> str:
-    """The same text for the same number."""
-    return str(value)
+    """The same text for the same number; one of thousands of digits by its hash."""
+    bits = max(value.numerator.bit_length(), value.denominator.bit_length())
+    if bits <= 10_000:
+        return str(value)
+    digest = hashlib.sha256(f"{value.numerator:x}/{value.denominator:x}".encode()).hexdigest()
+    return f"number of {bits} bits {digest[:16]}"
 
 
 def parse_sum(text: str) -> Fraction | None:

@@ -24,6 +24,9 @@ class Numeric(Grader):
     abs_tol: float = Field(default=0.0, ge=0)
     rel_tol: float = Field(default=0.0, ge=0)
 
+    def complaint(self, gold: str) -> str | None:
+        return None if parse_number(gold) is not None else f"{gold[:60]!r} is no number"
+
     def prepare(self, gold: str, answer: str) -> Grade | Work:
         wanted = parse_number(gold)
         if wanted is None:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from testtime.grading.base import Grade, Grader, Work
 
@@ -55,7 +55,20 @@ def judge_all(
     if grader.runs == "thread":
         with ThreadPoolExecutor(count) as threads:
             return list(threads.map(grader.judge, works))
-    return _Pool(grader, path, works, min(count, -(-len(works) // BATCH)), limits).run()
+    grades = _Pool(grader, path, "judge", works, min(count, -(-len(works) // BATCH)), limits).run()
+    return [grade for grade in grades if isinstance(grade, Grade)]
+
+
+def prepare_all(
+    grader: Grader,
+    path: str,
+    pairs: Sequence[tuple[str, str]],
+    workers: int | None,
+    limits: Limits,
+) -> list[Grade | Work]:
+    """What `prepare` says of each (gold, answer), in order."""
+    count = min(max(1, workers or min(8, os.cpu_count() or 1)), -(-len(pairs) // BATCH))
+    return _Pool(grader, path, "prepare", pairs, count, limits).run()
 
 
 class _Worker:
@@ -111,21 +124,29 @@ class _Worker:
 
 class _Pool:
     def __init__(
-        self, grader: Grader, path: str, works: Sequence[Work], count: int, limits: Limits
+        self,
+        grader: Grader,
+        path: str,
+        step: Literal["prepare", "judge"],
+        works: Sequence[tuple[str, ...]],
+        count: int,
+        limits: Limits,
     ) -> None:
         self.grader, self.works, self.count, self.limits = grader, works, count, limits
+        self.step = step
         self.hello = {
             "path": path,
+            "step": step,
             "options": grader.model_dump(mode="json"),
             "cpu_s": limits.cpu_s,
             "memory_mb": limits.memory_mb,
         }
         self.waiting = deque(range(len(works)))
-        self.grades: dict[int, Grade] = {}
+        self.grades: dict[int, Grade | Work] = {}
         self.selector = selectors.DefaultSelector()
         self.failed_starts = 0
 
-    def run(self) -> list[Grade]:
+    def run(self) -> list[Grade | Work]:
         end = time.monotonic() + self.limits.total_s if self.limits.total_s else float("inf")
         try:
             for _ in range(self.count):
@@ -149,9 +170,13 @@ class _Pool:
             self.selector.close()
         late = f"the limit of {self.limits.total_s} s for all was reached"
         return [
-            self.grades.get(index) or self.grader.grade("timeout", work[-1], None, late)
+            self.grades.get(index)
+            or self.grader.grade("timeout", self._extracted(work), None, late)
             for index, work in enumerate(self.works)
         ]
+
+    def _extracted(self, work: tuple[str, ...]) -> str | None:
+        return work[-1] if self.step == "judge" else None
 
     def _workers(self) -> list[_Worker]:
         return [key.data for key in self.selector.get_map().values()]
@@ -196,6 +221,9 @@ class _Pool:
         for message in messages:
             if message == "ready":
                 worker.ready = True
+            elif message[0] == "work":
+                self.grades[worker.current.popleft()] = tuple(message[1])
+                worker.deadline = time.monotonic() + self.limits.wall_s
             else:
                 verdict, extracted, key, detail = message
                 self.grades[worker.current.popleft()] = self.grader.grade(
@@ -213,7 +241,8 @@ class _Pool:
         worker.stop()
         if verdict and worker.current:
             index = worker.current.popleft()
-            self.grades[index] = self.grader.grade(verdict, self.works[index][-1], None, detail)
+            extracted = self._extracted(self.works[index])
+            self.grades[index] = self.grader.grade(verdict, extracted, None, detail)
         self.waiting.extendleft(reversed(worker.current))
         if len(self.grades) < len(self.works):
             self._start()

@@ -1,4 +1,7 @@
-"""Grade many answers: the cheap ones here, each distinct hard one once in a killable worker."""
+"""Grade many answers: the short and cheap ones here, each distinct hard one once in a killable
+worker, in which long texts are read as well: what a model writes must not be able to hold this
+process.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from testtime.grading.base import Grade, Grader, Work
-from testtime.grading.pool import Limits, judge_all
+from testtime.grading.pool import Limits, judge_all, prepare_all
 from testtime.grading.registry import make, path_of
+
+HERE = 4000  # characters of an answer that is read in this process: every grader takes milliseconds
 
 
 def grade(
@@ -28,8 +33,12 @@ def grade(
     UserError for an unknown grader or option; whatever an answer does becomes a verdict.
     """
     chosen = make(grader, options or {})
-    prepared: dict[tuple[str, str], Grade | Work] = {}
-    for pair in pairs:
+    limits = limits or Limits()
+    distinct = list(dict.fromkeys(pairs))
+    long = [pair for pair in distinct if len(pair[0]) + len(pair[1]) > HERE]
+    elsewhere = prepare_all(chosen, path_of(grader), long, workers, limits) if long else []
+    prepared: dict[tuple[str, str], Grade | Work] = dict(zip(long, elsewhere, strict=True))
+    for pair in distinct:
         if pair not in prepared:
             prepared[pair] = _prepare(chosen, *pair)
     works = list(dict.fromkeys(result for result in prepared.values() if isinstance(result, tuple)))
@@ -38,7 +47,7 @@ def grade(
         judged = dict(
             zip(
                 works,
-                judge_all(chosen, path_of(grader), works, workers, limits or Limits()),
+                judge_all(chosen, path_of(grader), works, workers, limits),
                 strict=True,
             )
         )

@@ -2,10 +2,11 @@
 limits.
 
 No network, no file of the user's, an empty environment, a small temporary folder in memory, and
-limits on CPU time, memory, processes and output. The whole process tree dies with the sandbox, and
-the sandbox with this process. As root, bubblewrap makes the namespaces with root's rights and the
-program then runs as a user that owns nothing: the kernel does not count root's processes, so a fork
-bomb would not be stopped otherwise.
+limits on CPU time, memory (of each process and of all together), processes and output. The whole
+process tree dies with the sandbox, and the sandbox with this process. As root, bubblewrap makes the
+namespaces with root's rights and the program then runs as a user that owns nothing: the kernel does
+not count root's processes, so a fork bomb would not be stopped otherwise. In both modes no new user
+namespace can be made.
 """
 
 from __future__ import annotations
@@ -23,49 +24,24 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-OUTPUT = 1 << 18  # bytes of output that are read; more ends the program
+from testtime.grading import boot, seccomp, watch
+from testtime.grading.boot import SOURCE
+
+OUTPUT = 1 << 20  # bytes of output that are read; more ends the program
 FOLDER_BYTES = 64 << 20
 _UIDS = itertools.count(1_900_000_000 + secrets.randbelow(10_000_000))
-
-BOOT = r"""
-import json, os, resource, sys
-order = json.loads(sys.stdin.readline())
-if order["uid"]:
-    os.setgroups([]); os.setgid(order["uid"]); os.setuid(order["uid"])
-limits = {"CPU": order["cpu_s"], "AS": order["memory_mb"] << 20, "NPROC": order["processes"],
-          "FSIZE": 16 << 20, "NOFILE": 128, "CORE": 0}
-for name, value in limits.items():
-    if value is not None:
-        kind = getattr(resource, "RLIMIT_" + name)
-        hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value + 1 if name == "CPU" and hard != value else value))
-os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-sys.stdin = open(0)
-if order["stdin"]:
-    import io
-    sys.stdin = io.TextIOWrapper(io.BytesIO(order["stdin"].encode()), encoding="utf-8")
-def run(program, done=("\n" + order["token"] + "\n").encode()):
-    try:
-        exec(compile(program, "program.py", "exec"), {"__name__": "__main__"})
-    except BaseException as error:
-        sys.stdout.flush()
-        os.write(2, ("\n" + type(error).__name__ + ": " + str(error))[:500].encode())
-        os._exit(1)
-    sys.stdout.flush()
-    os.write(1, done)
-    os._exit(0)
-run(order.pop("program"))
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a program may use: CPU and wall seconds, MiB of memory a process, processes at once."""
+    """What a program may use: CPU seconds of each process, wall seconds, MiB of memory (each
+    process's addresses, and what all hold together), processes at once.
+    """
 
     cpu_s: int = 10
     wall_s: float = 20.0
@@ -76,11 +52,13 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a program ended. finished: it ran to its end; status "timeout" is the wall clock,
-    "output" too much of it.
+    "output" too much of it, "memory" too much of all processes together. results: what the calls
+    gave, in order, as far as they came: claims of the program's.
     """
 
-    status: Literal["finished", "failed", "cpu", "timeout", "output"]
+    status: Literal["finished", "failed", "cpu", "timeout", "output", "memory"]
     output: str
+    results: tuple[Any, ...] = ()
 
 
 def available() -> str | None:
@@ -107,18 +85,20 @@ def run(
     stdin: str = "",
     packages: tuple[str, ...] = (),
     sandboxed: bool = True,
+    calls: tuple[str, ...] = (),
 ) -> Outcome:
-    """Run a program to its end. `packages`: what it may import beside the standard library; ("*",)
-    is all installed.
+    """Run a program to its end, then evaluate `calls` in it. `packages`: what it may import beside
+    the standard library; ("*",) is all installed.
 
     Without the sandbox only the limits hold, in a temporary folder with an empty environment.
     """
     if not sandboxed:
         with tempfile.TemporaryDirectory(prefix="testtime-") as folder:
-            return _run([sys.executable, "-I", "-c", BOOT], program, stdin, bounds, False, folder)
+            command = [sys.executable, "-I", "-c", SOURCE]
+            return _run(command, program, stdin, bounds, False, folder, calls)
     mode = _mode()
     assert mode is not None, "ask available() first"
-    return _run(_wrapped(mode, packages), program, stdin, bounds, mode == "root")
+    return _run(_wrapped(mode, packages), program, stdin, bounds, mode == "root", None, calls)
 
 
 def _wrapped(mode: str, packages: tuple[str, ...]) -> list[str]:
@@ -207,7 +187,7 @@ def _wrapped(mode: str, packages: tuple[str, ...]) -> list[str]:
     command += ["--setenv", "PYTHONPATH", "/packages", "--setenv", "PYTHONDONTWRITEBYTECODE", "1"]
     command += ["--setenv", "OPENBLAS_NUM_THREADS", "1", "--setenv", "PYTHONHASHSEED", "0"]
     interpreter = python / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return [*command, "--", str(interpreter), "-s", "-P", "-c", BOOT]
+    return [*command, "--", str(interpreter), "-s", "-P", "-c", SOURCE]
 
 
 def _run(
@@ -217,58 +197,97 @@ def _run(
     bounds: Bounds,
     drop: bool,
     folder: str | None = None,
+    calls: tuple[str, ...] = (),
 ) -> Outcome:
-    token = secrets.token_hex(16)
-    order = {
-        **asdict(bounds),
-        "program": program,
-        "stdin": stdin,
-        "token": token,
+    token, mark = secrets.token_hex(16), f"result {secrets.token_hex(8)} "
+    order: dict[str, Any] = {
+        **asdict(bounds), "program": program, "stdin": stdin, "calls": calls, "mark": mark,
         "uid": next(_UIDS) if drop else 0,
-    }
+    }  # fmt: skip
     if folder is not None:
         order["processes"] = (
             None  # counted over all of a user's processes there, so it would stop the innocent
         )
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
-        cwd=folder or "/",
-        start_new_session=True,
-    )
-    assert process.stdin is not None and process.stdout is not None
+    sent = json.dumps(order).encode()
+    filtered = seccomp.program() if command[0] == "bwrap" else None
+    group = watch.Group(bounds.memory_mb << 20)
     try:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            process.stdin.flush()
-        output, ended = _read(process.stdout.fileno(), time.monotonic() + bounds.wall_s)
+        with _pipe_with(filtered) as filter_end:
+            if filter_end is not None:
+                command = [command[0], "--seccomp", str(filter_end), *command[1:]]
+            if group.procs is not None:
+                command = ["sh", "-c", 'echo $$ > "$0"; exec "$@"', str(group.procs), *command]
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+                cwd=folder or "/",
+                start_new_session=True,
+                pass_fds=() if filter_end is None else (filter_end,),
+            )
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(f"{len(sent):<16}".encode() + sent + token.encode())
+                process.stdin.flush()
+            output, ended = _read(process, bounds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+            code = process.wait()
+            process.stdout.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        if group.full:
+            ended = "memory"
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        code = process.wait()
-        process.stdout.close()
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-    text = output.decode(errors="replace")
-    if text.rstrip("\n").endswith("\n" + token):
-        return Outcome("finished", text.rstrip("\n").removesuffix("\n" + token))
+        group.close()
+    results, text = boot.results(output.decode(errors="replace"), mark, len(calls))
+    given = tuple(results)
+    if text.rstrip("\n").endswith("\n" + token) and ended != "memory":
+        return Outcome("finished", text.rstrip("\n").removesuffix("\n" + token), given)
     if ended:
-        return Outcome(ended, text[-2000:])
-    return Outcome("cpu" if code in (-24, 152) else "failed", text[-2000:])
+        return Outcome(ended, text[-2000:], given)
+    return Outcome("cpu" if code in (-24, 152) else "failed", text[-2000:], given)
 
 
-def _read(source: int, deadline: float) -> tuple[bytes, Literal["timeout", "output"] | None]:
+@contextlib.contextmanager
+def _pipe_with(data: bytes | None) -> Iterator[int | None]:
+    """The reading end of a pipe that holds some bytes, for a child to inherit."""
+    if data is None:
+        yield None
+        return
+    reading, writing = os.pipe()
+    os.write(writing, data)
+    os.close(writing)
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+
+
+def _read(
+    process: subprocess.Popen[bytes], bounds: Bounds
+) -> tuple[bytes, Literal["timeout", "output", "memory"] | None]:
     """What the program writes until it closes its output, and why reading stopped if it did not."""
-    output = b""
+    assert process.stdout is not None
+    source, output = process.stdout.fileno(), bytearray()
+    limit, deadline = bounds.memory_mb << 20, time.monotonic() + bounds.wall_s
+    looked = time.monotonic()
     while len(output) <= OUTPUT:
-        ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            return output, "timeout"
-        chunk = os.read(source, 1 << 16)
-        if not chunk:
-            return output, None
-        output += chunk
-    return output, "output"
+        now = time.monotonic()
+        if now - looked >= watch.INTERVAL:
+            if watch.memory(process.pid, limit) > limit:
+                return bytes(output), "memory"
+            looked = now
+        if now >= deadline:
+            return bytes(output), "timeout"
+        ready, _, _ = select.select([source], [], [], min(watch.INTERVAL, deadline - now))
+        if ready:
+            chunk = os.read(source, 1 << 16)
+            if not chunk:
+                return bytes(output), None
+            output += chunk
+    return bytes(output), "output"

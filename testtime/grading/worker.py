@@ -1,9 +1,9 @@
 """The process that judges: `python -m testtime.grading.worker`, started by `pool`.
 
-It reads one line with the grader and its limits, then lines of works, and answers each work with
-one line. The timer of a judgement counts CPU time and raises in the grader's code; the kernel's own
-CPU limit ends a process that does not listen (one big-number operation can hold the interpreter for
-minutes), also when the parent is long gone.
+It reads one line with the grader, the step (prepare or judge) and its limits, then lines of works,
+and answers each work with one line. The timer of a judgement counts CPU time and raises in the
+grader's code; the kernel's own CPU limit ends a process that does not listen (one big-number
+operation can hold the interpreter for minutes), also when the parent is long gone.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
     print('"ready"', file=answers)
     for line in sys.stdin:
         for work in json.loads(line):
-            print(json.dumps(_judged(grader, tuple(work), hello["cpu_s"])), file=answers)
+            print(json.dumps(_judged(grader, hello["step"], work, hello["cpu_s"])), file=answers)
             if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > GROWN * limit:
                 os._exit(RECYCLED)
 
@@ -70,26 +70,31 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def _judged(grader: Any, work: tuple[str, ...], cpu_s: float) -> list[Any]:
+def _judged(grader: Any, step: str, work: list[str], cpu_s: float) -> list[Any]:
+    """[verdict, extracted, answer_key, detail], or ["work", texts] where `prepare` hands it on."""
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + cpu_s + 0.5), hard))
     OutOfTime.happened = False
     result: list[Any] = []
+    extracted = work[-1] if step == "judge" else None
     try:
         try:
             signal.setitimer(signal.ITIMER_PROF, cpu_s, 0.5)
-            grade = grader.judge(work)
+            said = grader.judge(tuple(work)) if step == "judge" else grader.prepare(*work)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-        result = [grade.verdict, grade.extracted, grade.answer_key, grade.detail]
+        if isinstance(said, tuple):
+            result = ["work", list(said)]
+        else:
+            result = [said.verdict, said.extracted, said.answer_key, said.detail]
     except OutOfTime:
         pass
     except MemoryError:
-        result = ["error", work[-1], None, "out of memory"]
+        result = ["error", extracted, None, "out of memory"]
     except Exception as error:
-        result = ["error", work[-1], None, f"{type(error).__name__}: {error}"[:200]]
+        result = ["error", extracted, None, f"{type(error).__name__}: {error}"[:200]]
     if OutOfTime.happened:
-        return ["timeout", work[-1], None, f"stopped after {cpu_s:g} s of CPU time"]
+        return ["timeout", extracted, None, f"stopped after {cpu_s:g} s of CPU time"]
     return result
 
 

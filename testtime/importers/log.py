@@ -7,7 +7,6 @@ ids; everything that reads tables works.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,16 +14,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime.config import load as config_file
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
+from testtime.runs.run import Run, load
+from testtime.storage.names import file_name, storable
 from testtime.storage.store import Store
+from testtime.storage.tables import ProblemRow
+from testtime.strategies.registry import parse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.pipeline import Run
 
 TEXTS = ["problem_id", *GROUP, "sample", "thinking", "text"]
 
@@ -34,9 +35,9 @@ class Log:
     """What was read. scores: as DESIGN describes, with optional columns thinking and text (taken
     out by `save`).
 
-    problems: problem_id -> (question, gold); format: the tool; files: what was read; printed:
-    (metric, as its tool printed it, as computed here), so that a person sees whether the import is
-    faithful.
+    problems: problem_id -> (question, gold); format: the tool; files: what was read; notes: how the
+    log was understood, for people; printed: (metric, as its tool printed it, as computed here), so
+    that a person sees whether the import is faithful.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Log:
     scores: pd.DataFrame
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     printed: list[tuple[str, float, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> Run:
@@ -53,9 +55,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     selectors: default majority where answers can vote, and the oracle. Raises UserError where a run
     of another origin is in the way, or the table supports no cell.
     """
-    from testtime.pipeline import load
-
-    table = normalise(log.scores)
+    table = normalise(_storable(log.scores))
     if "budget" not in log.scores:
         table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
     if "answer_key" in table:
@@ -67,7 +67,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         )
     table, left_out = _scored(table)
     names = list(dict.fromkeys(table["model"]))
-    task = file_name(log.task) or "imported"
+    task = file_name(storable(log.task) or "imported")
     store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
     if store.exists and "imported" not in store.manifest():
         raise UserError(
@@ -81,7 +81,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
-    config = config_file.parse(_config(task, names, table, chosen), "import")
+    config = parse(_config(task, names, table, chosen), "import")
     grid = cells(
         table, config.sample_counts(), chosen, resamples=config.resamples, seed=config.seed
     )
@@ -107,14 +107,29 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                     "files": list(log.files),
                     "printed": printed,
                     "left_out": left_out,
+                    "notes": log.notes,
                 },
-                "config": config.model_dump(),
+                "config": config.model_dump(mode="json"),
                 "problems": list(dict.fromkeys(table["problem_id"])),
                 "model_config": {},
                 "sessions": [],
             }
         )
     return load(store.root)
+
+
+def _storable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with every text as a file can hold it."""
+    texts = [
+        str(c)
+        for c in table
+        if table[c].dtype == object or str(table[c].dtype) in ("str", "string")
+    ]
+    clean = {
+        c: table[c].map(lambda value: storable(value) if isinstance(value, str) else value)
+        for c in texts
+    }
+    return table.assign(**clean)
 
 
 def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -135,11 +150,6 @@ def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return kept, sorted(map(str, unknown))
 
 
-def file_name(name: str) -> str:
-    """A name as one folder's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
-
-
 def _config(
     task: str, models: list[str], table: pd.DataFrame, selectors: list[str]
 ) -> dict[str, Any]:
@@ -155,20 +165,10 @@ def _config(
     }
 
 
-def _problems(log: Log, table: pd.DataFrame) -> list[dict[str, Any]]:
+def _problems(log: Log, table: pd.DataFrame) -> list[ProblemRow]:
     rows = []
     for name in dict.fromkeys(table["problem_id"]):
-        question, gold = log.problems.get(name, ("", ""))
-        rows.append(
-            {
-                "problem_id": name,
-                "task": log.task,
-                "question": question,
-                "gold": gold,
-                "prompt": "",
-                "prompt_ids": [],
-                "grader": "",
-                "meta": "{}",
-            }
-        )
+        question, gold = map(storable, log.problems.get(name, ("", "")))
+        task = storable(log.task)
+        rows.append(ProblemRow(name, task, question, gold, "", [], "", "", "{}"))
     return rows

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,12 @@ def served(name: str) -> Model:
     with.
     """
     return Model(name, name, None, None, {}, f"served:{name}")
+
+
+def decoder(tokenizer: Any) -> Callable[[Sequence[int]], str]:
+    """Token ids to text, special tokens left out. A server that keeps its tokenizer gives text."""
+    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    return lambda ids: str(tokenizer.decode(list(ids), **options))
 
 
 def _zoo_families() -> set[str]:

@@ -1,17 +1,21 @@
-"""The figure of a comparison: every model's equal-compute frontier, and where longer beats more.
-
-It draws the tables of `testtime compare` with the report's own figures, so that both always look
-and read alike.
+"""A comparison drawn and written: every model's equal-compute frontier, and where longer beats
+more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testtime.report.curves import draw_models
-from testtime.report.grids import board_height, draw_differences, of_selector
-from testtime.report.results import row_level, selector_name
-from testtime.report.style import FONT, INK, Plate, axis_name, panels
+from testtime import labels, style
+from testtime.compare.result import Comparison
+from testtime.compare.text import describe
+from testtime.errors import UserError
+from testtime.labels import Level, row_level
+from testtime.laws.figures import save
+from testtime.report.drawing import board_height, draw_differences, draw_frontiers, of_selector
+from testtime.style import FONT, INK, Chart, panels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +23,40 @@ if TYPE_CHECKING:
 WIDTH, TOP = 5.4, 3.7  # inches
 
 
-def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
+def figure(compared: Comparison, path: str | Path | None = None) -> Chart:
+    """Every model's frontier, and where longer beats more; also written to a .png, .svg or .pdf
+    file. Raises UserError for another suffix, or where it cannot be written.
+    """
+    with style.context():
+        drawn = chart(compared.tables, compared.axis)
+        if path is not None:
+            save(drawn.figure, Path(path))
+    return drawn
+
+
+def write(compared: Comparison, folder: str | Path) -> list[Path]:
+    """Write each table as CSV, the report as compare.txt and the figure as compare.png, .svg and
+    .pdf into `folder`; returns the paths. Raises UserError where that is not possible.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, table in compared.tables.items():
+            table.to_csv(target / f"{name}.csv", index=False)
+        (target / "compare.txt").write_text(describe(compared) + "\n", encoding="utf-8")
+        with style.context():
+            drawn = chart(compared.tables, compared.axis).figure
+            for kind in ("png", "svg", "pdf"):
+                save(drawn, target / f"compare.{kind}")
+    except OSError as error:
+        raise UserError(
+            f"{target}: cannot be written ({error.strerror}); give another folder"
+        ) from None
+    words = [target / f"compare.{kind}" for kind in ("txt", "png", "svg", "pdf")]
+    return [*(target / f"{name}.csv" for name in compared.tables), *words]
+
+
+def chart(tables: Mapping[str, pd.DataFrame], axis: str) -> Chart:
     """The figure from a comparison's tables: `frontiers` (by model) and, where there are any,
     `doublings`.
 
@@ -29,47 +66,45 @@ def plate(tables: dict[str, pd.DataFrame], axis: str) -> Plate:
     lines = {str(model): part for model, part in tables["frontiers"].groupby("model", sort=False)}
     rows, label, title = _rows(tables.get("doublings"))
     figure, axes = panels(WIDTH, [TOP, board_height(len(rows)) + 0.3] if rows else [TOP])
-    tips = draw_models(axes[0], lines, axis)
+    tips = draw_frontiers(axes[0], lines, axis)
     if rows:
-        _title(axes[0], "The best setting at each compute, 95% bands")
-        _title(axes[1], title)
+        axes[0].set_title(
+            "The best setting at each compute, 95% bands", loc="left", fontsize=FONT, color=INK
+        )
+        axes[1].set_title(title, loc="left", fontsize=FONT, color=INK)
         draw_differences(axes[1], rows, _levels(rows), label)
     note = (
-        f"Above: accuracy against {axis_name(axis)}, settings chosen on some problems and judged "
-        f"on others. Below:"
-        " points gained by a doubled budget minus those gained by a doubled n; orange: longer is "
-        "better, blue: more,"
-        " uncoloured: the 95% interval holds 0."
+        f"Above: accuracy against {labels.axis(axis).title}, settings chosen on some problems and "
+        "judged on others. Below: points gained by a doubled budget minus those gained by a "
+        "doubled n; orange: longer is better, blue: more, uncoloured: undecided, all starting "
+        "points judged together."
     )
-    return Plate("compare", "Longer, more, or larger?", note, figure, tables["frontiers"], tips)
+    return Chart("compare", "Longer, more, or larger?", note, figure, tables["frontiers"], tips)
 
 
 def _rows(doublings: pd.DataFrame | None) -> tuple[dict[str, pd.DataFrame], str, str]:
     """The rows of the lower panel with their axis's label and the panel's title."""
-    if doublings is None:
-        return {}, "", ""
-    selector = next(
-        (s for s in doublings["selector"].unique() if s not in ("mean", "oracle")), None
+    usable = (
+        []
+        if doublings is None
+        else [s for s in doublings["selector"].unique() if s not in ("mean", "oracle")]
     )
-    if selector is None:
+    if doublings is None or not usable:
         return {}, "", ""
-    table = of_selector(doublings, selector)
-    several = table["model"].nunique() > 1
-    least = int(table["n"].min())
+    table = of_selector(doublings, usable[0])
+    several, least = table["model"].nunique() > 1, int(table["n"].min())
     part = table[table["n"] == least] if several else table
-    rows = {
-        str(name): found
-        for name, found in part.groupby("model" if several else "n", sort=not several)
-    }
-    how = f"from a {selector_name(selector)} of {least}" if several else selector_name(selector)
+    by = "model" if several else "n"
+    rows = {str(name): rows_of for name, rows_of in part.groupby(by, sort=not several)}
+    how = labels.selector(usable[0], least) if several else labels.selector(usable[0])
     title = (
-        f"Doubled budget minus doubled n, points ({how})\norange: longer wins, blue: more "
+        f"Doubled budget minus doubled n, points (from {how})\norange: longer wins, blue: more "
         f"wins, plain: undecided"
     )
     return rows, "" if several else "samples n", title
 
 
-def _levels(rows: dict[str, pd.DataFrame]) -> list[tuple[str, float]]:
+def _levels(rows: Mapping[str, pd.DataFrame]) -> list[Level]:
     """The levels that the rows start from: by setting and budget; effort levels by what they
     cost.
     """
@@ -79,7 +114,3 @@ def _levels(rows: dict[str, pd.DataFrame]) -> list[tuple[str, float]]:
     if starts["budget"].notna().any():
         starts = starts.sort_values(["setting", "budget"])
     return [row_level(row) for row in starts.to_dict("records")]
-
-
-def _title(axes: object, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=FONT, color=INK)  # type: ignore[attr-defined]

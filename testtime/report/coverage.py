@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from testtime.errors import UserError
+from testtime import labels
 from testtime.estimators.binned import cells_by_difficulty
-from testtime.report.results import Evidence, at_level, level_name, selector_name, short_name
-from testtime.report.style import (
+from testtime.report.results import Results, at_level
+from testtime.style import (
     CATEGORY,
     INK,
-    Plate,
+    Chart,
     canvas,
-    interval_text,
     label_ends,
     percent_axis,
     plain_axis,
@@ -23,137 +22,110 @@ from testtime.report.style import (
 )
 
 BINS = 5
+ENDS = {"oracle": "pass@n", "majority": "vote", "weighted": "weighted vote", "best": "best of n"}
 
 
-def coverage(evidence: Evidence) -> Plate | None:
-    """pass@n and every selector against n, at the largest budget; the gap between them is
-    shaded.
+def coverage(results: Results) -> Chart | None:
+    """pass@n and every selector against n, at the largest budget; the gap between them is what a
+    verifier could gain.
     """
-    if "oracle" not in evidence.selectors or len(evidence.counts) < 2:
-        evidence.left_out["coverage"] = (
-            "it needs the oracle among the selectors and more than one sample a problem"
+    level = results.levels[-1]
+    lines = {s: results.cells_at(level, s) for s in results.selectors}
+    lines = {s: line for s, line in lines.items() if len(line)}
+    if "oracle" not in lines or len(lines["oracle"]) < 2:
+        results.left_out["coverage"] = (
+            "the oracle is not among the selectors"
+            if "oracle" not in lines
+            else "it needs more than one scored sample of every problem"
         )
         return None
-    level = evidence.levels[-1]
+    counts = [int(n) for n in lines["oracle"]["n"]]
     figure, axes = canvas()
-    tips, ends, lines = {}, [], {}
-    deployed = [s for s in evidence.selectors if s != "oracle" and len(evidence.cells_at(level, s))]
+    tips, ends = {}, []
+    deployed = [s for s in lines if s != "oracle"]
     for selector in ["oracle", *deployed]:
-        line = evidence.cells_at(level, selector)
-        colour = INK if selector == "oracle" else CATEGORY[deployed.index(selector) % len(CATEGORY)]
-        name = selector.replace(":", "-")
-        dashes = "--" if selector == "oracle" else "-"
+        line, kind, name = lines[selector], selector.partition(":")[0], selector.replace(":", "-")
+        ceiling = selector == "oracle"
+        colour = INK if ceiling else CATEGORY[deployed.index(selector) % len(CATEGORY)]
+        dashes = "--" if ceiling else "-"
         trace(axes, line["n"], line["value"], line["lo"], line["hi"], colour, name, dashes)
         tips[name] = [
-            f"{selector_name(selector)}, n = {r['n']}: "
-            f"{interval_text(r['value'], r['lo'], r['hi'])}"
+            f"{labels.selector(selector, int(r['n']))}: "
+            f"{labels.interval(r['value'], r['lo'], r['hi'])}"
             for r in line.to_dict("records")
         ]
-        kind = selector.partition(":")[0]
-        alone = sum(s.startswith(kind) for s in deployed) == 1
-        short = {
-            "oracle": "pass@n",
-            "majority": "vote",
-            "weighted": "weighted vote",
-            "best": "best of n",
-        }[kind]
-        label = short if alone or kind == "oracle" else selector_name(selector)
+        alone = ceiling or sum(s.startswith(kind) for s in deployed) == 1
+        label = ENDS[kind] if alone and kind in ENDS else labels.selector(selector)
         ends.append((float(line["n"].iloc[-1]), float(line["value"].iloc[-1]), label, colour))
-        lines[selector] = line
-    best = max(deployed, key=lambda s: lines[s]["value"].iloc[-1]) if deployed else "oracle"
-    gap = float(lines["oracle"]["value"].iloc[-1] - lines[best]["value"].iloc[-1])
-    top = int(lines["oracle"]["n"].iloc[-1])
+    most = {s: float(lines[s]["value"].iloc[-1]) for s in lines}
+    gap = most["oracle"] - max((most[s] for s in deployed), default=most["oracle"])
     axes.set_xscale("log", base=2)
-    plain_axis(axes, evidence.counts, [str(n) for n in evidence.counts], "samples n, log scale")
-    axes.set_xlim(evidence.counts[0] / 1.1, top * (top / evidence.counts[0]) ** 0.02)
+    plain_axis(axes, counts, [str(n) for n in counts], "samples n, log scale")
+    axes.set_xlim(counts[0] / 1.1, counts[-1] * (counts[-1] / counts[0]) ** 0.02)
     percent_axis(axes, float(lines["oracle"]["hi"].max()), "problems solved, %")
     label_ends(axes, ends)
     note = (
-        f"At budget {level_name(level, unit=True)}. pass@n: at least one of n samples is right, "
-        f"which only a perfect"
-        " verifier could pick. The distance to the other lines is what a better selector could "
-        "gain."
+        f"At {labels.where(level)}. pass@n: at least one of n samples is right, which only a "
+        "perfect verifier could pick. The distance to the other lines is what a better selector "
+        "could gain."
     )
-    title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {top}"
-    table = evidence.cells[evidence.cells["selector"].isin(lines) & at_level(evidence.cells, level)]
-    return Plate(
-        "coverage",
-        title,
-        note,
-        figure,
-        table[["setting", "budget", "n", "selector", "value", "lo", "hi"]],
-        tips,
-    )
+    title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {counts[-1]}"
+    rows = results.cells[results.cells["selector"].isin(lines) & at_level(results.cells, level)]
+    table = rows[["setting", "budget", "n", "selector", "value", "lo", "hi"]]
+    return Chart("coverage", title, note, figure, table, tips)
 
 
-def by_difficulty(evidence: Evidence) -> Plate | None:
+def by_difficulty(results: Results) -> Chart | None:
     """Accuracy against budget in fifths of the problems, one sample each; bins decided on other
     samples than scored.
     """
-    if len(evidence.levels) < 2 or evidence.problems < 4 * BINS:
-        evidence.left_out["by difficulty"] = (
-            f"it needs two budgets or settings and {4 * BINS} problems"
-        )
+    what = "by difficulty"
+    if len(results.levels) < 2 or results.problems < 4 * BINS:
+        results.left_out[what] = f"it needs two budgets or settings and {4 * BINS} problems"
         return None
-    try:
-        config = evidence.run.manifest["config"]
-        found = cells_by_difficulty(
-            evidence.scores,
-            [1],
-            ["mean"],
-            bins=BINS,
-            resamples=config["resamples"],
-            seed=config["seed"],
-        )
-    except UserError as error:
-        evidence.left_out["by difficulty"] = str(error)
+    config = results.run.manifest["config"]
+    drawn = {"resamples": config["resamples"], "seed": config["seed"]}
+    cells = results.attempt(
+        what, lambda: cells_by_difficulty(results.scores, [1], ["mean"], bins=BINS, **drawn)
+    )
+    if cells is None:
         return None
-    if not all(at_level(found, level).any() for level in evidence.levels):
-        evidence.left_out["by difficulty"] = (
+    if not all(at_level(cells, level).any() for level in results.levels):
+        results.left_out[what] = (
             "unscored answers leave a half of the samples without some budget's cells"
         )
         return None
     figure, axes = canvas()
-    x, ticks, names, label = budget_axis(evidence)
-    tips, ends = {}, []
-    names_of = {1: "easiest fifth", BINS: "hardest fifth"}
+    x, ticks, names, label = budget_axis(results)
+    tips, ends, told = {}, [], {1: "easiest fifth", BINS: "hardest fifth"}
     for number, colour in enumerate(ramp(BINS), 1):
-        line = found[found["difficulty"] == number]
-        ordered = [line[at_level(line, level)].iloc[0] for level in evidence.levels]
-        value = [r["value"] for r in ordered]
-        low, high = [r["lo"] for r in ordered], [r["hi"] for r in ordered]
+        line = cells[cells["difficulty"] == number]
+        rows = [line[at_level(line, v)].iloc[0].to_dict() for v in results.levels]
+        value, low, high = ([r[c] for r in rows] for c in ("value", "lo", "hi"))
         trace(axes, x, value, low, high, colour, f"bin{number}")
         tips[f"bin{number}"] = [
-            f"{names_of.get(number, f'fifth {number}')}, {level_name(level, True)}:"
-            f" {interval_text(r['value'], r['lo'], r['hi'])}"
-            for level, r in zip(evidence.levels, ordered, strict=True)
+            f"{told.get(number, f'fifth {number}')}, {labels.level(level, True)}: "
+            f"{labels.interval(r['value'], r['lo'], r['hi'])}"
+            for level, r in zip(results.levels, rows, strict=True)
         ]
-        ends.append((x[-1], value[-1], names_of.get(number, str(number)), colour))
-    percent_axis(
-        axes, float(np.nanmax(found[["value", "hi"]].to_numpy(float)))
-    )  # a bin of one problem has no interval
+        ends.append((x[-1], rows[-1]["value"], told.get(number, str(number)), colour))
+    top = float(np.nanmax(cells[["value", "hi"]].to_numpy(float)))  # one problem: no interval
+    percent_axis(axes, top)
     plain_axis(axes, ticks, names, label)
     label_ends(axes, ends)
     note = (
         "One sample. Problems are sorted by how often this model solves them, on other samples "
-        "than those scored here."
-        " Bands are 95% intervals."
+        "than those scored here. Bands are 95% intervals."
     )
-    return Plate(
-        "difficulty",
-        "Whom thinking helps: accuracy by difficulty",
-        note,
-        figure,
-        found.drop(columns=["model"]),
-        tips,
-    )
+    title, table = "Whom thinking helps: accuracy by difficulty", cells.drop(columns=["model"])
+    return Chart("difficulty", title, note, figure, table, tips)
 
 
-def budget_axis(evidence: Evidence) -> tuple[list[float], list[float], list[str], str]:
+def budget_axis(results: Results) -> tuple[list[float], list[float], list[str], str]:
     """Positions of the levels on x, and the ticks and label: equal steps, because budgets are
     doubled or named.
     """
-    x = [float(i) for i in range(len(evidence.levels))]
-    told = all(np.isnan(budget) for _, budget in evidence.levels)
-    names = [short_name(level) for level in evidence.levels]
+    x = [float(i) for i in range(len(results.levels))]
+    told = all(np.isnan(budget) for _, budget in results.levels)
+    names = [labels.short_level(level) for level in results.levels]
     return x, x, names, "setting" if told else "thinking budget, tokens"

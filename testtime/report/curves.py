@@ -4,28 +4,21 @@ several models.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from testtime import labels
 from testtime.estimators import frontier
-from testtime.laws.result import Fit
-from testtime.laws.study import CurveStudy
-from testtime.report.results import Evidence, cell_name, names, selector_name
-from testtime.report.style import (
-    AXES,
-    CATEGORY,
+from testtime.report.drawing import draw_frontiers
+from testtime.report.results import Results, at_level, names
+from testtime.style import (
+    FONT,
     INK,
     MUTED,
-    SHORT,
-    Plate,
-    amount,
-    axis_name,
+    Chart,
     badge,
     canvas,
-    interval_text,
     label_ends,
     log_axis,
     percent_axis,
@@ -34,71 +27,57 @@ from testtime.report.style import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from testtime.laws.result import Fit
+    from testtime.laws.study import CurveStudy
 
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
+HERO = (5.4, 3.6)  # inches
 
 
-def accuracy(evidence: Evidence, axis: str, law: CurveStudy | None = None) -> Plate:
+def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Chart:
     """The main figure on one compute axis: lines by n of the main selector, 95 % bands, and the
-    frontier.
+    frontier. A line joins its points in the order of the budgets, wherever they lie.
     """
-    figure, axes = canvas((5.4, 3.6))
-    cells, colours = evidence.grid(evidence.selector), ramp(len(evidence.counts))
-    told = cells["budget"].isna()
-    paths = list(dict.fromkeys(cells["setting"].where(~told, "")))
-    best = evidence.attempt("frontier", lambda: _frontier(evidence, axis))
+    figure, axes = canvas(HERO)
+    cells, scale = results.grid(results.selector), labels.axis(axis).scale
+    best = results.attempt("frontier", lambda: frontier.path(results.sample, axis))
     if best is not None:
-        axes.plot(
-            best["cost"],
-            best["value"],
-            color=INK,
-            linewidth=5,
-            alpha=0.13,
-            solid_capstyle="round",
-            gid="frontier",
-            zorder=1.5,
-        )
+        wide = {"linewidth": 5, "alpha": 0.13, "solid_capstyle": "round", "zorder": 1.5}
+        axes.plot(scale * best["cost"], best["value"], color=INK, gid="frontier", **wide)
     tips, ends = {}, []
-    for index, n in enumerate(evidence.counts):
-        for path, setting in enumerate(paths):
-            line = cells[(cells["n"] == n) & (told | (cells["setting"] == setting))].sort_values(
-                axis
-            )
-            if line.empty:
+    for n, colour in zip(results.counts, ramp(len(results.counts)), strict=True):
+        at_n = cells[cells["n"] == n]
+        for path, (setting, levels) in enumerate(results.paths.items()):
+            rows = [r for v in levels for r in at_n[at_level(at_n, v)].to_dict("records")]
+            if not rows:
                 continue
-            gid, colour = f"n{n}-{path}", colours[index]
-            trace(
-                axes,
-                line[axis],
-                line["value"],
-                line["lo"],
-                line["hi"],
-                colour,
-                gid,
-                DASHES[path % 4],
-            )
+            gid, x = f"n{n}-{path}", [scale * row[axis] for row in rows]
+            value, low, high = ([row[c] for row in rows] for c in ("value", "lo", "hi"))
+            trace(axes, x, value, low, high, colour, gid, DASHES[path % 4])
             tips[gid] = [
-                f"{cell_name(row)}: {interval_text(row['value'], row['lo'], row['hi'])} at "
-                f"{amount(row[axis])}"
-                f" {SHORT[axis]}"
-                for row in line.to_dict("records")
+                f"{labels.cell(row)}: {labels.interval(row['value'], row['lo'], row['hi'])} at "
+                f"{labels.cost(axis, row[axis])}"
+                for row in rows
             ]
-            last = line.iloc[-1]
-            badge(axes, float(last[axis]), float(last["value"]), str(n), colour)
-            if n == evidence.counts[-1]:
-                label = "samples" if len(paths) == 1 else setting or "as it comes"
-                ends.append((float(last[axis]), float(last["value"]), label, colour))
+            badge(axes, x[-1], value[-1], str(n), colour)
+            if n == results.counts[-1]:
+                label = "samples" if len(results.paths) == 1 else setting or "as it comes"
+                ends.append((x[-1], value[-1], label, colour))
     percent_axis(axes, float(cells["hi"].max()))
-    log_axis(axes, cells[axis], AXES[axis] + ", log scale")
+    log_axis(axes, scale * cells[axis], labels.axis(axis).title + ", log scale")
+    _name_levels(axes, results, cells, axis)
     fit = law.best if law is not None else None
     if law is not None and fit is not None:
-        _draw_law(axes, fit, law.curve.x)
+        _draw_law(axes, fit, law.curve.x, scale)
     label_ends(axes, ends, offset=9)
+    along = (
+        "the thinking budget grows"
+        if results.levels[0][1] == results.levels[0][1]
+        else ("the effort grows")
+    )
     note = (
-        f"Each line is a number of samples n joined by {selector_name(evidence.selector)}; along "
-        f"it the thinking budget"
-        " grows. The number at a line's end is its n. Bands are 95% intervals over problems."
+        f"Each line is a number of samples n joined by {labels.selector(results.selector)}; along "
+        f"it {along}. The number at a line's end is its n. Bands are 95% intervals over problems."
     )
     if best is not None:
         note += (
@@ -107,82 +86,65 @@ def accuracy(evidence: Evidence, axis: str, law: CurveStudy | None = None) -> Pl
         )
     if fit is not None:
         note += f" Dotted: the {fit.law.name} law of one sample, dashed where it extrapolates"
-        note += (
-            f" (held-out error {100 * fit.heldout:.1f} points)."
-            if np.isfinite(fit.heldout)
-            else "."
-        )
+        miss = f" (held-out error {100 * fit.heldout:.1f} points)"
+        note += miss + "." if np.isfinite(fit.heldout) else "."
+    title = f"Accuracy against {labels.axis(axis).unit}, by number of samples"
     table = cells[["setting", "budget", "n", "selector", axis, "value", "lo", "hi"]]
-    return Plate(
-        f"accuracy-{axis}",
-        f"Accuracy against {SHORT[axis]}, by number of samples",
-        note,
-        figure,
-        table,
-        tips,
-    )
+    return Chart(f"accuracy-{axis}", title, note, figure, table, tips)
 
 
-def _draw_law(axes: Any, fit: Fit, points: Any) -> None:
+def _name_levels(axes: Any, results: Results, cells: Any, axis: str) -> None:
+    """The budget or effort level is written beside the points of the fewest samples, where there is
+    room.
+    """
+    scale, least = labels.axis(axis).scale, cells[cells["n"] == results.counts[0]]
+    taken: list[Any] = []
+    for level in reversed(results.levels):  # the largest matter most
+        for row in least[at_level(least, level)].to_dict("records"):
+            at = axes.transData.transform((scale * row[axis], row["value"]))
+            near = [np.abs(at - other) * 72 / axes.figure.dpi for other in taken]
+            if any(y < FONT and x < 30 for x, y in near):
+                continue
+            taken.append(at)
+            axes.annotate(
+                labels.short_level(level).removeprefix("effort="),
+                (scale * row[axis], row["value"]),
+                (-6, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                color=MUTED,
+                fontsize=FONT - 1.5,
+            )
+
+
+def _draw_law(axes: Any, fit: Fit, points: Any, scale: float) -> None:
     """The fitted law: dotted over its points, dashed up to the right edge."""
-    low, high, edge = float(points.min()), float(points.max()), axes.get_xlim()[1]
-    top = axes.get_ylim()[1]
+    low, high, edge = float(points.min()), float(points.max()), axes.get_xlim()[1] / scale
     for start, end, style, name in (
         (low, high, (0, (1, 1.6)), "law"),
         (high, edge, (0, (5, 2.5)), "law-beyond"),
     ):
         x = np.geomspace(start, end, 40)
         y = fit.predict(x=x)
-        shown = (y >= 0) & (y <= min(top, 1.0))
-        axes.plot(
-            x[shown], y[shown], color=MUTED, linewidth=1.3, linestyle=style, gid=name, zorder=1.8
-        )
+        shown = (y >= 0) & (y <= min(axes.get_ylim()[1], 1.0))
+        line = {"color": MUTED, "linewidth": 1.3, "linestyle": style, "zorder": 1.8}
+        axes.plot(scale * x[shown], y[shown], gid=name, **line)
 
 
-def _frontier(evidence: Evidence, axis: str) -> pd.DataFrame:
-    return frontier.path(evidence.sample, axis)
-
-
-def models(all_evidence: list[Evidence], axis: str) -> Plate:
+def models(every: list[Results], axis: str) -> Chart:
     """The frontier of several models on one axis: value of the best setting at each compute, judged
     out of bag.
     """
     import pandas as pd
 
-    figure, axes = canvas((5.4, 3.6))
-    lines = {
-        name: _frontier(e, axis) for name, e in zip(names(all_evidence), all_evidence, strict=True)
-    }
-    tips = draw_models(axes, lines, axis)
-    table = pd.concat(
-        [line.assign(model=model) for model, line in lines.items()], ignore_index=True
-    )
+    figure, axes = canvas(HERO)
+    told = zip(names(every), every, strict=True)
+    lines = {name: frontier.path(one.sample, axis) for name, one in told}
+    tips = draw_frontiers(axes, lines, axis)
+    table = pd.concat([line.assign(model=name) for name, line in lines.items()], ignore_index=True)
     note = (
         "The best setting of each model at each compute, chosen on some problems and judged on "
-        "others. Bands are 95%"
-        " intervals over problems."
+        "others. Bands are 95% intervals over problems."
     )
-    return Plate(f"models-{axis}", "Which model is best for the compute", note, figure, table, tips)
-
-
-def draw_models(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> dict[str, list[str]]:
-    """A line with its band for each model's frontier (a table of `frontier.path`); returns the tips
-    of the points.
-    """
-    colours = ramp(len(lines)) if len(lines) > len(CATEGORY) else list(CATEGORY)
-    tips, ends = {}, []
-    for index, (model, line) in enumerate(lines.items()):
-        gid, colour = f"model{index}", colours[index]
-        trace(axes, line["cost"], line["out_of_bag"], line["lo"], line["hi"], colour, gid)
-        tips[gid] = [
-            f"{model}, {cell_name(r)}: {interval_text(r['out_of_bag'], r['lo'], r['hi'])}"
-            for r in line.to_dict("records")
-        ]
-        last = line.iloc[-1]
-        name = model if len(model) <= 12 else re.sub("^[^ ]*/", "", model)
-        ends.append((float(last["cost"]), float(last["out_of_bag"]), name, colour))
-    percent_axis(axes, max(float(line["hi"].max()) for line in lines.values()))
-    costs = np.concatenate([line["cost"] for line in lines.values()])
-    log_axis(axes, costs, axis_name(axis) + ", log scale")
-    label_ends(axes, ends)
-    return tips
+    return Chart(f"models-{axis}", "Which model is best for the compute", note, figure, table, tips)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testtime.report.results import Evidence, level_name
-from testtime.report.style import amount, percent
+from testtime import labels
+from testtime.report.results import Results
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,18 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def tables(evidence: Evidence) -> list[Table]:
+def tables(results: Results) -> list[Table]:
     """Budgets, settings of the run, and its sessions; what the run does not know is not in them."""
     return [
         t
-        for t in (_budgets(evidence), _facts(evidence), _sessions(evidence), _printed(evidence))
+        for t in (_budgets(results), _facts(results), _sessions(results), _printed(results))
         if t.rows
     ]
 
 
-def _budgets(evidence: Evidence) -> Table:
+def _budgets(results: Results) -> Table:
     """Requested against realised thinking, and what became of the answers."""
-    scores, rows = evidence.scores, []
+    scores, rows = results.scores, []
     known = (
         [
             v
@@ -43,14 +43,14 @@ def _budgets(evidence: Evidence) -> Table:
         else []
     )
     thinking, forced = "thinking_tokens" in scores, "forced" in scores
-    for level in evidence.levels:
-        pool = evidence.at(level)
-        row = [level_name(level)]
+    for level in results.levels:
+        pool = results.at(level)
+        row = [labels.level(level)]
         if thinking:
             tokens = pool["thinking_tokens"].dropna()
             row += [f"{tokens.mean():,.1f}", f"{tokens.max():,.0f}"] if len(tokens) else ["-", "-"]
         if forced:
-            row.append(percent(float(pool["forced"].fillna(False).astype(bool).mean())) + "%")
+            row.append(labels.percent(float(results.flag("forced", level).mean())) + "%")
         row += [f"{int((pool['verdict'] == v).sum()):,}" for v in known]
         rows.append(row)
     columns = [
@@ -62,13 +62,13 @@ def _budgets(evidence: Evidence) -> Table:
     return Table("budgets", "Requested against realised budgets, and verdicts", columns, rows)
 
 
-def _facts(evidence: Evidence) -> Table:
-    manifest = evidence.run.manifest
+def _facts(results: Results) -> Table:
+    manifest = results.run.manifest
     config, imported = manifest["config"], manifest.get("imported")
     facts: list[tuple[str, Any]] = [
-        ("model", evidence.model),
+        ("model", results.model),
         ("task", ", ".join(t["name"] for t in config["task"])),
-        ("problems × samples", f"{evidence.problems:,} × {evidence.samples:,}"),
+        ("problems × samples", f"{results.problems:,} × {results.samples:,}"),
         ("selectors", ", ".join(config["selectors"])),
         ("bootstrap resamples", f"{config['resamples']:,}"),
         ("testtime", manifest.get("testtime", "")),
@@ -92,7 +92,7 @@ def _facts(evidence: Evidence) -> Table:
         facts += [
             ("seed", config["seed"]),
             ("sampling", ", ".join(f"{k} {v}" for k, v in sampling.items())),
-            ("mode", config["thinking"]["mode"]),
+            ("strategy", config["thinking"]["strategy"]),
             ("identity of the model", manifest.get("identity", {}).get("model", "")),
         ]
     return Table(
@@ -103,10 +103,10 @@ def _facts(evidence: Evidence) -> Table:
     )
 
 
-def _sessions(evidence: Evidence) -> Table:
+def _sessions(results: Results) -> Table:
     """What this evaluation itself spent, session by session."""
     rows = []
-    for session in evidence.run.manifest.get("sessions", []):
+    for session in results.run.manifest.get("sessions", []):
         started = datetime.datetime.fromtimestamp(session["started"], datetime.UTC).strftime(
             "%Y-%m-%d %H:%M UTC"
         )
@@ -118,10 +118,10 @@ def _sessions(evidence: Evidence) -> Table:
                 session["engine"],
                 f"{session['chain_tokens']:,}",
                 f"{session['answer_tokens']:,}",
-                f"{prompt:,} ({percent(cached / prompt, 0) if prompt else 0}% cached)",
+                f"{prompt:,} ({labels.percent(cached / prompt, 0) if prompt else 0}% cached)",
                 f"{session['seconds']:,.1f}",
                 (
-                    amount(
+                    labels.amount(
                         (session["chain_tokens"] + session["answer_tokens"]) / session["seconds"]
                     )
                     if session["seconds"]
@@ -147,9 +147,9 @@ def _sessions(evidence: Evidence) -> Table:
     return Table("sessions", "What this evaluation spent", columns, rows)
 
 
-def _printed(evidence: Evidence) -> Table:
+def _printed(results: Results) -> Table:
     """Accuracies that the log's own tool printed, beside ours."""
-    printed = (evidence.run.manifest.get("imported") or {}).get("printed", [])
+    printed = (results.run.manifest.get("imported") or {}).get("printed", [])
     rows = [(p["metric"], f"{p['printed']:.6g}", f"{p['here']:.6g}") for p in printed]
     return Table(
         "printed",

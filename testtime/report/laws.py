@@ -6,30 +6,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from testtime import labels
 from testtime.errors import UserError
 from testtime.laws.curves import from_sample
 from testtime.laws.study import CurveStudy, study_curve
-from testtime.report.results import Evidence
-from testtime.report.style import SHORT
+from testtime.report.results import Results
 
 RESAMPLES = 400  # refits of a figure's law; `testtime laws` takes 2,000
 
 
-def fitted(evidence: Evidence, axis: str) -> CurveStudy | None:
-    """The laws of a model on one axis, or None with the reason kept in `evidence.left_out`."""
-    return evidence.attempt("law of test compute", lambda: _study(evidence, axis))
+def fitted(results: Results, axis: str) -> CurveStudy | None:
+    """The laws of a model on one axis, or None with the reason kept in `results.left_out`."""
+    return results.attempt("law of test compute", lambda: _study(results, axis))
 
 
-def requested(evidence: Evidence, study: CurveStudy | None) -> list[tuple[str, str]]:
+def requested(results: Results, study: CurveStudy | None) -> list[tuple[str, str]]:
     """Where no law of what was spent is supported, the law of the budget that was given, in words:
     where chains end by themselves, spending stops growing while accuracy does not.
     """
     if study is None or study.supported:
         return []
-    asked = evidence.attempt("law of requested budgets", lambda: _study(evidence, "budget"))
+    asked = results.attempt("law of requested budgets", lambda: _study(results, "budget"))
     if asked is None or asked.best is None or not asked.supported:
         return []
-    said = f"{_upper(asked.verdict)}. {_tested(asked)}. Beyond: {asked.beyond}."
+    said = f"{labels.sentence(asked.verdict)}. {_tested(asked)}. Beyond: {asked.beyond}."
     return [("Against the budget given", said)]
 
 
@@ -40,10 +40,10 @@ def _tested(study: CurveStudy) -> str:
     return f"Fitted on the cheaper two thirds, it misses the dearer third by {missed:.1f} points"
 
 
-def _study(evidence: Evidence, axis: str) -> CurveStudy:
-    if evidence.problems < 2:
+def _study(results: Results, axis: str) -> CurveStudy:
+    if results.problems < 2:
         raise UserError("it needs at least 2 problems to know how sure its points are")
-    sample, cells = evidence.sample, evidence.sample.grid.cells
+    sample, cells = results.sample, results.sample.grid.cells
     told = cells["budget"].isna()
     settings = cells.loc[~told, "setting"].unique()
     if len(settings) > 1 or (len(settings) == 0 and axis == "budget"):
@@ -53,6 +53,8 @@ def _study(evidence: Evidence, axis: str) -> CurveStudy:
         line &= cells["budget"] > 0
     columns = np.flatnonzero(line.to_numpy(dtype=bool))
     along = "effort levels" if told.all() else "budgets"
+    if len(columns) < 2:
+        raise UserError("it needs budgets; here is one")
     study = study_curve(from_sample(sample, columns, axis, along, RESAMPLES))
     if study.best is None:
         raise UserError(study.verdict)
@@ -74,14 +76,17 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         f"{k} {v:.3g} ({intervals[k][0]:.3g} to {intervals[k][1]:.3g})"
         for k, v in best.params.items()
     )
-    last = [("Plateau", f"{_upper(str(study.plateau))}.")] if study.plateau is not None else []
+    last = []
+    if study.plateau is not None:
+        last.append(("Plateau", f"{labels.sentence(str(study.plateau))}."))
     if not study.supported:
-        return [("The law", f"{_upper(study.verdict)}. None is drawn."), *last]
+        return [("The law", f"{labels.sentence(study.verdict)}. None is drawn."), *last]
     said = [
-        ("The verdict", f"{_upper(study.verdict)}."),
+        ("The verdict", f"{labels.sentence(study.verdict)}."),
         (
             "The law drawn",
-            f"{best.law.name}, x in {SHORT[axis]}, one sample: {values}. {_tested(study)}.",
+            f"{best.law.name}, x in {labels.axis(axis).unit}, one sample: {values}. "
+            f"{_tested(study)}.",
         ),
     ]
     rivals = ", ".join(
@@ -89,7 +94,7 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
     )
     if rivals:
         said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
-    said.append(("Beyond the data", f"{_upper(study.beyond)}."))
+    said.append(("Beyond the data", f"{labels.sentence(study.beyond)}."))
     return [*said, *last]
 
 
@@ -97,8 +102,4 @@ def warnings(study: CurveStudy | None) -> list[str]:
     """Warns where the curve supports no law."""
     if study is None or study.supported:
         return []
-    return [f"{_upper(study.verdict)}. Extrapolating this curve is not supported."]
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return [f"{labels.sentence(study.verdict)}. Extrapolating this curve is not supported."]

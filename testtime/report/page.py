@@ -1,33 +1,40 @@
 """One self-contained HTML file, and every figure and table beside it as files.
 
-The template escapes everything; figures are the only markup that enters it ready made, and their
-writer escapes too. A content security policy allows the page's own script by its hash and no
-request at all, so that even an escape that failed would neither run nor call home.
+With many models the page is their leaderboard, and each has a page of its own, opened by a click.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from testtime.errors import UserError
-from testtime.report import chains, curves, grids, health, laws, style, training
-from testtime.report import coverage as ceiling
-from testtime.report import findings as words
-from testtime.report import results as evidence
+from testtime import labels, style
+from testtime.errors import UserError, suggest
+from testtime.labels import AXES
+from testtime.report import (
+    chains,
+    coverage,
+    curves,
+    findings,
+    grids,
+    health,
+    laws,
+    leaders,
+    results,
+    training,
+)
+from testtime.report import leaderboard as boards
 from testtime.report.browser import browser
-from testtime.report.results import Evidence
-from testtime.report.style import SHORT, Plate
+from testtime.report.html import markup, render
+from testtime.report.results import Results
 from testtime.report.svg import inline, to_files
+from testtime.runs.run import Run
+from testtime.style import Chart
 
-if TYPE_CHECKING:
-    from testtime.pipeline import Run
+MANY = 12  # models; more have pages of their own, without figures
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Section:
     key: str
     title: str
     lead: str
-    draw: Callable[[Evidence], list[Plate | None]]
+    draw: Callable[[Results], list[Chart | None]]
 
 
 SECTIONS = (
@@ -48,47 +55,50 @@ SECTIONS = (
         "Think longer, or sample more?",
         "The whole grid of budgets and sample counts, read off one pool of chains, and who gains "
         "from thinking.",
-        lambda e: [
-            grids.longer_or_more(e, e.axis) if e.axis else None,
-            *(grids.heat_map(e, s) for s in e.selectors if len(e.levels) > 1 or len(e.counts) > 1),
-            ceiling.by_difficulty(e),
+        lambda r: [
+            grids.longer_or_more(r, r.axis) if r.axis else None,
+            *(grids.heat_map(r, s) for s in r.selectors if len(r.levels) > 1 or len(r.counts) > 1),
+            coverage.by_difficulty(r),
         ],
     ),
     Section(
         "coverage",
         "The gap a better verifier could close",
         "Coverage (pass@n) counts a problem as solved if any of n samples is right. No selector "
-        "that people can use"
-        " reaches it.",
-        lambda e: [ceiling.coverage(e)],
+        "that people can use reaches it.",
+        lambda r: [coverage.coverage(r)],
     ),
     Section(
         "chains",
         "Where the tokens go",
         "How long the model thinks when nobody stops it, how often each budget stops it, and what "
-        "becomes of the"
-        " answers.",
-        lambda e: [
-            chains.lengths(e),
-            chains.forced_share(e),
-            chains.forced_accuracy(e),
-            chains.verdicts(e),
+        "becomes of the answers.",
+        lambda r: [
+            chains.lengths(r),
+            chains.forced_share(r),
+            chains.forced_accuracy(r),
+            chains.verdicts(r),
         ],
     ),
 )
 
 
-def write(runs: Sequence[Run], folder: Path) -> Path:
+def write(runs: Sequence[Run], folder: Path, models: Sequence[str] | None = None) -> Path:
     """Write index.html, figures/ and tables/ into `folder`; returns the page's path.
 
-    Raises UserError where it cannot be written.
+    models: only these. Raises UserError where it cannot be written, and for a model that no run
+    has.
     """
-    models = [part for run in runs for part in evidence.of(run)]
-    if not models:
+    known = {str(m) for run in runs for m in run.cells["model"].unique()}
+    for name in models or ():
+        if name not in known:
+            raise UserError(f"report: no model {name!r} in these runs{suggest(name, known)}")
+    every = [part for run in runs for part in results.of(run, models)]
+    if not every:
         raise UserError(f"{folder}: the runs hold no cells, so there is nothing to report")
     try:
-        with style.house():
-            return _Page(models, folder).write()
+        with style.context():
+            return _Page(every, folder).write()
     except OSError as error:
         raise UserError(
             f"{folder}: the report cannot be written ({error.strerror or error}); give another "
@@ -101,103 +111,122 @@ class _Page:
     page.
     """
 
-    def __init__(self, models: list[Evidence], folder: Path) -> None:
+    def __init__(self, models: list[Results], folder: Path) -> None:
         self.models, self.folder = models, folder
-        self.names = evidence.names(models)
+        self.names = results.names(models)
         self.keys = _keys(self.names)
+        self.many = len(models) > MANY
 
     def write(self) -> Path:
-        together = self._together() if len(self.models) > 1 else None
-        parts = [self._model(key, e) for key, e in zip(self.keys, self.models, strict=True)]
-        first = self.models[0]
-        tasks = ", ".join(t["name"] for t in first.run.manifest["config"]["task"])
-        distinct = len({e.model for e in self.models})
-        name = first.model if distinct == 1 else f"{distinct} models"
-        budgets = f"{len(first.levels)} budgets" if len(first.levels) > 1 else "one budget"
-        script = _file("page.js")
-        page = (
-            _environment()
-            .get_template("page.html")
-            .render(
-                title=f"What test compute buys: {name.rsplit('/', 1)[-1]} on {tasks}",
-                dek=(
-                    f"{first.problems:,} problems, {first.samples:,} samples of each, {budgets}."
-                    f" {', '.join(self.names)}."
-                ),
-                css=_safe(_file("page.css")),
-                script=_safe(script),
-                script_hash=_hash(script),
-                version=metadata.version("testtime"),
-                models=parts,
-                together=together,
-                training=self._training(),
-            )
-        )
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "index.html"
-        path.write_text(page, encoding="utf-8")
-        return path
+        several = len(self.models) > 1
+        page: dict[str, Any] = {
+            "title": self._title(),
+            "dek": self._dek(),
+            "board": self._board(),
+            "together": self._together() if several and not self.many else None,
+            "training": None if self.many else self._training(),
+            "models": [],
+            "home": None,
+        }
+        parts = zip(self.keys, self.models, strict=True)
+        if self.many:
+            (self.folder / "models").mkdir(exist_ok=True)
+            for (key, one), name in zip(parts, self.names, strict=True):
+                alone = {"title": name, "dek": _measure(one), "home": "../index.html"}
+                own = {**page, **alone, "board": None, "models": [self._model(key, one)]}
+                render(own, self.folder / "models" / f"{key}.html")
+        else:
+            page["models"] = [self._model(key, one) for key, one in parts]
+        return render(page, self.folder / "index.html")
 
-    def _model(self, key: str, e: Evidence) -> dict[str, Any]:
-        fitted = {axis: laws.fitted(e, axis) for axis in e.axes}
-        accuracy = [(axis, curves.accuracy(e, axis, laws.drawn(fitted[axis]))) for axis in e.axes]
-        if not e.axes:
-            e.left_out["accuracy against compute"] = (
+    def _title(self) -> str:
+        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest["config"]["task"])
+        distinct = len({one.model for one in self.models})
+        name = labels.short_model(self.models[0].model) if distinct == 1 else f"{distinct} models"
+        return f"What test compute buys: {name} on {tasks}"
+
+    def _dek(self) -> str:
+        if self.many:
+            entries = labels.counted(len(self.models), "model")
+            return f"{entries}, {labels.counted(self.models[0].problems, 'problem')}."
+        return f"{_measure(self.models[0])} {', '.join(self.names)}."
+
+    def _board(self) -> dict[str, Any] | None:
+        """The leaderboard: its figure and its sortable table; None for one model of one setting."""
+        rows = boards.board(self.models)
+        if len(rows) < 2:
+            return None
+        columns, lines = boards.cells(rows)
+        keys = dict(zip(self.names, self.keys, strict=True))
+        axis = leaders.axis_of(rows) if len(self.models) > 1 else None
+        (self.folder / "tables").mkdir(exist_ok=True)
+        rows.drop(columns=["order"]).to_csv(self.folder / "tables" / "leaderboard.csv", index=False)
+        targets = [f"models/{k}.html" if self.many else f"#model={k}" for k in keys.values()]
+        links = dict(zip(self.names, targets, strict=True))
+        sorts = boards.sort_keys(rows, columns)
+        return {
+            "charts": [self._chart(leaders.figure(rows, axis), "")] if axis else [],
+            "columns": columns,
+            "rows": [
+                (links[model], list(zip(line, sort, strict=True)))
+                for model, line, sort in zip(rows["model"], lines, sorts, strict=True)
+            ],
+            "link": len(self.models) > 1,
+        }
+
+    def _model(self, key: str, one: Results) -> dict[str, Any]:
+        law = laws.fitted(one, one.axis) if one.axis and not self.many else None
+        drawn = [
+            (axis, curves.accuracy(one, axis, laws.drawn(law) if axis == one.axis else None))
+            for axis in (() if self.many else one.axes)
+        ]
+        if not one.axes:
+            one.left_out["accuracy against compute"] = (
                 "the scores table has no tokens, FLOPs, dollars or seconds"
             )
-        e.left_out |= {f"compute in {SHORT[a]}": e.absent(a) for a in SHORT if a not in e.axes}
-        law = fitted.get(e.axis or "")
-        sections: list[dict[str, Any]] = [
-            {
-                "key": s.key,
-                "title": s.title,
-                "lead": s.lead,
-                "plates": [self._plate(p, key) for p in s.draw(e) if p is not None],
-                "tables": [],
-            }
-            for s in SECTIONS
-        ]
-        sections = [s for s in sections if s["plates"]]
-        tables = health.tables(e)
+        missing = [(labels.axis(a).unit, one.absent(a)) for a in AXES if a not in one.axes]
+        one.left_out |= {f"compute in {unit}": why for unit, why in missing}
+        sections: list[dict[str, Any]] = []
+        for part in () if self.many else SECTIONS:
+            charts = [self._chart(c, key) for c in part.draw(one) if c is not None]
+            if charts:
+                told = {"key": part.key, "title": part.title, "lead": part.lead}
+                sections.append({**told, "charts": charts, "tables": []})
+        tables = health.tables(one)
         for table in tables:
             self._csv(table, key)
         lead = "What was asked for, what happened, and what it cost."
-        sections.append(
-            {"key": "health", "title": "Run health", "lead": lead, "plates": [], "tables": tables}
-        )
+        told = {"key": "health", "title": "Run health", "lead": lead}
+        sections.append({**told, "charts": [], "tables": tables})
         return {
             "key": key,
-            "findings": words.findings(e),
-            "warnings": words.warnings(e) + laws.warnings(law),
-            "accuracy": [{**self._plate(p, key), "value": axis} for axis, p in accuracy],
-            "options": [(a, SHORT[a]) for a in e.axes],
-            "unavailable": [(SHORT[a], e.absent(a)) for a in SHORT if a not in e.axes],
-            "law": laws.findings(law, e.axis) + laws.requested(e, law),
+            "findings": findings.findings(one),
+            "warnings": findings.warnings(one) + laws.warnings(law),
+            "accuracy": [{**self._chart(c, key), "value": axis} for axis, c in drawn],
+            "options": [(a, labels.axis(a).unit) for a in one.axes],
+            "unavailable": missing,
+            "law": laws.findings(law, one.axis) + laws.requested(one, law),
             "sections": sections,
-            "left_out": e.left_out,
-            "browser": browser(e, len(self.models)),
+            "left_out": one.left_out,
+            "browser": browser(one, 1 if self.many else len(self.models)),
         }
 
     def _together(self) -> dict[str, Any]:
-        axes = [a for a in SHORT if all(a in e.axes for e in self.models)]
+        axes = [a for a in AXES if all(a in one.axes for one in self.models)]
+        why = {a: next((o.absent(a) for o in self.models if a not in o.axes), "") for a in AXES}
+        drawn = [(a, curves.models(self.models, a)) for a in axes]
         return {
-            "plates": [
-                {**self._plate(curves.models(self.models, a), ""), "value": a} for a in axes
-            ],
-            "options": [(a, SHORT[a]) for a in axes],
-            "unavailable": [
-                (SHORT[a], next(e.absent(a) for e in self.models if a not in e.axes))
-                for a in SHORT
-                if a not in axes
-            ],
+            "charts": [{**self._chart(chart, ""), "value": a} for a, chart in drawn],
+            "options": [(a, labels.axis(a).unit) for a in axes],
+            "unavailable": [(labels.axis(a).unit, why[a]) for a in AXES if a not in axes],
             "models": list(zip(self.keys, self.names, strict=True)),
-            "tables": [],
         }
 
     def _training(self) -> dict[str, Any]:
-        found = training.section(self.models)
+        part = training.section(self.models)
         tables = []
-        if found.rows:
+        if part.rows:
             columns = (
                 "model",
                 "parameters without embeddings",
@@ -205,34 +234,36 @@ class _Page:
                 "training FLOPs",
                 "held-out loss",
             )
-            tables.append(health.Table("training", "Where these models stand", columns, found.rows))
+            tables.append(health.Table("training", "Where these models stand", columns, part.rows))
             self._csv(tables[0], "")
         lead = "What the same accuracy costs when it is trained rather than thought."
-        plates = [self._plate(p, "") for p in found.plates]
-        return {"lead": lead, "plates": plates, "tables": tables, "omitted": found.omitted}
+        charts = [self._chart(c, "") for c in part.charts]
+        return {"lead": lead, "charts": charts, "tables": tables, "omitted": part.omitted}
 
-    def _plate(self, plate: Plate, key: str) -> dict[str, Any]:
+    def _chart(self, chart: Chart, key: str) -> dict[str, Any]:
         """Save a figure's files and hand the page what it shows."""
-        sub = Path("figures") / key if len(self.models) > 1 and key else Path("figures")
-        drawn = inline(
-            plate, to_files(plate, self.folder / sub), f"{key}-{plate.name}" if key else plate.name
-        )
-        return {
-            "name": plate.name,
-            "title": plate.title,
-            "note": plate.note,
-            "svg": _safe(drawn),
-            "path": (sub / plate.name).as_posix(),
-        }
+        sub = Path("figures") / (key if len(self.models) > 1 else "")
+        svg = to_files(chart, self.folder / sub)
+        drawn = inline(chart, svg, f"{key}-{chart.name}" if key else chart.name)
+        path = (sub / chart.name).as_posix()
+        words = {"name": chart.name, "title": chart.title, "note": chart.note}
+        return {**words, "svg": markup(drawn), "path": path}
 
     def _csv(self, table: health.Table, key: str) -> None:
         import pandas as pd
 
         sub = self.folder / "tables" / (key if len(self.models) > 1 else "")
         sub.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(list(table.rows), columns=list(table.columns)).to_csv(
-            sub / f"{table.name}.csv", index=False
-        )
+        frame = pd.DataFrame(list(table.rows), columns=list(table.columns))
+        frame.to_csv(sub / f"{table.name}.csv", index=False)
+
+
+def _measure(one: Results) -> str:
+    """`200 problems, 16 samples of each, 7 budgets.`"""
+    told = all(budget != budget for _, budget in one.levels)
+    budgets = labels.counted(len(one.levels), "setting" if told else "budget")
+    problems = labels.counted(one.problems, "problem")
+    return f"{problems}, {labels.counted(one.samples, 'sample')} of each, {budgets}."
 
 
 def _keys(names: Sequence[str]) -> list[str]:
@@ -243,28 +274,3 @@ def _keys(names: Sequence[str]) -> list[str]:
         same = (f"{key}-{number}" for number in range(1, len(names) + 1))
         keys.append(next(k for k in (key, *same) if k not in keys))
     return keys
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("testtime.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-
-
-def _file(name: str) -> str:
-    return resources.files("testtime.report").joinpath("page", name).read_text(encoding="utf-8")
-
-
-def _safe(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)
-
-
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

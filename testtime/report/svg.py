@@ -1,8 +1,9 @@
 """The way from a matplotlib figure to files and to a piece of the page.
 
-Figures are drawn once and saved as PNG, SVG and PDF. On the page the same SVG is inlined: its
-colours become CSS variables, so that it follows light and dark, its text takes the page's font, and
-its marks get tool tips.
+Figures are drawn once and saved as PNG, SVG and PDF. On the page the same SVG is inlined: colours
+of the house palette become classes, which the page's style sheet colours by day and by night; a
+colour that stands for a number (ids that begin with "data-") stays what it is. Text takes the
+page's font, and marks get tool tips.
 """
 
 from __future__ import annotations
@@ -10,45 +11,43 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
-from testtime.report.style import CATEGORY, GRID, INK, MUTED, PAPER, RAMP, Plate
+from testtime.style import CATEGORY, GRID, INK, MUTED, PAPER, RAMP, Chart, freeze
 
-_VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--grid",
-    PAPER: "--paper",
-    **{colour: f"--ramp{i}" for i, colour in enumerate(RAMP)},
-    **{colour: f"--cat{i}" for i, colour in enumerate(CATEGORY)},
+NAMES = {  # colour -> the name of its class and CSS variable
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    PAPER: "paper",
+    **{colour: f"ramp{i}" for i, colour in enumerate(RAMP)},
+    **{colour: f"cat{i}" for i, colour in enumerate(CATEGORY)},
 }
 _SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_COLOUR = re.compile("|".join(re.escape(c) for c in _VARIABLES), re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+\.\d{2})\d+")
+DPI = 300
 
 
-def freeze(figure: Any) -> None:
-    """Lay a figure out once; the layout engine would do it again for every format."""
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+def style_sheet() -> str:
+    """The classes that `inline` gives: f-NAME fills and s-NAME strokes with --NAME."""
+    rules = ((k, p, n) for k, p in (("f", "fill"), ("s", "stroke")) for n in NAMES.values())
+    return "".join(f".{kind}-{name}{{{part}:var(--{name})}}" for kind, part, name in rules)
 
 
-def to_files(plate: Plate, folder: Path) -> str:
+def to_files(chart: Chart, folder: Path) -> str:
     """NAME.png, .svg, .pdf and .csv in a folder; returns the SVG as text."""
-    freeze(plate.figure)
+    freeze(chart.figure)
     sink = io.StringIO()
-    plate.figure.savefig(sink, format="svg", metadata={"Date": None})
+    chart.figure.savefig(sink, format="svg", metadata={"Date": None})
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{plate.name}.svg").write_text(sink.getvalue(), encoding="utf-8")
-    plate.figure.savefig(folder / f"{plate.name}.png", dpi=160)
-    plate.figure.savefig(folder / f"{plate.name}.pdf", metadata={"CreationDate": None})
-    plate.table.to_csv(folder / f"{plate.name}.csv", index=False)
+    (folder / f"{chart.name}.svg").write_text(sink.getvalue(), encoding="utf-8")
+    chart.figure.savefig(folder / f"{chart.name}.png", dpi=DPI)
+    chart.figure.savefig(folder / f"{chart.name}.pdf", metadata={"CreationDate": None})
+    chart.table.to_csv(folder / f"{chart.name}.csv", index=False)
     return sink.getvalue()
 
 
-def inline(plate: Plate, svg: str, prefix: str) -> str:
+def inline(chart: Chart, svg: str, prefix: str) -> str:
     """The figure's SVG as an element of the page, ids beginning with `prefix`; the XML writer
     escapes all texts.
     """
@@ -58,32 +57,33 @@ def inline(plate: Plate, svg: str, prefix: str) -> str:
     backdrop = root.find(f".//{{{_SVG}}}g[@id='patch_1']")
     if backdrop is not None:
         backdrop.clear()  # the page's own paper shows through
-    for parent in root.iter():
-        for child in list(parent):
-            if child.tag == f"{{{_SVG}}}metadata":
-                parent.remove(child)
+    for metadata in root.findall(f"{{{_SVG}}}metadata"):
+        root.remove(metadata)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("role", "img")
-    root.set("aria-label", plate.title)
-    root.set("data-figure", plate.name)
-    for element in root.iter():
-        _restyle(element, prefix)
-    for gid, texts in plate.tips.items():
-        group = root.find(f".//{{{_SVG}}}g[@id='{prefix}-{gid}']")
+    root.set("aria-label", chart.title)
+    root.set("data-figure", chart.name)
+    _restyle(root, prefix, True)
+    groups = {group.get("id"): group for group in root.iter(f"{{{_SVG}}}g")}
+    for gid, texts in chart.tips.items():
+        group = groups.get(f"{prefix}-{gid}")
         marks = [] if group is None else list(group.iter(f"{{{_SVG}}}use"))
         for mark, text in zip(marks, texts, strict=False):
             ET.SubElement(mark, f"{{{_SVG}}}title").text = text
-            mark.set("class", "mark")
+            mark.set("class", f"{mark.get('class', '')} mark".strip())
     return ET.tostring(root, encoding="unicode")
 
 
-def _restyle(element: ET.Element, prefix: str) -> None:
-    """Colours to variables, fonts to the page's, ids that are unique on the page, two decimals."""
+def _restyle(element: ET.Element, prefix: str, palette: bool) -> None:
+    """Colours to classes where they are the palette's, fonts to the page's, ids that are unique on
+    the page, two decimals.
+    """
+    palette = palette and not element.get("id", "").startswith("data-")
     for name, value in list(element.attrib.items()):
         if name == "style":
-            value = _COLOUR.sub(lambda m: f"var({_VARIABLES[m.group().lower()]})", value)
             value = re.sub(r"font: (?:(bold|\d+) )?([\d.]+px)[^;]*", _font, value)
+            value = _classes(element, value) if palette else value
         elif name == "id":
             value = f"{prefix}-{value}"
         elif name == f"{{{_LINK}}}href" and value.startswith("#"):
@@ -93,6 +93,23 @@ def _restyle(element: ET.Element, prefix: str) -> None:
         elif name in ("d", "x", "y", "points", "transform"):
             value = _NUMBER.sub(r"\1", value)
         element.set(name, value)
+    for child in element:
+        _restyle(child, prefix, palette)
+
+
+def _classes(element: ET.Element, style: str) -> str:
+    """Give an element the classes of its palette colours; returns what else its style says."""
+    kept, classes = [], []
+    for rule in filter(None, (part.strip() for part in style.split(";"))):
+        part, _, colour = rule.partition(": ")
+        name = NAMES.get(colour.lower()) if part in ("fill", "stroke") else None
+        if name:
+            classes.append(f"{part[0]}-{name}")
+        else:
+            kept.append(rule)
+    if classes:
+        element.set("class", " ".join(classes))
+    return "; ".join(kept)
 
 
 def _font(match: re.Match[str]) -> str:

@@ -2,7 +2,8 @@
 buys of the other.
 
 Published laws are of web text, in nats a token: a model trained on anything else is not on them, so
-only the lineage is drawn there, and the ladder's rungs stand on a law fitted to their own runs.
+the ladder's rungs stand on a law fitted to their own runs (`testtime laws published` draws the GPT
+lineage).
 """
 
 from __future__ import annotations
@@ -12,25 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from testtime import zoo
+from testtime import labels, zoo
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
 from testtime.laws import joint, optimum
 from testtime.laws.curves import Curve, from_sample
 from testtime.laws.pretraining import pretraining
-from testtime.laws.published import BESIROGLU, GPT_LINEAGE
-from testtime.report.results import Evidence
-from testtime.report.style import (
+from testtime.report.results import Results
+from testtime.style import (
     CATEGORY,
     INK,
     MUTED,
     PAPER,
-    Plate,
-    amount,
+    Chart,
     canvas,
-    house_map,
     label_ends,
     log_axis,
+    ramp_map,
 )
 
 LEAST_MODELS = 3
@@ -42,14 +41,14 @@ class Training:
     sentence each).
     """
 
-    plates: list[Plate] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
     rows: list[tuple[str, ...]] = field(default_factory=list)
     omitted: list[str] = field(default_factory=list)
 
 
-def section(models: list[Evidence]) -> Training:
+def section(models: list[Results]) -> Training:
     """Everything the report can say about training compute for these models."""
-    found = Training(plates=[lineage()])
+    found = Training()
     places = [(e, place(e)) for e in {e.model: e for e in reversed(models)}.values()][
         ::-1
     ]  # each model's first run
@@ -57,7 +56,13 @@ def section(models: list[Evidence]) -> Training:
     for e, p in known:
         loss = f"{p['loss']:.4g}" if "loss" in p else ""
         found.rows.append(
-            (e.model, amount(p["parameters"]), amount(p["tokens"]), amount(p["flops"]), loss)
+            (
+                e.model,
+                labels.amount(p["parameters"]),
+                labels.amount(p["tokens"]),
+                labels.amount(p["flops"]),
+                loss,
+            )
         )
     unknown = [e.model for e, p in places if p is None]
     if unknown:
@@ -67,11 +72,11 @@ def section(models: list[Evidence]) -> Training:
             " config, and it is placed here."
         )
     if any(e.model.startswith("ladder/") for e, _ in known):
-        found.plates.append(
+        found.charts.append(
             ladder([(e.model, p) for e, p in known if e.model.startswith("ladder/")])
         )
     try:
-        found.plates.append(contours(known))
+        found.charts.append(contours(known))
     except UserError as error:
         found.omitted.append(
             f"Accuracy over training and test compute together is left out: {error}."
@@ -79,13 +84,13 @@ def section(models: list[Evidence]) -> Training:
     return found
 
 
-def place(evidence: Evidence) -> dict[str, float] | None:
+def place(results: Results) -> dict[str, float] | None:
     """parameters, tokens and flops of a model's training (and its loss where it is known), or
     None.
     """
-    manifest = evidence.run.manifest
-    if evidence.model in zoo.names():
-        return {k: float(v) for k, v in zoo.training(evidence.model).items() if k in PLACE}
+    manifest = results.run.manifest
+    if results.model in zoo.names():
+        return {k: float(v) for k, v in zoo.training(results.model).items() if k in PLACE}
     tokens = manifest["config"]["model"][0].get("training_tokens")
     try:
         size = Flops.from_config(manifest["model_config"]).parameters
@@ -103,73 +108,7 @@ def place(evidence: Evidence) -> dict[str, float] | None:
 PLACE = ("parameters", "tokens", "flops", "loss")
 
 
-def lineage() -> Plate:
-    """The compute-optimal loss of the published law, with the GPT lineage where size and data are
-    known.
-    """
-    import pandas as pd
-
-    rows = []
-    for model in GPT_LINEAGE:
-        if model.parameters and model.tokens and model.flops:
-            loss = float(BESIROGLU(N=model.parameters, D=model.tokens))
-            rows.append(
-                (
-                    model.name,
-                    model.parameters,
-                    model.tokens,
-                    model.flops,
-                    loss,
-                    bool(model.estimate),
-                )
-            )
-    table = pd.DataFrame(
-        rows, columns=["model", "parameters", "tokens", "flops", "loss", "estimate"]
-    )
-    figure, axes = canvas()
-    span = np.geomspace(1e19, 1e26, 100)
-    axes.plot(
-        span, optimum.parametric(BESIROGLU.values, span).loss, color=MUTED, linewidth=1.6, gid="law"
-    )
-    for estimated, rows_of in table.groupby("estimate"):
-        face = PAPER if estimated else CATEGORY[0]
-        axes.plot(
-            rows_of["flops"],
-            rows_of["loss"],
-            "o",
-            color=CATEGORY[0],
-            markerfacecolor=face,
-            markersize=5,
-        )
-    named = table[table["model"].isin(["GPT-3 Small", "GPT-3 175B", "GPT-4 (public estimate)"])]
-    log_axis(axes, span, "training FLOPs, log scale")
-    axes.set_ylabel("loss, nats a token")
-    axes.set_ylim(1.78, 3.0)
-    for row in named.to_dict("records"):
-        side = (
-            {"ha": "right", "xytext": (-6, -8)}
-            if row["estimate"]
-            else {"ha": "left", "xytext": (3, 6)}
-        )
-        axes.annotate(
-            row["model"],
-            (row["flops"], row["loss"]),
-            textcoords="offset points",
-            color=CATEGORY[0],
-            **side,
-        )
-    note = (
-        f"Line: compute-optimal loss of {BESIROGLU.source}. Points: that law at each model's size "
-        f"and data; hollow is a"
-        " public estimate whose FLOPs count the active experts only. GPT and GPT-2 disclosed no "
-        "token counts."
-    )
-    return Plate(
-        "lineage", "The published law of training, and the GPT lineage on it", note, figure, table
-    )
-
-
-def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
+def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
     """The ladder's own law: loss of every run of the rungs, the fitted optimum, and the models of
     this report.
     """
@@ -214,10 +153,10 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Plate:
         f"{params['beta']:.2f}),"
         f" whose residuals are {found.fit.rmse:.2f} in log loss (R2 {found.fit.r2:.2f})."
     )
-    return Plate("ladder-law", "The ladder's own law of training", note, figure, table)
+    return Chart("ladder-law", "The ladder's own law of training", note, figure, table)
 
 
-def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
+def contours(known: list[tuple[Results, dict[str, float]]]) -> Chart:
     """Accuracy of one sample over (training FLOPs, test FLOPs), with the exchange rate where there
     is one.
 
@@ -253,7 +192,7 @@ def contours(known: list[tuple[Evidence, dict[str, float]]]) -> Plate:
         f" thinking. Bands of 10 points interpolate between them. {_exchange(curves, flops)}"
     )
     title = "Train more, or think more? Accuracy over both computes"
-    return Plate("contours", title, note, figure, table)
+    return Chart("contours", title, note, figure, table)
 
 
 def _exchange(curves: list[Curve], flops: dict[str, float]) -> str:
@@ -277,13 +216,13 @@ def _surface(axes: Any, trained: Any, spent: Any, y: Any) -> None:
     across, up = np.meshgrid(np.log(x), np.log(z))
     surface = griddata((np.log(trained), np.log(spent)), 100 * y, (across, up), method="linear")
     axes.contourf(
-        x, z, surface, levels=range(0, 101, 10), cmap=house_map(), vmin=0, vmax=100, alpha=0.55
+        x, z, surface, levels=range(0, 101, 10), cmap=ramp_map(), vmin=0, vmax=100, alpha=0.55
     )
     axes.scatter(
         trained,
         spent,
         c=y,
-        cmap=house_map(),
+        cmap=ramp_map(),
         vmin=0,
         vmax=1,
         s=26,

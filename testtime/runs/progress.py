@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Progress:
-    """Tells nothing. start(what, total, done) opens a counted step, chain() and tokens(n) advance
+    """Tells nothing. start(what, total, done) opens a counted step, sample() and tokens(n) advance
     it, accuracy(share, graded) says how much of what was graded so far is right.
     """
 
@@ -12,7 +12,7 @@ class Progress:
 
     def start(self, what: str, total: int, done: int) -> None: ...
 
-    def chain(self) -> None: ...
+    def sample(self) -> None: ...
 
     def tokens(self, count: int) -> None: ...
 

@@ -8,24 +8,66 @@ name.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from testtime.compute.flops import Flops
+from testtime.engines.reward import Over, RewardEngine, RewardModel
+from testtime.errors import UserError
+from testtime.models.resolve import decoder, resolve, served
+from testtime.runs.verdicts import ANSWERS
+from testtime.storage.calls import read_calls, thinking_ids
 from testtime.storage.store import Store
-from testtime.storage.tables import KEYS
+from testtime.storage.tables import SCHEMAS, RewardRow
+from testtime.strategies.registry import parse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from testtime.engines.reward import Over, RewardModel
-
+TAKEN = {
+    *("problem_id", "model", "setting", "budget", "wait", "round", "turn", "nodes", "sample"),
+    *("score", "answer_key", "thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens"),
+    *("context_tokens", "path_tokens", "calls", "flops", "prompt_flops", "forced", "verdict"),
+    *("truncated", "logprob_mean", "logprob_min", "answer_logprob", "level", "difficulty"),
+    *("tokens", "usd", "seconds", "prompt_usd", "prompt_seconds", *SCHEMAS["calls"].names),
+}  # of the scores table: what a reward's column cannot be called
 BLOCK = 32  # problems whose chains are in memory at once
-Decode = Callable[[list[int]], str]
+Decode = Callable[[Sequence[int]], str]
+
+
+def reward(store: Store, model: str | Path, name: str, over: Over, engine: RewardEngine) -> None:
+    """Score a run's answers by a reward model in a folder, and put best:NAME and weighted:NAME
+    among the selectors of its manifest. Raises UserError as `pipeline.reward` says.
+    """
+    manifest = store.manifest()
+    if "imported" in manifest:
+        raise UserError(
+            f"{store.root}: an imported run keeps no chains; put the rewards into its log as a "
+            "column"
+        )
+    if not name.isidentifier():
+        raise UserError(
+            f"--name {name}: a column's name is letters, digits and underscores, such as reward"
+        )
+    if name in TAKEN or f"{name}_flops" in TAKEN or name.endswith("_flops"):
+        raise UserError(
+            f"--name {name}: the scores table has a column of that name already; write another, "
+            f"such as reward"
+        )
+    config = parse(manifest["config"], str(store.root / "run.json"))
+    ref = config.model[0]
+    asked = served(ref.name) if config.engine.chat else resolve(ref.name, ref.revision)
+    judge = RewardModel(model, engine=engine)
+    try:
+        flops = Flops.from_config(model)
+        reward_pool(store, judge, flops, decoder(asked.tokenizer), name, over)
+    finally:
+        judge.close()
+    selectors = list(dict.fromkeys([*config.selectors, f"best:{name}", f"weighted:{name}"]))
+    store.write_manifest({**manifest, "config": {**manifest["config"], "selectors": selectors}})
 
 
 def reward_pool(
@@ -40,32 +82,28 @@ def reward_pool(
     questions = dict(
         zip(asked["problem_id"].to_pylist(), asked["question"].to_pylist(), strict=True)
     )
-    scored = store.read("rewards", [], pc.field("name") == name)
-    done = set(zip(*(scored[key].to_pylist() for key in KEYS["answers"]), strict=True))
-    count = 0
-    names = list(questions)
+    done = set(store.read("rewards", [], pc.field("name") == name)["key"].to_pylist())
+    count, names = 0, list(questions)
     for start in range(0, len(names), BLOCK):
-        chosen = pc.field("problem_id").isin(names[start : start + BLOCK])
-        chains = _chains(store, chosen)
-        rows = [
-            row
-            for row in store.read("answers", ["text"], chosen).to_pylist()
-            if _key(row) not in done
-        ]
-        pairs = []
-        for row in rows:
-            kept = chains[row["problem_id"], row["sample"], row["variant"]][: row["cut"]]
+        block = names[start : start + BLOCK]
+        chosen = pc.field("problem_id").isin(block) & ANSWERS
+        todo = set(store.read("calls", [], chosen)["key"].to_pylist()) - done
+        if not todo:
+            continue
+        calls = read_calls(store, block)
+        keys, pairs = [], []
+        for key in sorted(todo & calls.keys()):
+            call = calls[key]
+            kept = thinking_ids(calls, call)
             # Where the chain is its own answer, its text stands there once.
-            thinking = decode(kept) if kept and row["spec"] else ""
-            pairs.append((questions[row["problem_id"]], f"{thinking}\n\n{row['text']}".strip()))
-        found = model.score(pairs, over)
-        costs = flops.score_flops(found.tokens)
-        parts = zip(rows, found.value.tolist(), costs.tolist(), strict=True)
-        store.append(
-            "rewards",
-            [{**row, "name": name, "reward": value, "flops": cost} for row, value, cost in parts],
-        )
-        count += len(rows)
+            thinking = decode(kept) if kept and call.kind != "own" else ""
+            keys.append(key)
+            pairs.append((questions[call.problem_id], f"{thinking}\n\n{call.text}".strip()))
+        scored = model.score(pairs, over)
+        costs = flops.score_flops(scored.tokens)
+        rows = zip(keys, scored.value.tolist(), costs.tolist(), strict=True)
+        store.append("rewards", [RewardRow(key, name, value, cost) for key, value, cost in rows])
+        count += len(keys)
     store.compact("rewards")
     return count
 
@@ -77,27 +115,7 @@ def reward_columns(store: Store) -> pd.DataFrame | None:
     rewards = store.read("rewards").to_pandas()
     if rewards.empty:
         return None
-    wide: pd.DataFrame = rewards.pivot(
-        index=KEYS["answers"], columns="name", values=["reward", "flops"]
-    )
+    wide: pd.DataFrame = rewards.pivot(index="key", columns="name", values=["reward", "flops"])
     labels: Any = wide.columns  # (what, name)
     wide.columns = [name if what == "reward" else f"{name}_flops" for what, name in labels]
     return wide.reset_index()
-
-
-def _chains(store: Store, chosen: Any) -> defaultdict[tuple[str, int, str], list[int]]:
-    """Token ids of each stored chain; an empty list for one that was not drawn."""
-    found: defaultdict[tuple[str, int, str], list[int]] = defaultdict(list)
-    for row in _rows(store.read("chains", ["token_ids"], chosen).sort_by("start")):
-        held = found[row["problem_id"], row["sample"], row["variant"]]
-        held[row["start"] :] = row["token_ids"]
-    return found
-
-
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=1024):
-        yield from batch.to_pylist()
-
-
-def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[key] for key in KEYS["answers"])

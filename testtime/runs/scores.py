@@ -1,230 +1,198 @@
-"""From the stored pool to the `scores` table: which answer each (problem, sample, budget) has, its
-verdict, its cost.
+"""From the stored pool to the `scores` table: one row an attempt, its verdict and its cost.
 
 This is the only bridge between sampling and analysis. It reads the columns it needs, never the
-chains' tokens, and the answers' texts one part at a time.
+chains' tokens.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from itertools import chain
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from testtime.compute.costs import with_costs
 from testtime.compute.flops import Flops
-from testtime.grading import Grade, grade
-from testtime.grading.base import UNREACHED
-from testtime.grading.registry import make
-from testtime.models.delimiters import UNSEEN
-from testtime.runs.placement import placed
 from testtime.runs.rewards import reward_columns
+from testtime.runs.verdicts import SCORE_OF, graded_answers
 from testtime.storage.store import Store
-from testtime.storage.tables import KEYS, SCHEMAS
-from testtime.strategies.plan import Plan
+from testtime.storage.tables import SCHEMAS
+from testtime.strategies.base import Amounts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BLOCK = 20_000  # pairs graded between two writes
+Floats = NDArray[np.float64]
+LOGPROBS = ("logprob_mean", "logprob_min", "answer_logprob")  # that selectors may weigh by
+TOKENS = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens")
+COSTS = ("context_tokens", "path_tokens", "calls", "flops", "prompt_flops")
 COLUMNS = (
-    *(
-        "problem_id",
-        "model",
-        "setting",
-        "budget",
-        "sample",
-        "score",
-        "answer_key",
-        "thinking_tokens",
-        "forced_tokens",
-    ),
-    *("answer_tokens", "prompt_tokens", "flops", "prompt_flops", "forced", "verdict", "truncated"),
-    *("logprob_mean", "logprob_min", "answer_logprob"),
-)  # of the scores table; further ones are a problem's level, rewards, dollars and seconds
-TAKEN = {*COLUMNS, *SCHEMAS["answers"].names, "answer_finish", "level", "difficulty", "tokens"} | {
-    prefix + cost for cost in ("usd", "seconds") for prefix in ("", "prompt_")
-}  # what a reward's column cannot be called
-SCORE_OF = {
-    "correct": 1.0,
-    "wrong": 0.0,
-    "unparsed": 0.0,
-}  # timeout, error and missing are null: unknown, not wrong
-
-
-def grader_id(spec: str) -> str:
-    """The grader of a problem (JSON {"name", "options"}) with its current version: what a verdict
-    stands for.
-    """
-    parsed = json.loads(spec)
-    grader = make(parsed["name"], parsed["options"])
-    telling = {
-        name: value for name, value in parsed["options"].items() if name not in grader.indifferent
-    }
-    return f"{grader.version} {json.dumps({**parsed, 'options': telling}, sort_keys=True)}"
-
-
-def grade_key(identity: str, gold: str, text: str) -> str:
-    """The key of a verdict: a hash of (grader's version, gold, text)."""
-    return hashlib.blake2b(f"{identity}\x1f{gold}\x1f{text}".encode(), digest_size=12).hexdigest()
-
-
-def reference(spec: str) -> Callable[[str, str], str]:
-    """What a grader compares with, from question and gold: the gold, or both as JSON where it asks
-    for them.
-    """
-    parsed = json.loads(spec)
-    asks = make(parsed["name"], parsed["options"]).asks
-    return lambda question, gold: json.dumps([question, gold]) if asks else gold
-
-
-def _graded_answers(store: Store, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The answers part by part, with gold, grader, and grade_key.
-
-    Equal pairs share a key and are graded once.
-    """
-    asked = store.read("problems", ["question", "gold", "grader"]).to_pandas()
-    told = {spec: reference(spec) for spec in asked["grader"].unique()}
-    both = zip(asked["question"], asked["gold"], asked["grader"], strict=True)
-    asked["gold"] = [told[spec](question, gold) for question, gold, spec in both]
-    asked = asked.drop(columns="question")
-    ids = {spec: grader_id(spec) for spec in asked["grader"].unique()}
-    names = [*KEYS["answers"], "text", *columns]
-    for part in chain(
-        [SCHEMAS["answers"].empty_table().select(names)], store.read_parts("answers", names)
-    ):
-        answers = part.to_pandas().merge(asked, on="problem_id")
-        codes = answers.groupby(["grader", "gold", "text"], sort=False, dropna=False).ngroup()
-        first = answers.loc[~codes.duplicated(), ["grader", "gold", "text"]]
-        keys = [
-            grade_key(ids[grader], gold, text)
-            for grader, gold, text in first.itertuples(index=False)
-        ]
-        yield answers.assign(grade_key=np.array(keys, dtype=object)[codes])
+    *("problem_id", "model", "setting", "budget", "sample", "score", "answer_key"),
+    *(*TOKENS, *COSTS, "forced", "verdict", "truncated", *LOGPROBS),
+)
 
 
 def scores(
     store: Store,
-    plan: Plan,
+    recipe: str,
+    cells: Sequence[Amounts],
     problem_ids: Sequence[str],
+    samples: int,
     model: str,
     flops: Flops | None,
     setting: str = "",
 ) -> pd.DataFrame:
-    """The `scores` table of a pool under a plan: one row for each problem, sample, setting and
-    budget.
+    """The `scores` table of a pool: one row for each cell of the strategy, problem and sample.
 
-    setting: what the model was told; extended chains add "wait=1", "wait=2", ...
-
-    What was not drawn is a row with verdict "missing" and a null score. Columns as in DESIGN:
-    problem_id, model, setting, budget, sample, score, answer_key, thinking_tokens, forced_tokens,
-    answer_tokens, prompt_tokens, flops, prompt_flops (what n samples share), forced, verdict, and
-    the log-probability scores that selectors may weigh by.
+    recipe: of the attempts to read; setting: what the model was told; amounts beyond the budget
+    ("wait=1", "round=2") join it and are columns too. What was not drawn is a row with verdict
+    "missing" and a null score. Columns as in DESIGN: thinking_tokens are all sampled tokens but the
+    answer's; forced_tokens what was fed after the prompt; prompt_flops what n samples share.
     """
     import pandas as pd
 
-    chains = store.read("chains", ["tokens", "finish", "prompt_tokens"]).to_pandas()
-    chains = chains.sort_values(["start"], kind="stable")
-    chains["length"] = chains["start"] + chains["tokens"]
-    chains = chains.drop_duplicates(["problem_id", "sample", "variant"], keep="last")
-    columns = ["forced", "tokens", "finish", "logprob_mean", "logprob_min", "answer_logprob"]
-    parts = [
-        part.drop(columns=["gold", "grader", "text"]) for part in _graded_answers(store, columns)
-    ]
-    answers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-    answers = answers.drop_duplicates(KEYS["answers"])
-    answers = answers.rename(columns={"tokens": "answer_tokens", "finish": "answer_finish"})
-    grades = (
-        store.read("grades", ["verdict", "answer_key"])
-        .to_pandas()
-        .rename(columns={"key": "grade_key"})
-    )
-    answers = answers.merge(grades, on="grade_key", how="left").drop(columns="grade_key")
-    rewards = reward_columns(store)
-    rewarded = [] if rewards is None else [c for c in rewards if c not in KEYS["answers"]]
-    if rewards is not None:
-        answers = answers.merge(rewards, on=KEYS["answers"], how="left")
+    problems = store.read("problems", ["prompt_ids", "meta"]).to_pandas().set_index("problem_id")
+    problems = problems.loc[list(problem_ids)]
+    names = [",".join(f"{name}={amount}" for name, amount in cell.items()) for cell in cells]
+    grid = _Grid(names, list(problem_ids), samples)
+    table = pd.DataFrame(grid.keys(model, cells, setting))
 
-    problems = (
-        store.read("problems", ["prompt_ids", "meta"])
-        .to_pandas()
-        .set_index("problem_id")
-        .loc[list(problem_ids)]
-    )
-    lengths = problems["prompt_ids"].map(len)
-    if plan.form == UNSEEN:  # only the server could count them
-        lengths = (
-            chains.groupby("problem_id")["prompt_tokens"].first().reindex(problems.index).fillna(0)
-        )
-    table = placed(plan, chains, problem_ids, setting).merge(
-        answers, on=["problem_id", "sample", "variant", "cut", "spec"], how="left"
-    )
+    columns = SCHEMAS["attempts"].names
+    attempts = store.read("attempts", columns, pc.field("recipe") == recipe)
+    place = grid.places(attempts)
+    attempts, place = attempts.filter(pa.array(place >= 0)), place[place >= 0]
 
-    drawn = table["answer_tokens"].notna()
-    table["verdict"] = (
-        table["verdict"].where(table["verdict"].notna() | ~drawn, "error").where(drawn, "missing")
-    )
-    table["score"] = table["verdict"].map(SCORE_OF).astype(float)
-    table["forced"] = table["forced"].eq(True)
-    table["thinking_tokens"] = table["cut"].where(drawn)
-    ending = plan.form.close if plan.whole else plan.form.ending
-    table["forced_tokens"] = (table["forced"] * len(ending)).where(drawn)
-    table["prompt_tokens"] = table["problem_id"].map(lengths)
-    table["model"] = model
-    table = (
-        with_costs(table, flops=flops) if flops else table.assign(flops=np.nan, prompt_flops=np.nan)
-    )
-    table["truncated"] = table["answer_finish"].eq("length")
+    def spread(values: Any, dtype: Any = float, empty: Any = np.nan) -> NDArray[Any]:
+        whole = np.full(len(table), empty, dtype=dtype)
+        whole[place] = values
+        return whole
+
+    context, fed, drawn, first = _calls(attempts)
+    answer_tokens = attempts["answer_tokens"].to_numpy().astype(float)
+    lengths = problems["prompt_ids"].map(len).to_numpy(dtype=float)[grid.problem]
+    # Where only the server could count the prompt, its count is what the first call was fed.
+    counted = np.where(lengths[place] > 0, lengths[place], fed[first] if len(fed) else 0)
+    total_fed, total_drawn = _sums(fed, first), _sums(drawn, first)
+    table["thinking_tokens"] = spread(total_drawn - answer_tokens)
+    table["forced_tokens"] = spread(total_fed - counted)
+    table["answer_tokens"] = spread(answer_tokens)
+    table["prompt_tokens"] = np.where(np.isnan(spread(counted)), lengths, spread(counted))
+    table["context_tokens"] = spread(_sums(context, first))
+    table["path_tokens"] = spread(attempts["path"].to_numpy())
+    table["calls"] = spread(pc.list_value_length(attempts["drawn"]).to_numpy())
+    table["flops"] = table["prompt_flops"] = np.nan
+    if flops is not None:
+        table["flops"] = spread(_sums(flops.call(context, fed, drawn), first))
+        shared = flops.prefill(table["prompt_tokens"].to_numpy())
+        table["prompt_flops"] = np.where(table["flops"].notna(), shared, np.nan)
+    table["forced"] = spread(attempts["forced"].to_numpy(zero_copy_only=False), bool, False)
+
+    answers, rewarded = _answers(store)
+    known = _joined(attempts, answers)
+    stored = spread(True, bool, False)
+    for name in ("answer_key", "verdict"):
+        table[name] = spread(known[name].to_numpy(dtype=object), object, None)
+    verdict = table["verdict"]
+    verdict = verdict.where(verdict.notna() | ~stored, "error").where(stored, "missing")
+    table["verdict"], table["score"] = verdict, verdict.map(SCORE_OF).astype(float)
+    for name in (*LOGPROBS, *rewarded):
+        table[name] = spread(known[name].to_numpy(dtype=float))
+    table["truncated"] = spread(known["finish"].eq("length").to_numpy(), bool, False)
     levels = problems["meta"].map(lambda text: json.loads(text).get("level"))
     if levels.notna().any():
-        table["level"] = table["problem_id"].map(levels)
-    return table[[*COLUMNS, *(c for c in ("level",) if c in table), *rewarded]]
+        table["level"] = levels.to_numpy(dtype=object)[grid.problem]
+    more = [c for c in table if c not in (*COLUMNS, "level", *rewarded)]
+    level = [c for c in ("level",) if c in table]
+    return table[[*COLUMNS, *more, *level, *rewarded]]
 
 
-def grade_pool(store: Store, workers: int | None = None, say: Callable[[str], None] = print) -> int:
-    """Grade every answer that has no verdict of its grader's current version; returns how many
-    distinct pairs.
+class _Grid:
+    """The rows that a scores table has: cell by cell, problem by problem, sample by sample."""
 
-    say: told of answers that a judging model did not judge; nothing is stored for them.
-    """
-    done = set(store.read("grades", [])["key"].to_pylist())
-    before = len(done)
-    for answers in _graded_answers(store, []):
-        pairs = answers.drop_duplicates("grade_key")
-        pairs = pairs[~pairs["grade_key"].isin(done)]
-        for spec, group in pairs.groupby("grader", sort=False):
-            _grade(store, json.loads(str(spec)), group, workers, say)
-        done.update(pairs["grade_key"])
-    return len(done) - before
+    def __init__(self, cells: list[str], problems: list[str], samples: int) -> None:
+        self.cells, self.problems, self.samples = cells, problems, samples
+        count = len(problems) * samples
+        self.cell = np.repeat(np.arange(len(cells)), count)
+        self.problem = np.tile(np.repeat(np.arange(len(problems)), samples), len(cells))
 
-
-def _grade(
-    store: Store,
-    grader: dict[str, Any],
-    pairs: pd.DataFrame,
-    workers: int | None,
-    say: Callable[[str], None],
-) -> None:
-    for start in range(0, len(pairs), BLOCK):
-        block = pairs.iloc[start : start + BLOCK]
-        texts = list(zip(block["gold"], block["text"], strict=True))
-        found = grade(grader["name"], texts, grader["options"], workers)
-        kept = [
-            (key, one) for key, one in zip(block["grade_key"], found, strict=True) if not _lost(one)
+    def keys(self, model: str, amounts: Sequence[Amounts], setting: str) -> dict[str, Any]:
+        told = [
+            ",".join(filter(None, (setting, *(f"{k}={v}" for k, v in c.items() if k != "budget"))))
+            for c in amounts
         ]
-        store.append("grades", [{"key": key, **asdict(one)} for key, one in kept])
-        if len(kept) < len(found):
-            why = next(one.detail for one in found if _lost(one))
-            say(
-                f"{len(found) - len(kept)} answers have no verdict ({why}); they count as "
-                f"unknown, grade again"
-            )
+        names = list(dict.fromkeys(name for cell in amounts for name in cell if name != "budget"))
+        budgets = np.array([cell.get("budget", np.nan) for cell in amounts])
+        return {
+            "problem_id": np.array(self.problems, dtype=object)[self.problem],
+            "model": model,
+            "setting": np.array(told, dtype=object)[self.cell],
+            "budget": budgets[self.cell],
+            "sample": np.tile(np.arange(self.samples), len(self.cells) * len(self.problems)),
+            **{k: np.array([cell.get(k, 0) for cell in amounts])[self.cell] for k in names},
+        }
+
+    def places(self, attempts: pa.Table) -> NDArray[np.int64]:
+        """The row of each attempt, -1 for one that the table does not ask for."""
+        cell = pc.index_in(attempts["cell"], pa.array(self.cells, pa.string()))
+        problem = pc.index_in(attempts["problem_id"], pa.array(self.problems, pa.string()))
+        sample = attempts["sample"].to_numpy().astype(np.int64)
+        codes = [pc.fill_null(part, -1).to_numpy().astype(np.int64) for part in (cell, problem)]
+        place = (codes[0] * len(self.problems) + codes[1]) * self.samples + sample
+        asked = (codes[0] >= 0) & (codes[1] >= 0) & (sample < self.samples)
+        return np.where(asked, place, -1)
 
 
-def _lost(found: Grade) -> bool:
-    return found.verdict == "error" and found.detail.startswith(UNREACHED)
+def _calls(attempts: pa.Table) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+    """context, fed and drawn of all attempts' calls, flat, and where each attempt's begin."""
+    flat = (pc.list_flatten(attempts[c]).to_numpy() for c in ("context", "fed", "drawn"))
+    context, fed, drawn = (values.astype(np.float64) for values in flat)
+    return context, fed, drawn, _starts(attempts["drawn"])[0]
+
+
+def _starts(lists: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each list begins in the flat values, and its length."""
+    counts = pc.list_value_length(lists).to_numpy().astype(np.int64)
+    return np.cumsum(counts) - counts, counts
+
+
+def _sums(values: Floats, first: NDArray[np.int64]) -> Floats:
+    """Sums over each attempt's calls."""
+    return np.add.reduceat(values, first) if len(values) else np.zeros(0)
+
+
+def _answers(store: Store) -> tuple[pd.DataFrame, list[str]]:
+    """The answers by key, with their verdicts and rewards; and the rewards' columns."""
+    import pandas as pd
+
+    columns = ["finish", *LOGPROBS]
+    unused = ["gold", "grader", "text", "problem_id"]
+    parts = [part.drop(columns=unused) for part in graded_answers(store, columns)]
+    answers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    answers = answers.drop_duplicates("key")
+    grades = store.read("grades", ["verdict", "answer_key"]).to_pandas()
+    answers = answers.merge(grades.rename(columns={"key": "grade_key"}), on="grade_key", how="left")
+    rewards = reward_columns(store)
+    if rewards is None:
+        return answers.set_index("key"), []
+    named = [str(column) for column in rewards if column != "key"]
+    return answers.merge(rewards, on="key", how="left").set_index("key"), named
+
+
+def _joined(attempts: pa.Table, answers: pd.DataFrame) -> pd.DataFrame:
+    """What is known of each attempt's answer, in the attempts' order; of several answers, that for
+    which most of their weight votes (the earlier of equals).
+    """
+    first, counts = _starts(attempts["answers"])
+    keys = pc.list_flatten(attempts["answers"]).to_numpy(zero_copy_only=False)
+    flat = answers.reindex(keys)
+    chosen = first.copy()
+    weights = pc.list_flatten(attempts["weights"]).to_numpy()
+    for index in np.flatnonzero(counts > 1):
+        start, end = first[index], first[index] + counts[index]
+        votes = flat["answer_key"].iloc[start:end].to_numpy(dtype=object)
+        totals = [weights[start:end][votes == vote].sum() if vote else 0.0 for vote in votes]
+        chosen[index] = start + int(np.argmax(totals))
+    return flat.iloc[chosen]

@@ -5,47 +5,48 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from testtime.config import load as config_file
+import pyarrow.compute as pc
+
+from testtime.runs.run import load, recipe_of
 from testtime.storage.store import Store
+from testtime.strategies.registry import parse
 
 
 def status(path: str | Path) -> dict[str, Any]:
-    """Counts of a run directory. Raises UserError when there is none."""
-    import pyarrow.compute as pc
+    """Counts of a run directory. Raises UserError when there is none.
 
-    from testtime.pipeline import plan_of
-
+    A sample counts as begun with its first stored call, as done with all its attempts.
+    """
     store = Store(path)
     manifest = store.manifest()
     if "imported" in manifest:
         return _imported(store, manifest)
-    config = config_file.parse(manifest["config"], str(store.root / "run.json"))
-    chains, answers = store.read("chains", ["tokens"]), store.read("answers", ["tokens"])
-    plan, problems = plan_of(config, manifest), set(manifest["problems"])
-    begun = {  # of what the config asks for now; earlier ones may have asked for more
-        (row["problem_id"], row["sample"], row["variant"])
-        for row in chains.drop_columns(["tokens"]).to_pylist()
-        if row["problem_id"] in problems and row["sample"] < config.samples
-    }
-    first, *longer = (
-        {
-            variant.name for variant in group if plan.whole or variant.cap > 0
-        }  # budget 0 has no chain
-        for group in plan.passes()
-    )
+    config = parse(manifest["config"], str(store.root / "run.json"))
+    recipe, cells = recipe_of(config, manifest)
+    problems, samples = manifest["problems"], config.samples
+    calls = store.read("calls", ["problem_id", "sample", "kind", "tokens", "thinking"])
+    asked = pc.field("problem_id").isin(problems) & (pc.field("sample") < samples)
+    begun = calls.filter(asked).select(["problem_id", "sample"]).to_pandas().drop_duplicates()
+    ours = asked & (pc.field("recipe") == recipe) & pc.field("cell").isin(cells)
+    attempts = store.read("attempts", [], ours).select(["problem_id", "sample"]).to_pandas()
+    done = int((attempts.value_counts() >= len(set(cells))).sum()) if len(attempts) else 0
+    sums = calls.group_by("kind").aggregate([("tokens", "sum"), ("thinking", "sum")]).to_pylist()
+    drawn = {row["kind"]: (row["tokens_sum"], row["thinking_sum"]) for row in sums}
+    told, thought = drawn.get("told", (0, 0))
     return {
         "path": str(store.root),
         "model": manifest["model"],
-        "problems": len(manifest["problems"]),
-        "samples": config.samples,
-        "budgets": config.thinking.budgets,
-        "chains": sum(variant in first for *_, variant in begun),
-        "chains_wanted": len(problems) * config.samples * len(first),
-        "chains_extended": sum(variant in group for *_, variant in begun for group in longer),
-        "answers": len(answers),
+        "strategy": config.thinking.strategy,
+        "problems": len(problems),
+        "samples": samples,
+        "cells": cells,
+        "begun": len(begun),
+        "done": done,
+        "wanted": len(problems) * samples,
+        "attempts": len(attempts),
         "grades": len(store.read("grades", [])),
-        "chain_tokens": pc.sum(chains["tokens"]).as_py() or 0,
-        "answer_tokens": pc.sum(answers["tokens"]).as_py() or 0,
+        "chain_tokens": drawn.get("think", (0, 0))[0] + thought,
+        "answer_tokens": drawn.get("answer", (0, 0))[0] + told - thought,
         "seconds": round(sum(session["seconds"] for session in manifest["sessions"]), 1),
         "tables": store.has("tables/cells.parquet"),
         "damaged_parts": [*map(str, store.set_aside()), *store.damaged],
@@ -54,8 +55,6 @@ def status(path: str | Path) -> dict[str, Any]:
 
 def _imported(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
     """The same of a log from elsewhere, which has no chains to count."""
-    from testtime.pipeline import load
-
     scores = load(store.root).scores
     return {
         "path": str(store.root),
@@ -69,26 +68,27 @@ def _imported(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def describe(found: dict[str, Any]) -> str:
+def describe(counts: dict[str, Any]) -> str:
     """A status for people."""
-    if "imported" in found:
+    if "imported" in counts:
         return (
-            f"{found['path']}: {found['model']}, imported from {found['imported']} "
-            f"({', '.join(found['files'])})\n"
-            f"{found['problems']} problems, up to {found['samples']} samples, {found['rows']:,} "
+            f"{counts['path']}: {counts['model']}, imported from {counts['imported']} "
+            f"({', '.join(counts['files'])})\n"
+            f"{counts['problems']} problems, up to {counts['samples']} samples, {counts['rows']:,} "
             f"rows,"
-            f" {found['scored']:,} of them scored; nothing to draw"
+            f" {counts['scored']:,} of them scored; nothing to draw"
         )
-    budgets = ", ".join(map(str, found["budgets"]))
-    begun = f"chains {found['chains']:,} of {found['chains_wanted']:,} begun"
-    begun += f", {found['chains_extended']:,} extended" if found["chains_extended"] else ""
-    tokens = f"{found['chain_tokens']:,} thinking and {found['answer_tokens']:,} answer tokens"
+    tokens = (
+        f"{counts['chain_tokens']:,} thinking and {counts['answer_tokens']:,} answer tokens in "
+        f"{counts['seconds']:,} s of sampling"
+    )
     lines = [
-        f"{found['path']}: {found['model']}, {found['problems']} problems x {found['samples']} "
-        f"samples",
-        f"budgets {budgets}",
-        f"{begun}, answers {found['answers']:,}, distinct verdicts {found['grades']:,}",
-        f"{tokens} in {found['seconds']:,} s of sampling",
-        "tables are written" if found["tables"] else "no tables yet: `testtime run` finishes it",
+        f"{counts['path']}: {counts['model']}, {counts['problems']} problems x {counts['samples']} "
+        f"samples, strategy {counts['strategy']}",
+        f"cells {' '.join(cell or 'one' for cell in counts['cells'])}",
+        f"samples {counts['done']:,} of {counts['wanted']:,} done, {counts['begun']:,} begun, "
+        f"attempts {counts['attempts']:,}, distinct verdicts {counts['grades']:,}",
+        tokens,
+        "tables are written" if counts["tables"] else "no tables yet: `testtime run` finishes it",
     ]
-    return "\n".join([*lines, *(f"damaged part: {part}" for part in found["damaged_parts"])])
+    return "\n".join([*lines, *(f"damaged part: {part}" for part in counts["damaged_parts"])])

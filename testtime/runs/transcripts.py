@@ -8,15 +8,23 @@ reach, the answers are still there.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
+
+from testtime import zoo
 from testtime.errors import UserError, suggest
+from testtime.models.resolve import resolve
+from testtime.runs.run import recipe_of
+from testtime.storage.calls import line_ids, read_calls, thinking_ids
 from testtime.storage.store import Store
+from testtime.storage.tables import CallRow
+from testtime.strategies.registry import parse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,17 +92,19 @@ def read(
                 f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}"
             )
     texts = "tables/texts.parquet"
-    imported = store.has(texts)
-    decode = None if imported else decoder(store.manifest())
+    imported, told = "imported" in store.manifest(), store.has(texts)
+    decode = None if imported else decoder(store.manifest())  # an import asks no hub
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
         rows = scores[scores["problem_id"].isin(block)]
         if samples is not None:
             rows = rows[rows["sample"].isin(samples)]
-        asked = {
-            r["problem_id"]: r for r in _rows(store, "problems", ["question", "gold"], block, None)
-        }
-        if imported:
+        wanted = pc.field("problem_id").isin(block)
+        rows_asked = store.read("problems", ["question", "gold"], wanted).to_pylist()
+        asked = {row["problem_id"]: row for row in rows_asked}
+        if imported and not told:
+            chains = {}
+        elif imported:
             chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows)
         else:
             chains = _stored(store, rows, block, samples, decode)
@@ -103,98 +113,29 @@ def read(
             yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))
 
 
-def show(
-    path: str | Path,
-    problem: str | None,
-    samples: Sequence[int] | None = None,
-    as_json: bool = False,
-) -> str:
-    """For the terminal: the problems of a run with their share of right answers, or one of them in
-    full.
-
-    Raises UserError for an unknown problem, and for a run without tables.
-    """
-    from testtime.pipeline import load
-
-    run = load(path)
-    scores = run.scores.assign(problem_id=run.scores["problem_id"].astype(str))
-    if problem is None:
-        solved = scores.groupby("problem_id", sort=False)["score"].mean()
-        if as_json:
-            return json.dumps(
-                {str(k): None if v != v else round(float(v), 6) for k, v in solved.items()}
-            )
-        return "\n".join(f"{100 * v:6.1f}% right  {k}" for k, v in solved.items())
-    models = list(dict.fromkeys(scores["model"]))
-    parts = []
-    for model in models:
-        found = next(iter(read(path, scores[scores["model"] == model], [problem], samples)))
-        parts.append(
-            json.dumps({"model": model, **asdict(found)})
-            if as_json
-            else _page(found, model, len(models) > 1)
-        )
-    return "\n".join(parts)
-
-
-def _page(found: Transcript, model: str, several: bool) -> str:
-    """One transcript as text; control characters are shown, not obeyed by the terminal."""
-    lines = [
-        found.problem_id + (f", {model}" if several else ""),
-        "",
-        found.question,
-        "",
-        f"right answer: {found.gold}",
-    ]
-    for chain in found.chains:
-        tokens = (
-            ""
-            if chain.tokens is None
-            else f": {chain.tokens:,} thinking tokens"
-            + (f", {chain.finish}" if chain.finish else "")
-        )
-        lines += ["", f"--- sample {chain.sample}{tokens}"]
-        marks = {a.tokens: a for a in chain.answers if a.forced}
-        text = ""
-        for end, part in chain.segments or []:
-            mark = marks.get(end)
-            text += part + (
-                f" [cut {', '.join(mark.labels)}: {mark.key or mark.verdict}, {mark.verdict}] "
-                if mark
-                else ""
-            )
-        lines += (
-            [text]
-            if text
-            else ["(the model's tokenizer is out of reach: no thinking shown)"]
-            if chain.segments is None
-            else []
-        )
-        for answer in chain.answers:
-            lines.append(
-                f"{', '.join(answer.labels) or 'answer':>12}  {answer.verdict:<9} "
-                f"{' '.join(answer.text.split())}"
-            )
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in "\n".join(lines))
-
-
-@lru_cache(maxsize=2)
-def _tokenizer(name: str, revision: str | None) -> Any:
-    from testtime.models import resolve as models
-
-    return models.resolve(name, revision).tokenizer
-
-
 def decoder(manifest: dict[str, Any]) -> Decode | None:
     """Token ids to text with the run's own tokenizer; None where it cannot be loaded."""
     ref = manifest["config"]["model"][0]
+    return _decoder(ref["name"], ref.get("revision"))
+
+
+@lru_cache(maxsize=2)
+def _decoder(name: str, revision: str | None) -> Decode | None:
+    """A folder's tokenizer.json is read as it is, in milliseconds; only what lies elsewhere, or in
+    another form, needs transformers.
+    """
+    file = (zoo.path(name) if name in zoo.names() else Path(name)) / "tokenizer.json"
     try:
-        tokenizer = _tokenizer(ref["name"], ref.get("revision"))
+        if file.is_file():
+            import tokenizers
+
+            fast = tokenizers.Tokenizer.from_file(str(file))
+            return lambda ids: str(fast.decode(list(ids), skip_special_tokens=False))
+        slow = resolve(name, revision).tokenizer
     except (UserError, ImportError, OSError):
         return None
-    return lambda ids: str(
-        tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    )
+    plain = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+    return lambda ids: str(slow.decode(list(ids), **plain))
 
 
 def segments(ids: Sequence[int], cuts: Sequence[int], decode: Decode) -> list[tuple[int, str]]:
@@ -218,80 +159,90 @@ def _stored(
     samples: Sequence[int] | None,
     decode: Decode | None,
 ) -> dict[str, list[Chain]]:
-    """The chains of a sampled run by problem."""
-    pools: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
-    for row in _rows(store, "answers", ["forced", "text"], block, samples):
-        pools.setdefault((row["problem_id"], row["sample"], row["variant"]), []).append(row)
-    if not pools:
-        return {}
-    drawn: dict[tuple[str, int, str], dict[str, Any]] = {}
-    for row in sorted(
-        _rows(store, "chains", ["token_ids", "tokens", "finish"], block, samples),
-        key=lambda r: int(r["start"]),
-    ):
-        key = (row["problem_id"], row["sample"], row["variant"])
-        earlier = drawn.get(key, {"ids": []})
-        drawn[key] = {
-            "ids": [*earlier["ids"][: row["start"]], *row["token_ids"]],
-            "finish": row["finish"],
-            "tokens": row["start"] + row["tokens"],
-        }
-    verdicts, told = _verdicts(scores), str(scores["setting"].iloc[0])
-    result: dict[str, list[Chain]] = {}
-    for key in sorted(pools, key=lambda k: (k[0], k[1], _number(k[2]))):
-        name, sample, variant = key
-        chain = drawn.get(key, {"ids": [], "finish": "none", "tokens": 0})
-        answers = []
-        for row in sorted(pools[key], key=lambda r: int(r["cut"])):
-            held = verdicts.get((name, sample, row["cut"], bool(row["forced"])), [])
-            if variant.startswith("budget="):
-                held = [h for h in held if h[0] in (None, _number(variant))]
-            if held:  # an answer for a budget that is no longer asked for is left out
-                labels = tuple(told if b is None else f"{b:,}" for b, _, _ in held)
-                answers.append(
-                    Answer(
-                        labels, row["text"], bool(row["forced"]), held[0][1], held[0][2], row["cut"]
-                    )
-                )
-        cuts = [a.tokens for a in answers if a.tokens is not None]
-        parts = (
-            segments(chain["ids"], cuts, decode)
-            if decode and chain["ids"]
-            else None
-            if chain["ids"]
-            else []
+    """The chains of a sampled run by problem: each with the answers that stand on it."""
+    manifest = store.manifest()
+    calls = read_calls(store, block, samples)
+    recipe, cells = recipe_of(parse(manifest["config"]), manifest)
+    ours = (pc.field("recipe") == recipe) & pc.field("cell").isin(cells)
+    ours &= pc.field("problem_id").isin(block)
+    rows = store.read("attempts", ["answers"], ours).to_pylist()
+    labels: defaultdict[str, list[tuple[str, str, str | None]]] = defaultdict(list)
+    told, verdicts = manifest["config"]["model"][0]["setting"], _verdicts(scores)
+    for row in sorted(rows, key=lambda row: cells.index(row["cell"])):
+        label, setting, budget = _place(row["cell"], told)
+        verdict, vote = verdicts.get(
+            (row["problem_id"], row["sample"], setting, budget), ("missing", None)
         )
-        result.setdefault(name, []).append(
-            Chain(sample, chain["finish"], chain["tokens"], parts, answers)
-        )
+        for key in row["answers"]:
+            labels[key].append((label, verdict, vote))
+    groups: defaultdict[str, list[CallRow]] = defaultdict(list)
+    first = {call.parent: key for key, call in reversed(calls.items()) if call.kind == "think"}
+    for key in labels.keys() & calls.keys():  # an answer that is no longer asked for is left out
+        answer = calls[key]
+        at = answer.key if answer.kind == "told" else answer.parent
+        groups[first.get(at, at) if at.startswith("#") else at].append(answer)
+    delimited = bool(manifest["thinking_format"]["close"])
+    result: defaultdict[str, list[Chain]] = defaultdict(list)
+    order = {at: (answers[0].sample, _depth(calls, at)) for at, answers in groups.items()}
+    for at, answers in sorted(groups.items(), key=lambda group: order[group[0]]):
+        chain = _chain(calls, at, answers, labels, decode, delimited)
+        result[answers[0].problem_id].append(chain)
     return result
+
+
+def _chain(
+    calls: Mapping[str, CallRow],
+    at: str,
+    answers: Sequence[CallRow],
+    labels: Mapping[str, list[tuple[str, str, str | None]]],
+    decode: Decode | None,
+    delimited: bool,
+) -> Chain:
+    """One chain with its answers, in the order of their cuts."""
+    call, ids = calls.get(at), list[int]()
+    if call is not None:
+        ids = thinking_ids(calls, call) if call.kind == "told" else line_ids(calls, call)
+    natural = call is not None and (call.finish == "stop" or (call.finish, delimited) == ("eos", 0))
+    finish = "none" if call is None else "natural" if natural else call.finish
+    made = []
+    for answer in answers:
+        held = labels[answer.key]
+        cut = answer.thinking if answer.kind == "told" else len(thinking_ids(calls, answer))
+        forced = answer.forced or (answer.kind == "answer" and bool(answer.fed))
+        names = tuple(label for label, _, _ in held)
+        made.append(Answer(names, answer.text, forced, held[0][1], held[0][2], cut))
+    made.sort(key=lambda answer: answer.tokens or 0)
+    tokens = call.thinking if call is not None and call.kind == "told" else len(ids)
+    cuts = [answer.tokens for answer in made if answer.tokens is not None]
+    parts = segments(ids, cuts, decode) if decode and ids else None if ids else []
+    return Chain(answers[0].sample, finish, tokens, parts, made)
+
+
+def _depth(calls: Mapping[str, CallRow], key: str) -> int:
+    return 0 if key not in calls else 1 + _depth(calls, calls[key].parent)
+
+
+def _place(cell: str, told: str) -> tuple[str, str, float]:
+    """How an attempt is called, and its setting and budget in the scores table."""
+    parts = [part for part in cell.split(",") if part]
+    budgets = [part.removeprefix("budget=") for part in parts if part.startswith("budget=")]
+    setting = ",".join(filter(None, (told, *(p for p in parts if not p.startswith("budget=")))))
+    label = f"{int(budgets[0]):,}" if budgets else ""
+    return ", ".join(filter(None, (setting, label))), setting, float(budgets[0]) if budgets else -1
 
 
 def _verdicts(
     scores: pd.DataFrame,
-) -> dict[tuple[str, int, int, bool], list[tuple[int | None, str, str | None]]]:
-    """(problem, sample, cut, forced) -> its (budget, verdict, key)s; no budget where a level was
-    told.
-    """
-    found: dict[tuple[str, int, int, bool], list[tuple[int | None, str, str | None]]] = {}
-    known = scores[scores["thinking_tokens"].notna()].sort_values("budget")
-    columns = [
-        "problem_id",
-        "sample",
-        "thinking_tokens",
-        "forced",
-        "budget",
-        "verdict",
-        "answer_key",
-    ]
-    for name, sample, cut, forced, budget, verdict, key in known[columns].itertuples(index=False):
-        entry = (
-            None if budget != budget else int(budget),
+) -> dict[tuple[str, int, str, float], tuple[str, str | None]]:
+    """(problem, sample, setting, budget or -1) -> (verdict, key)."""
+    columns = ["problem_id", "sample", "setting", "budget", "verdict", "answer_key"]
+    return {
+        (name, int(sample), setting, -1 if budget != budget else float(budget)): (
             str(verdict),
             None if key is None or key != key else str(key),
         )
-        found.setdefault((name, int(sample), int(cut), bool(forced)), []).append(entry)
-    return found
+        for name, sample, setting, budget, verdict, key in scores[columns].itertuples(index=False)
+    }
 
 
 def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain]]:
@@ -303,7 +254,7 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
         thinking, text = (row[c] if isinstance(row[c], str) else "" for c in ("thinking", "text"))
         tokens = row.get("thinking_tokens")
         count = None if tokens is None or tokens != tokens else int(tokens)
-        verdict = row.get("verdict") if isinstance(row.get("verdict"), str) else "missing"
+        verdict = row["verdict"] if isinstance(row.get("verdict"), str) else _scored(row["score"])
         key = row.get("answer_key") if isinstance(row.get("answer_key"), str) else None
         label = row["setting"] or (
             "" if row["budget"] != row["budget"] else f"{row['budget']:,.0f}"
@@ -316,17 +267,7 @@ def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain
     return result
 
 
-def _rows(
-    store: Store, table: str, columns: list[str], problems: list[str], samples: Sequence[int] | None
-) -> list[dict[str, Any]]:
-    import pyarrow.compute as pc
-
-    wanted = pc.field("problem_id").isin(problems)
-    if samples is not None:
-        wanted &= pc.field("sample").isin(list(samples))
-    rows: list[dict[str, Any]] = store.read(table, columns, wanted).to_pylist()
-    return rows
-
-
-def _number(variant: str) -> int:
-    return int(variant.partition("=")[2] or 0) if variant.startswith("budget=") else -1
+def _scored(score: float) -> str:
+    """The verdict of a log that gives scores alone."""
+    known = {1.0: "correct", 0.0: "wrong"}
+    return "missing" if score != score else known.get(score, f"score {score:g}")

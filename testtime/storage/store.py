@@ -21,18 +21,19 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testtime.errors import UserError
+from testtime.redact import redact_tree
 from testtime.storage import files as places
 from testtime.storage import lock as locks
 from testtime.storage.files import reading, writing
-from testtime.storage.tables import KEYS, SCHEMAS
+from testtime.storage.tables import FORMAT, KEYS, SCHEMAS, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
 # values (ids, log-probabilities) a part may hold: 32 MB, so that it always fits in memory
 PART_VALUES = 8_000_000
 PART_ROWS = 100_000
-_PACKED = {"token_ids": np.int32, "logprobs": np.float32}
 _NAME = re.compile(r"part-\d{20}-([0-9a-f]{16})\.parquet")
-Row = Mapping[str, Any]
 
 
 class Store:
@@ -78,10 +77,18 @@ class Store:
             raise UserError(
                 f"{path}: not a run's manifest; restore it, or start a run under another name"
             )
+        if (held := data.get("format")) != FORMAT:
+            newer = isinstance(held, int) and held > FORMAT
+            raise UserError(
+                f"{self.root}: a run of {'a newer' if newer else 'an older'} testtime (its format "
+                f"is not {FORMAT}); {'update testtime' if newer else 'read it with testtime 0.1'},"
+                " or start a run under another name"
+            )
         return data
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        self.write_file("run.json", json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+        whole = redact_tree({"format": FORMAT, **manifest})
+        self.write_file("run.json", json.dumps(whole, indent=2, ensure_ascii=False).encode())
 
     def has(self, name: str) -> bool:
         """Whether the run has this file."""
@@ -134,7 +141,7 @@ class Store:
     def append(self, table: str, rows: Sequence[Row]) -> None:
         """Write rows as one part. When this returns they survive a kill."""
         if rows:
-            self.append_table(table, pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]))
+            self.append_table(table, as_table(table, rows))
 
     def append_table(self, table: str, data: pa.Table) -> None:
         sink = pa.BufferOutputStream()
@@ -250,31 +257,10 @@ class Store:
         _remove(sources)
 
 
-class Writer:
-    """Collects rows and appends them as parts when a part is full, or whenever `flush` is
-    called.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._rows: dict[str, list[Row]] = {table: [] for table in SCHEMAS}
-        self._values = 0
-
-    def add(self, table: str, row: Row) -> None:
-        # Arrays take an eighth of what lists of Python numbers do.
-        packed = {
-            name: np.asarray(row[name], kind) for name, kind in _PACKED.items() if name in row
-        }
-        self._rows[table].append({**row, **packed})
-        self._values += sum(map(len, packed.values()))
-        if self._values >= PART_VALUES or len(self._rows[table]) >= PART_ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        for table, rows in self._rows.items():  # chains before the answers that stand on them
-            self._store.append(table, rows)
-            rows.clear()  # only what is on disk is forgotten
-        self._values = 0
+def as_table(table: str, rows: Sequence[Row]) -> pa.Table:
+    """Rows in their table's schema."""
+    columns = {f.name: [getattr(row, f.name) for row in rows] for f in fields(rows[0])}
+    return pa.Table.from_pydict(columns, schema=SCHEMAS[table])
 
 
 def _remove(parts: Sequence[Path]) -> None:

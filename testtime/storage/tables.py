@@ -1,91 +1,146 @@
-"""The pool's tables: their columns, and which of them make a row's key."""
+"""The run directory's tables: one dataclass a row, which is also the Parquet schema, and the keys.
+
+A pool is calls and attempts. A call is one priced request and knows what it stands on: `kept`
+tokens of the call `parent`, then `fed` ones. An attempt is one answer with all the calls that
+deploying it pays for; it names its answers by key, so text and verdict are stored once.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
 import pyarrow as pa
 
-_TEXT, _INT, _FLOAT = pa.string(), pa.int32(), pa.float32()
-_TOKENS, _LOGPROBS = pa.list_(_INT), pa.list_(_FLOAT)
+FORMAT = 2  # of the run directory; an older one is refused by name
+
+
+@dataclass(slots=True)
+class ProblemRow:
+    """prompt: its text, or its messages as JSON where a server keeps the tokenizer; grader: JSON of
+    name and options; meta: JSON of what the benchmark keeps of it.
+    """
+
+    problem_id: str
+    task: str
+    question: str
+    gold: str
+    prompt: str
+    prompt_ids: list[int]
+    turns: str
+    grader: str
+    meta: str
+
+
+@dataclass(slots=True)
+class CallRow:
+    """A call, or a part of one: each part continues it from token `start`.
+
+    kind: "think", "answer" (at most one follows a place), "own" (the chain's text is the answer: no
+    request), "told" (one request that thinks and answers), "score" or "tool". kept: tokens kept of
+    `parent` (the sample itself where it begins with "#"); fed: ids read before the first is drawn.
+    thinking: tokens of a "told" call before its answer; forced: whether its thinking was closed for
+    it. text: of an answer, with what the forced ending says before it. logprob_*: mean and least
+    over the thinking kept and the answer; answer_logprob: sum over the answer.
+    """
+
+    key: str
+    problem_id: str
+    sample: int
+    kind: str
+    parent: str
+    kept: int
+    fed: list[int]
+    start: int = 0
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    tokens: int = 0
+    thinking: int = 0
+    forced: bool = False
+    finish: str = "stop"
+    text: str = ""
+    logprob_mean: float | None = None
+    logprob_min: float | None = None
+    answer_logprob: float | None = None
+    seed: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    """recipe: hash of how its answers are asked for; cell: what it is nested in, such as
+    "budget=8,round=2"; answers: keys of calls, weights beside them; context, fed, drawn: of each
+    call that deploying it pays for; path: sampled tokens on the longest sequential path.
+    """
+
+    problem_id: str
+    sample: int
+    recipe: str
+    cell: str
+    answers: list[str]
+    weights: list[float]
+    forced: bool
+    answer_tokens: int
+    path: int
+    context: list[int]
+    fed: list[int]
+    drawn: list[int]
+
+
+@dataclass(slots=True)
+class GradeRow:
+    """A verdict of (grader's version, gold, text), of which `key` is the hash."""
+
+    key: str
+    verdict: str
+    extracted: str
+    answer_key: str | None
+    version: str
+    detail: str
+
+
+@dataclass(slots=True)
+class RewardRow:
+    """What a reward model gave an answer, under a column's name."""
+
+    key: str
+    name: str
+    reward: float
+    flops: float
+
+
+_TYPES: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    str | None: pa.string(),
+    int: pa.int32(),
+    float: pa.float32(),
+    float | None: pa.float32(),
+    bool: pa.bool_(),
+    list[int]: pa.list_(pa.int32()),
+    list[float]: pa.list_(pa.float32()),
+    list[str]: pa.list_(pa.string()),
+}
+_WIDE = {"seed": pa.int64(), "flops": pa.float64()}
+
+
+def _schema(row: type[Any]) -> pa.Schema:
+    types = get_type_hints(row)
+    return pa.schema({f.name: _WIDE.get(f.name, _TYPES[types[f.name]]) for f in fields(row)})
+
 
 SCHEMAS: dict[str, pa.Schema] = {
-    "problems": pa.schema(
-        {
-            "problem_id": _TEXT,
-            "task": _TEXT,
-            "question": _TEXT,
-            "gold": _TEXT,
-            "prompt": _TEXT,
-            "prompt_ids": _TOKENS,
-            "grader": _TEXT,
-            "meta": _TEXT,
-        }
-    ),
-    # A chain may have several rows: each continues it from token `start`, when a later run asked
-    # for a larger budget.
-    "chains": pa.schema(
-        {
-            "problem_id": _TEXT,
-            "sample": _INT,
-            "variant": _TEXT,
-            "start": _INT,
-            "token_ids": _TOKENS,
-            "logprobs": _LOGPROBS,
-            "tokens": _INT,
-            "finish": _TEXT,
-            "seed": pa.int64(),
-            "prompt_tokens": _INT,
-            "cached_tokens": _INT,
-        }
-    ),
-    # The log-probability columns hold what selectors weigh by, so that analysis never opens the
-    # chains' token lists.
-    "answers": pa.schema(
-        {
-            "problem_id": _TEXT,
-            "sample": _INT,
-            "variant": _TEXT,
-            "cut": _INT,
-            "spec": _TEXT,
-            "forced": pa.bool_(),
-            "token_ids": _TOKENS,
-            "tokens": _INT,
-            "text": _TEXT,
-            "finish": _TEXT,
-            "logprob_mean": _FLOAT,
-            "logprob_min": _FLOAT,
-            "answer_logprob": _FLOAT,
-            "seed": pa.int64(),
-            "prompt_tokens": _INT,
-            "cached_tokens": _INT,
-        }
-    ),
-    "grades": pa.schema(
-        {
-            "key": _TEXT,
-            "verdict": _TEXT,
-            "extracted": _TEXT,
-            "answer_key": _TEXT,
-            "version": _TEXT,
-            "detail": _TEXT,
-        }
-    ),
-    "rewards": pa.schema(
-        {
-            "problem_id": _TEXT,
-            "sample": _INT,
-            "variant": _TEXT,
-            "cut": _INT,
-            "spec": _TEXT,
-            "name": _TEXT,
-            "reward": _FLOAT,
-            "flops": pa.float64(),
-        }
-    ),
+    "problems": _schema(ProblemRow),
+    "calls": _schema(CallRow),
+    "attempts": _schema(AttemptRow),
+    "grades": _schema(GradeRow),
+    "rewards": _schema(RewardRow),
 }
 KEYS: dict[str, list[str]] = {
     "problems": ["problem_id"],
-    "chains": ["problem_id", "sample", "variant", "start"],
-    "answers": ["problem_id", "sample", "variant", "cut", "spec"],
+    "calls": ["key", "start"],
+    "attempts": ["problem_id", "sample", "recipe", "cell"],
     "grades": ["key"],
-    "rewards": ["problem_id", "sample", "variant", "cut", "spec", "name"],
+    "rewards": ["key", "name"],
 }
+Row = ProblemRow | CallRow | AttemptRow | GradeRow | RewardRow

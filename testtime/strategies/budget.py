@@ -1,5 +1,4 @@
-"""What a thinking budget means, as pure functions on token ids. Everything statistical stands on
-this page.
+"""What a thinking budget means. Everything statistical stands on this page.
 
 A budget b counts generated thinking tokens including the closing delimiter. A chain is natural at b
 when its closing token is among its first b, otherwise forced: its first b tokens, then the ending.
@@ -9,26 +8,39 @@ sampler never knew b.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from testtime.models.delimiters import Format, find
+from pydantic import AfterValidator, Field
+
+from testtime.models.delimiters import Format
+from testtime.strategies.base import Amounts, Attempt, Call, Chain, Ledger, Node, gathered
 
 Finish = Literal["natural", "eos", "length"]
 
 
+def _ascending(budgets: list[int]) -> list[int]:
+    if len(set(budgets)) < len(budgets):
+        raise ValueError("names a budget twice; write each once")
+    return sorted(budgets)
+
+
+Budgets = Annotated[
+    list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_ascending)
+]
+
+
 @dataclass(frozen=True)
-class Chain:
-    """The thinking tokens of one sample, closing token included.
+class Thinking:
+    """The thinking of one sample, closing token included, as the place at its end.
 
     finish: "natural" (closed by itself; without delimiters, ended), "eos" (ended inside its
     delimiters: the end token is dropped and the chain is forced wherever it is cut) or "length"
     (the cap stopped it: it could go on).
     """
 
-    token_ids: list[int]
+    node: Node
     finish: Finish
 
 
@@ -40,42 +52,8 @@ class Cut:
     forced: bool
 
 
-def read(
-    token_ids: Sequence[int], stopped: bool, form: Format, before: Sequence[int] = ()
-) -> Chain:
-    """The chain in a completion's ids.
-
-    stopped: the engine ended at a stop token or end-of-sequence (and kept it). before: the chain's
-    earlier tokens, where this completion continues one; the chain returned holds them too. What
-    follows a delimiter of several tokens is dropped.
-    """
-    ids = [*before, *token_ids]
-    if not form.delimited:
-        return Chain(ids, "natural" if stopped else "length")
-    start = max(0, len(before) - len(form.close) + 1)
-    if (at := find(ids, form.close, start)) >= 0:
-        return Chain(ids[: at + len(form.close)], "natural")
-    return Chain(ids[:-1], "eos") if stopped else Chain(ids, "length")
-
-
-def extended(chain: Chain, form: Format, marker: Sequence[int]) -> list[int] | None:
-    """How a chain goes on beyond its natural end: the closing token withheld, `marker` in its
-    place.
-
-    None when the chain did not end by itself. The marker's tokens count as thinking (Muennighoff et
-    al. 2025, s1).
-    """
-    return (
-        [*chain.token_ids[: -(len(form.close) or 1)], *marker]
-        if chain.finish == "natural"
-        else None
-    )
-
-
 def cut(length: int, finish: Finish, budget: int) -> Cut | None:
-    """Where `budget` cuts a chain of `length` tokens; None when the chain was capped too early to
-    know.
-    """
+    """Where `budget` cuts a chain of `length` tokens; None when it was capped too early to know."""
     if finish == "natural" and length <= budget:
         return Cut(length, forced=False)
     if finish == "length" and length < budget:
@@ -83,11 +61,82 @@ def cut(length: int, finish: Finish, budget: int) -> Cut | None:
     return Cut(min(length, budget), forced=True)
 
 
-def seed(*parts: str | int) -> int:
-    """A request's own seed, 63 bits: a hash of (run seed, problem, sample, phase, cut, ending).
+def read(chain: Chain, form: Format) -> Thinking:
+    """What a chain drawn up to its closing delimiter is as thinking."""
+    if chain.finish == "eos" and form.delimited:
+        return Thinking(chain.node.cut(chain.node.length - 1), "eos")
+    return Thinking(chain.node, "length" if chain.finish == "length" else "natural")
 
-    Never shared by chain and answer, which would reuse the noise, and never left to the engine,
-    whose default a resumed run would replay.
+
+async def think(ledger: Ledger, at: Node, cap: int, branch: str = "") -> Thinking:
+    """Draw thinking at a place until it has `cap` tokens behind the prompt or closes."""
+    left = cap - at.length
+    if left <= 0:
+        return Thinking(at.cut(cap), "length")  # a budget of 0 makes no request
+    stop = (ledger.form.close,) if ledger.form.delimited else ()
+    return read(await ledger.think(at, left, stop=stop, branch=branch), ledger.form)
+
+
+async def answered(
+    ledger: Ledger,
+    thinking: Thinking,
+    budget: int,
+    amounts: Amounts,
+    *,
+    before: tuple[Call, ...] = (),
+    cached: int = 0,
+    branch: str = "",
+) -> Attempt:
+    """The attempt at one budget. before: calls that were paid to get to this prompt; cached: how
+    many tokens of it a cache holds from them.
     """
-    text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    form = ledger.form
+    at = cut(thinking.node.length, thinking.finish, budget)
+    if at is None:
+        raise ValueError(f"a chain of {thinking.node.length} tokens says nothing about {budget}")
+    place = thinking.node.cut(at.tokens)
+    if at.forced:
+        place = place.feed(form.ending)
+        answer = await ledger.answer(place, lead=form.lead, branch=branch)
+    elif form.delimited:
+        answer = await ledger.answer(place, branch=branch)
+    else:
+        answer = await ledger.own(place)
+    spent = (*before, *paid(place, answer.tokens, cached))
+    return Attempt(amounts, ((answer, 1.0),), spent, sum(c.drawn for c in spent), at.forced)
+
+
+def shown(ledger: Ledger, thinking: Thinking, attempt: Attempt) -> str:
+    """What a reader of an attempt sees: its answer, behind the working where the model has no
+    delimiters to hide that.
+    """
+    ((answer, _),) = attempt.answers
+    if ledger.form.delimited or not attempt.forced:
+        return answer.text
+    place = thinking.node.cut(attempt.amounts["budget"])
+    return ledger.decode(place.context[len(place.root.kept) :]) + answer.text
+
+
+async def at_budgets(
+    ledger: Ledger, thinking: Thinking, budgets: Sequence[int], more: Amounts | None = None
+) -> list[Attempt]:
+    """The attempts of one chain at several budgets, which share what cuts alike."""
+
+    async def one(budget: int) -> list[Attempt]:
+        return [await answered(ledger, thinking, budget, {"budget": budget, **(more or {})})]
+
+    return await gathered(*map(one, budgets))
+
+
+def paid(place: Node, drawn: int, cached: int = 0) -> tuple[Call, ...]:
+    """The calls that lead to a place and draw `drawn` tokens there.
+
+    What is drawn right behind drawn tokens is one call with them: whoever deploys it lets it go on.
+    cached: tokens of the prompt that a cache holds already.
+    """
+    if place.base is None:
+        return (Call(cached, len(place.kept) - cached + len(place.fed), drawn),)
+    if place.fed:
+        context = len(place.root.kept) + place.length - len(place.fed)
+        return (*paid(place.base, len(place.kept), cached), Call(context, len(place.fed), drawn))
+    return paid(place.base, len(place.kept) + drawn, cached)

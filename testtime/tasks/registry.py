@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from testtime.errors import UserError, suggest
+from testtime.redact import vet
 from testtime.tasks import loaders, render
 from testtime.tasks.spec import (
     GymLoader,
@@ -24,6 +25,7 @@ from testtime.tasks.spec import (
 )
 
 FOLDER = Path(__file__).parent
+GRANTS = ("allow_code", "allow_unsandboxed")  # what a task's file may not permit itself
 GYM = "reasoning_gym/"
 
 
@@ -142,7 +144,35 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
             f"file){suggest(given, names())}"
         )
     where = str(path) if is_path else f"benchmark {given}"
-    return parse_spec(with_overrides(read_yaml(path), overrides), where), where
+    raw = read_yaml(path)
+    _refuse_grants(raw, where)
+    if trouble := vet({"task": [raw, overrides]}, where):
+        raise UserError(trouble)
+    return parse_spec(with_overrides(raw, overrides), where), where
+
+
+def _refuse_grants(raw: dict[str, Any], where: str) -> None:
+    """A file may come from a stranger: what runs programs, and where keys are sent, is for the
+    run's config to say.
+    """
+    grader = raw.get("grader")
+    options = grader.get("options") if isinstance(grader, dict) else None
+    if not isinstance(options, dict):
+        return
+    for name in GRANTS:
+        if name in options:
+            raise UserError(
+                f"{where}: grader.options.{name}: a task's file cannot permit this; write it into "
+                f"the run's config: task: [{{name: ..., overrides: {{grader: {{options: {{{name}: "
+                f"true}}}}}}}}]"
+            )
+    engine = options.get("engine")
+    if isinstance(engine, dict) and "args" in engine:
+        raise UserError(
+            f"{where}: grader.options.engine.args: a task's file cannot say which server is asked "
+            f"(it would be sent your key); write it into the run's config, under the task's "
+            f"overrides"
+        )
 
 
 def _gym(dataset: str) -> dict[str, Any]:

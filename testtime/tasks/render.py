@@ -9,36 +9,33 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import re
 import string
 from typing import Any
 
 from testtime.errors import UserError, suggest
+from testtime.tasks import patterns, template
 from testtime.tasks.spec import Choices, TaskSpec
 
 LETTERS = string.ascii_uppercase
-_ONE_FIELD = re.compile(r"\{[^{}:!]+\}")
 
 
-def text(template: str, fields: dict[str, Any], where: str) -> str:
+def text(filled: str, fields: dict[str, Any], where: str) -> str:
     """The template filled from the row. Raises UserError for a field that is not there."""
     try:
-        return template.format_map(fields)
+        return template.fill(filled, fields)
     except KeyError as error:
         name = str(error.args[0])
         raise UserError(f"{where}: the data has no field {name!r}{suggest(name, fields)}") from None
-    except (ValueError, IndexError, AttributeError, TypeError) as error:
+    except ValueError as error:
         raise UserError(
-            f"{where}: {template[:60]!r} is no template ({error}); double a literal brace"
+            f"{where}: {filled[:60]!r} is no template ({error}); double a literal brace"
         ) from None
 
 
-def value(template: str, fields: dict[str, Any], where: str) -> Any:
+def value(filled: str, fields: dict[str, Any], where: str) -> Any:
     """Like `text`, but a template that is one field and nothing else keeps the field's type."""
-    if not _ONE_FIELD.fullmatch(template):
-        return text(template, fields, where)
-    text(template, fields, where)  # its errors are worded there
-    return string.Formatter().get_field(template[1:-1], (), fields)[0]
+    rendered = text(filled, fields, where)  # its errors are worded there
+    return template.value(filled[1:-1], fields) if template.is_one_field(filled) else rendered
 
 
 def gold(spec: TaskSpec, row: dict[str, Any], where: str) -> str:
@@ -47,18 +44,18 @@ def gold(spec: TaskSpec, row: dict[str, Any], where: str) -> str:
     """
     if isinstance(spec.gold, dict):
         found = {
-            key: value(template, row, f"{where}: gold.{key}") for key, template in spec.gold.items()
+            key: value(filled, row, f"{where}: gold.{key}") for key, filled in spec.gold.items()
         }
         return json.dumps(found, ensure_ascii=False, default=str)
     whole = text(spec.gold, row, f"{where}: gold")
     if spec.gold_pattern is None:
         return whole.strip()
-    match = re.search(spec.gold_pattern, whole)
-    if match is None:
+    match = patterns.search(spec.gold_pattern, whole, f"{where}: gold_pattern")
+    if match is None or match.group(1) is None:
         raise UserError(
             f"{where}: gold_pattern {spec.gold_pattern!r} finds nothing in {whole[-60:]!r}"
         )
-    return match.group(1).strip()
+    return str(match.group(1)).strip()
 
 
 def options(choices: Choices, row: dict[str, Any], key: str, where: str) -> tuple[list[str], str]:
@@ -74,9 +71,9 @@ def options(choices: Choices, row: dict[str, Any], key: str, where: str) -> tupl
             )
         listed = [str(option) for option in found]
     else:
-        listed = [text(template, row, f"{where}: choices.options") for template in choices.options]
+        listed = [text(filled, row, f"{where}: choices.options") for filled in choices.options]
     if choices.strip:
-        listed = [re.sub(choices.strip, "", option) for option in listed]
+        listed = [patterns.remove(choices.strip, option, where) for option in listed]
     listed = [option.strip() for option in listed]
     right = _right(
         choices, text(choices.correct, row, f"{where}: choices.correct").strip(), listed, where
@@ -124,16 +121,16 @@ def prompt(
         raise UserError(
             f"{where}: shots is {spec.shots}, but the benchmark has {len(spec.examples)} examples"
         )
-    template = spec.prompt if spec.style == "chat" else spec.base_prompt
+    asking = spec.prompt if spec.style == "chat" else spec.base_prompt
     key = "prompt" if spec.style == "chat" else "base_prompt"
     shots = [
         (
-            text(template, {**fields, "question": shot.question, "options": ""}, f"{where}: {key}"),
+            text(asking, {**fields, "question": shot.question, "options": ""}, f"{where}: {key}"),
             shot.answer,
         )
         for shot in spec.examples[: spec.shots]
     ]
-    last = text(template, fields, f"{where}: {key}")
+    last = text(asking, fields, f"{where}: {key}")
     if spec.style == "base":
         return [], "\n\n".join([f"{asked} {answer}" for asked, answer in shots] + [last])
     turns = [{"role": "system", "content": spec.system}] if spec.system else []

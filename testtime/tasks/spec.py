@@ -1,7 +1,7 @@
 """A benchmark's YAML as typed models, so that a wrong key or value is named with its file, key and
 nearest right one.
 
-Texts are `str.format` templates over a row of the data set: `{question}`, `{metadata[expression]}`,
+Texts are templates (`template`) over a row of the data set: `{question}`, `{metadata[expression]}`,
 `{Correct Answer}`; a literal brace is doubled (`\\boxed{{}}`).
 """
 
@@ -144,8 +144,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def with_overrides(raw: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """The raw YAML with a user's changes: any key of the YAML (mappings are merged) and three short
-    forms.
+    """The raw YAML with a user's changes: any key of the YAML (mappings are merged, so are the
+    grader's options) and three short forms.
 
     `path` reads the rows from a local file or folder instead; `size` and `settings` (merged) go to
     the loader.
@@ -166,10 +166,20 @@ def with_overrides(raw: dict[str, Any], overrides: dict[str, Any]) -> dict[str, 
                 else {**loader, **(value or {})}
             )
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = {**merged[key], **value}
+            merged[key] = _merged(merged[key], value, 2 if key == "grader" else 1)
         else:
             merged[key] = value
     return {**merged, "loader": loader} if loader else merged
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any], depth: int) -> dict[str, Any]:
+    """Mappings merged so many levels deep."""
+    inner = {
+        key: _merged(old[key], value, depth - 1)
+        for key, value in new.items()
+        if depth > 1 and isinstance(value, dict) and isinstance(old.get(key), dict)
+    }
+    return {**old, **new, **inner}
 
 
 def parse_spec(raw: dict[str, Any], where: str) -> TaskSpec:

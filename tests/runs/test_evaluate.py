@@ -1,0 +1,49 @@
+"""From a pool to tables where something cannot be graded: it is named, and empties nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testtime.errors import UserError
+from testtime.runs import prepare
+from testtime.runs.run import priced_tables, ungraded
+from testtime.strategies.registry import parse
+
+
+def config(out: Path, golds: list[str]) -> Any:
+    rows = "\n".join(f"q{i},{gold}" for i, gold in enumerate(golds))
+    (out / "t.csv").write_text("question,answer\n" + rows + "\n")
+    (out / "t.yaml").write_text(
+        f"name: t\ndescription: d\nlicense: CC0-1.0\nloader: {{kind: file, path: {out}/t.csv}}\n"
+        'prompt: "{question}"\ngold: "{answer}"\ngrader: {name: numeric}\n'
+    )
+    thinking = {"budgets": [8]}
+    return parse({"name": "t", "task": str(out / "t.yaml"), "model": "m", "thinking": thinking})
+
+
+def test_a_gold_that_its_grader_cannot_use_is_named_before_drawing_and_left_out(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+    kept = prepare.load_problems(config(tmp_path, ["1", "n/a", "3"]), said.append)
+    assert [problem.gold for _, problem in kept] == ["1", "3"]
+    assert len(said) == 1 and "t/1" in said[0] and "n/a" in said[0]
+    with pytest.raises(UserError, match="no problem can be graded"):
+        prepare.load_problems(config(tmp_path, ["n/a", "none"]))
+
+
+def test_a_problem_that_no_grader_could_judge_leaves_the_other_cells(tmp_path: Path) -> None:
+    import pandas as pd
+
+    rows = [(p, s, float(s % 2), "wrong", f"a{s}") for p in ("p0", "p1", "p2") for s in range(4)]
+    table = pd.DataFrame(rows, columns=["problem_id", "sample", "score", "verdict", "answer_key"])
+    table = table.assign(model="m", setting="", budget=8)
+    broken = table["problem_id"] == "p1"
+    table.loc[broken, ["score", "verdict"]] = (None, "error")
+    assert ungraded(table) == ["p1"]
+    chosen = config(tmp_path, ["1"])
+    _, cells = priced_tables(table, chosen.model_copy(update={"samples": 4}), None, None)
+    assert set(cells["n"]) == {1, 2, 4} and (cells["problems"] == 2).all()

@@ -1,0 +1,86 @@
+"""From a drawn pool to its tables: verdicts, scores, cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from testtime.compute.flops import Flops
+from testtime.errors import UserError
+from testtime.runs import pricing
+from testtime.runs.prepare import recipe
+from testtime.runs.progress import Progress
+from testtime.runs.run import Run, form_of, priced_tables, ungraded
+from testtime.runs.scores import scores
+from testtime.runs.verdicts import grade_pool
+from testtime.storage.store import Store
+from testtime.strategies.registry import parse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def evaluate(store: Store, progress: Progress) -> Run:
+    """Verdicts, then the two tidy tables. Raises UserError where no answer has a score."""
+    progress.say(f"grading {store.root}")
+    graded = grade_pool(store, say=progress.say)
+    progress.say(f"graded {graded} distinct answers")
+    store.compact("grades")
+    manifest = store.manifest()
+    config = parse(manifest["config"], str(store.root / "run.json"))
+    form = form_of(manifest)
+    table = scores(
+        store,
+        recipe(config, form),
+        config.thinking.cells(form),
+        manifest["problems"],
+        config.samples,
+        manifest["model"],
+        _flops(manifest),
+        config.model[0].setting,
+    )
+    if table["score"].isna().all():
+        store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
+        drawn = not table["verdict"].eq("missing").all()
+        mend = (
+            "mend the grader and `testtime grade` it again"
+            if drawn
+            else "mend what the requests failed for and run it again"
+        )
+        raise UserError(
+            f"{store.root}: {'no answer has a score' if drawn else 'no answer was drawn'}; {mend}"
+        )
+    for name in ungraded(table):
+        progress.say(f"left out of the cells: problem {name}: no answer of it could be graded")
+    prices, rates = pricing.prices(config), pricing.rates(config, manifest)
+    table, grid = priced_tables(table, config, prices, rates)
+    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
+    store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
+    if over := _overspent(table):
+        progress.say(over)
+    for part in store.damaged:
+        progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
+    return Run(store.root, manifest, table, grid)
+
+
+def _overspent(table: pd.DataFrame) -> str | None:
+    """A line about chains longer than their budget, which an engine that closes them itself may let
+    pass.
+    """
+    beyond = table["thinking_tokens"] - table["budget"]
+    if not (beyond > 0).any():
+        return None
+    return (
+        f"budgets not kept: {(beyond > 0).sum():,} of {len(table):,} chains think longer than "
+        f"asked, by up to "
+        f"{beyond.max():,.0f} tokens; this engine does not obey its thinking_token_budget, write "
+        f"thinking.strategy: nested"
+    )
+
+
+def _flops(manifest: Mapping[str, Any]) -> Flops | None:
+    """The model's FLOPs; None where its config says too little (imported runs)."""
+    try:
+        return Flops.from_config(manifest["model_config"])
+    except UserError:
+        return None

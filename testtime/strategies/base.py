@@ -1,0 +1,229 @@
+"""What a strategy is, and the words it is written in: nodes, chains, answers, calls, attempts.
+
+A strategy reads as straight code over a `Ledger` and knows nothing of storage, resuming, seeds or
+prices. Its calls form a tree: a call stands on a `Node`, and what it drew is a node again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol
+
+from testtime.config.schema import Config, Sampling, Thinking
+from testtime.engines.base import EngineError
+from testtime.models.delimiters import Format
+
+Ids = tuple[int, ...]
+Turns = tuple[dict[str, str], ...]
+Amounts = dict[str, int]  # what an attempt is nested in: budget, wait, round, turn, nodes
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A place in the tree of calls: tokens kept of one call, then what was fed after them.
+
+    key: of the call, or of the prompt (then `base` is None and `kept` are the prompt's ids, none
+    where a server keeps the tokenizer: such a node carries no ids and cannot be cut). turns: the
+    prompt's chat turns, or empty for plain text.
+    """
+
+    key: str
+    base: Node | None
+    kept: Sequence[int]
+    logprobs: Sequence[float] = ()
+    fed: Ids = ()
+    turns: Turns = ()
+
+    def feed(self, ids: Ids) -> Node:
+        return replace(self, fed=self.fed + ids)
+
+    @property
+    def root(self) -> Node:
+        return self if self.base is None else self.base.root
+
+    @property
+    def length(self) -> int:
+        """Tokens after the prompt."""
+        return len(self.fed) + (0 if self.base is None else self.base.length + len(self.kept))
+
+    @property
+    def context(self) -> list[int]:
+        """All token ids up to here, the prompt's included."""
+        return [*(() if self.base is None else self.base.context), *self.kept, *self.fed]
+
+    @property
+    def sampled_logprobs(self) -> list[float]:
+        """Of every token that was sampled on the way here; what was fed has none."""
+        return [] if self.base is None else [*self.base.sampled_logprobs, *self.logprobs]
+
+    def first(self, own: str) -> str:
+        """The first call below the prompt on the way here, `own` where there is none: an engine
+        with replicas sends what shares it to the same one.
+        """
+        if self.base is None:
+            return own
+        return self.base.first(self.key)
+
+    def cut(self, tokens: int) -> Node:
+        """The place after the first `tokens` tokens behind the prompt."""
+        before = 0 if self.base is None else self.base.length
+        if self.base is not None and tokens <= before:
+            return self.base.cut(tokens)
+        drawn = 0 if self.base is None else len(self.kept)
+        if self.base is not None and tokens < before + drawn:
+            own = tokens - before
+            return replace(self, kept=self.kept[:own], logprobs=self.logprobs[:own], fed=())
+        return replace(self, fed=self.fed[: tokens - before - drawn])
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What one call drew. node: the place at its end; finish: "stop" (it ends with one of the stop
+    sequences), "eos" (with end-of-sequence) or "length" (the cap stopped it: it could go on).
+    """
+
+    node: Node
+    finish: Literal["stop", "eos", "length"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A stored answer. thinking, forced: of a request that thought before it answered.
+    prompt_tokens: as the engine counted them.
+    """
+
+    key: str
+    text: str
+    tokens: int
+    thinking: int = 0
+    forced: bool = False
+    prompt_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One priced call. context: tokens that a cache could hold; fed: tokens read now (prompt,
+    ending, marker, tool result, feedback); drawn: tokens sampled.
+    """
+
+    context: int
+    fed: int
+    drawn: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One answer with all the calls that deploying it pays for.
+
+    answers: one, or a search's several with weights, joined after grading; spent: pruned branches
+    and probes included; path: sampled tokens on the longest sequential path.
+    """
+
+    amounts: Amounts
+    answers: tuple[tuple[Answer, float], ...]
+    spent: tuple[Call, ...]
+    path: int
+    forced: bool = False
+
+
+class Ledger(Protocol):
+    """Seeds, stores, meters and replays every call of one sample. A call's key and seed come from
+    the tree: where it stands, what ends it, and `branch` where two calls at one place must be
+    independent. Each raises EngineError where a request failed for good.
+    """
+
+    form: Format
+
+    async def think(
+        self,
+        at: Node,
+        cap: int,
+        *,
+        stop: Sequence[Ids] = (),
+        branch: str = "",
+        sampling: Sampling | None = None,
+    ) -> Chain:
+        """Draw up to `cap` tokens. The cap is not in the key: a larger one continues the call."""
+        ...
+
+    async def answer(self, at: Node, *, lead: str = "", branch: str = "") -> Answer:
+        """Draw an answer; `lead`: text that stands before it in what is graded."""
+        ...
+
+    async def own(self, at: Node) -> Answer:
+        """The text of the thinking itself as the answer: no request."""
+        ...
+
+    async def told(self, at: Node, budget: int) -> Answer:
+        """One request in which the engine, told a budget or level, thinks and answers."""
+        ...
+
+    def prompt(self, turns: Turns) -> Node:
+        """The place after a prompt of these chat turns, thinking opened."""
+        ...
+
+    def encode(self, text: str) -> Ids:
+        """Ids of a text that the strategy feeds."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens left out."""
+        ...
+
+
+class Strategy(Thinking):
+    """How one attempt is made, with its options: the `thinking:` part of a config.
+
+    cuts: reads several budgets off one chain, which a sampler that looks at the whole text would
+    not allow; ids: needs token ids; grows: options that only add attempts.
+    """
+
+    cuts: ClassVar[bool] = True
+    ids: ClassVar[bool] = True
+    grows: ClassVar[tuple[str, ...]] = ("budgets",)
+
+    @abstractmethod
+    def cells(self, form: Format) -> list[Amounts]:
+        """The amounts of the attempts that every sample has, in reading order."""
+
+    @abstractmethod
+    async def attempts(self, prompt: Node, ledger: Ledger) -> list[Attempt]:
+        """The attempts of one sample."""
+
+    def recipe(self) -> tuple[object, ...]:
+        """What its attempts depend on, besides how the model's thinking is marked."""
+        left_out = {*self.grows, *Thinking.model_fields} - {"strategy"}
+        return tuple(sorted(self.model_dump(exclude=left_out).items()))
+
+    def feeds(self) -> tuple[str, ...]:
+        """Texts that the model's tokenizer must be able to write."""
+        return ()
+
+    def check(self, config: Config[Any]) -> None:
+        """Raises ValueError, beginning with the key, where this cannot run so."""
+        if self.ids and config.engine.chat:
+            raise ValueError(
+                "engine.args.api: a chat server gives no token ids, so no chain can be cut; write "
+                "thinking.strategy: native, and the levels as models with a setting and a request"
+            )
+        if self.cuts and config.sampling.penalty:
+            raise ValueError(
+                f"sampling.{config.sampling.penalty}: nested budgets cannot have it, since a cut "
+                "chain would differ from a fresh one; leave it out, or write thinking.strategy: "
+                "fresh"
+            )
+
+
+async def gathered(*parts: Coroutine[Any, Any, list[Attempt]]) -> list[Attempt]:
+    """The attempts of all parts, in order. A failed call takes its own attempts, no sibling's."""
+    outcomes = await asyncio.gather(*parts, return_exceptions=True)
+    made: list[Attempt] = []
+    for outcome in outcomes:
+        if isinstance(outcome, list):
+            made += outcome
+        elif not isinstance(outcome, EngineError):  # the ledger has noted that one
+            raise outcome
+    return made

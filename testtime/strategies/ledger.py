@@ -1,0 +1,293 @@
+"""What every strategy stands on: seeds, stores, meters and replays the calls of one sample.
+
+A call's key is a hash of where it stands in the tree and of what is asked there, so resuming,
+extending and standing on another strategy's calls are one mechanism: a stored call is read, what
+lacks is drawn. The cap of a chain is not in its key: a larger one continues the call, under a seed
+of its own, since a resumed run must never replay its noise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from testtime.config.schema import Sampling
+from testtime.engines.base import Completion, EngineError, Request
+from testtime.models.delimiters import Format, find
+from testtime.storage.tables import CallRow
+from testtime.strategies.base import Answer, Chain, Ids, Node, Turns
+from testtime.strategies.drawing import Drawing
+
+
+def seed(key: str, start: int) -> int:
+    """A request's own seed, 63 bits. Never shared by two calls, nor by a call and what continues
+    it, which would reuse the noise, and never left to the engine, whose default a resumed run would
+    replay.
+    """
+    digest = hashlib.blake2b(f"{key}\x1f{start}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def key_of(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
+
+
+class SampleLedger:
+    """The ledger of one sample. stored: its calls by key, parts merged; order: when it was begun;
+    failures: what its requests failed for.
+    """
+
+    def __init__(
+        self,
+        drawing: Drawing,
+        problem_id: str,
+        sample: int,
+        stored: Mapping[str, CallRow],
+        order: int = 0,
+    ) -> None:
+        self.form = drawing.form
+        self.failures: list[str] = []
+        self._drawing, self._problem, self._sample = drawing, problem_id, sample
+        self._order, self._calls = order, dict(stored)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def start(self, ids: Ids, turns: Turns = ()) -> Node:
+        """The place after a prompt of these ids, or of these turns where a server renders them."""
+        own = key_of(self._drawing.seed, self._problem, self._sample, ids or turns)
+        return Node(f"#{own}", None, ids, turns=turns)
+
+    def prompt(self, turns: Turns) -> Node:
+        return self.start(self._drawing.render(turns), turns)
+
+    def encode(self, text: str) -> Ids:
+        return self._drawing.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._drawing.decode(ids)
+
+    async def think(
+        self,
+        at: Node,
+        cap: int,
+        *,
+        stop: Sequence[Ids] = (),
+        branch: str = "",
+        sampling: Sampling | None = None,
+    ) -> Chain:
+        chosen = sampling or self._drawing.sampling
+        key = _key(at, "think", tuple(stop), branch, chosen)
+        async with self._locks[key]:
+            call = self._calls.get(key)
+            if call is None or (call.finish == "length" and call.tokens < cap):
+                async with self._drawing.admission.place(self._order):
+                    call = await self._onward(at, key, call, cap, stop, chosen)
+        ids, logprobs = call.token_ids, call.logprobs
+        if call.tokens > cap:
+            return Chain(Node(key, at, ids[:cap], logprobs[:cap]), "length")
+        finish: Literal["stop", "eos", "length"] = call.finish  # type: ignore[assignment]
+        return Chain(Node(key, at, ids, logprobs), finish)
+
+    async def _onward(
+        self,
+        at: Node,
+        key: str,
+        call: CallRow | None,
+        cap: int,
+        stop: Sequence[Ids],
+        sampling: Sampling,
+    ) -> CallRow:
+        """Draw a chain on to its cap, and store what is new of it."""
+        before = list(call.token_ids) if call else []
+        single = tuple(ids[0] for ids in stop if len(ids) == 1)
+        request = Request(
+            (*at.context, *before),
+            cap - len(before),
+            seed(key, len(before)),
+            sampling,
+            single,
+            affinity=at.first(key),
+        )
+        done = await self._complete(request)
+        ids, finish = _ended(before, done, stop)
+        new = len(ids) - len(before)
+        self._drawing.spent.chain_tokens += len(done.token_ids)
+        self._drawing.spent.discarded_tokens += len(done.token_ids) - new
+        row = self._row(
+            at,
+            key,
+            "think",
+            start=len(before),
+            token_ids=ids[len(before) :],
+            logprobs=done.logprobs[:new],
+            tokens=new,
+            finish=finish,
+            seed=request.seed,
+            prompt_tokens=done.prompt_tokens,
+            cached_tokens=done.cached_tokens,
+        )
+        logprobs = [*(call.logprobs if call else ()), *row.logprobs]
+        self._drawing.store(row)
+        whole = replace(row, start=0, token_ids=ids, logprobs=logprobs, tokens=len(ids))
+        self._calls[key] = whole
+        return whole
+
+    async def answer(self, at: Node, *, lead: str = "", branch: str = "") -> Answer:
+        drawing = self._drawing
+        key = _key(at, "answer", branch, drawing.answer, drawing.answer_tokens, lead)
+        async with self._locks[key]:
+            if key not in self._calls:
+                own = seed(key, 0)
+                request = Request(
+                    tuple(at.context),
+                    drawing.answer_tokens,
+                    own,
+                    drawing.answer,
+                    affinity=at.first(key),
+                )
+                done = await self._complete(request)
+                drawing.spent.answer_tokens += len(done.token_ids)
+                self._keep(
+                    self._row(
+                        at,
+                        key,
+                        "answer",
+                        token_ids=done.token_ids,
+                        tokens=len(done.token_ids),
+                        finish=done.finish,
+                        text=lead + drawing.decode(done.token_ids),
+                        **_logprobs([*at.sampled_logprobs, *done.logprobs], done.logprobs),
+                        seed=own,
+                        prompt_tokens=done.prompt_tokens,
+                        cached_tokens=done.cached_tokens,
+                    )
+                )
+        return _answer(self._calls[key])
+
+    async def own(self, at: Node) -> Answer:
+        key = _key(at, "own")
+        if key not in self._calls:
+            thinking = at.context[len(at.root.kept) :]
+            self._keep(
+                self._row(
+                    at,
+                    key,
+                    "own",
+                    text=self._drawing.decode(thinking),
+                    **_logprobs(at.sampled_logprobs, []),
+                )
+            )
+        return _answer(self._calls[key])
+
+    async def told(self, at: Node, budget: int) -> Answer:
+        drawing, close = self._drawing, len(self.form.close)
+        key = _key(at, "told", budget, drawing.answer_tokens, drawing.sampling)
+        async with self._locks[key]:
+            if key not in self._calls:
+                own = seed(key, 0)
+                request = Request(
+                    tuple(at.context) if at.kept else None,
+                    budget + close + drawing.answer_tokens,
+                    own,
+                    drawing.sampling,
+                    affinity=key,
+                    messages=at.turns if not at.kept else None,
+                    thinking_budget=budget,
+                )
+                async with drawing.admission.place(self._order):
+                    done = await self._complete(request)
+                thinking, forced = _split(done, self.form, budget)
+                total = sum(done.counts) if done.counts else len(done.token_ids)
+                # Closed right after the budget: the closing tokens are the engine's.
+                answer = done.token_ids[thinking + (close if forced else 0) :]
+                drawing.spent.chain_tokens += thinking
+                drawing.spent.answer_tokens += total - thinking
+                after = done.logprobs[len(done.logprobs) - len(answer) :] if done.logprobs else []
+                self._keep(
+                    self._row(
+                        at,
+                        key,
+                        "told",
+                        token_ids=done.token_ids,
+                        logprobs=done.logprobs,
+                        tokens=total,
+                        thinking=thinking,
+                        forced=forced,
+                        finish=done.finish,
+                        text=done.text if done.counts else drawing.decode(answer),
+                        **_logprobs(done.logprobs, after),
+                        seed=own,
+                        prompt_tokens=done.prompt_tokens,
+                        cached_tokens=done.cached_tokens,
+                    )
+                )
+        return _answer(self._calls[key])
+
+    def _row(self, at: Node, key: str, kind: str, **drawn: Any) -> CallRow:
+        kept = len(at.kept) if at.base else 0
+        own = self._problem, self._sample
+        return CallRow(key, *own, kind, at.key, kept, list(at.fed), **drawn)
+
+    async def _complete(self, request: Request) -> Completion:
+        try:
+            done = await self._drawing.engine.complete(request)
+        except EngineError as error:
+            self.failures.append(str(error))
+            raise
+        self._drawing.spent.prompt_tokens += done.prompt_tokens
+        self._drawing.spent.cached_tokens += done.cached_tokens
+        return done
+
+    def _keep(self, row: CallRow) -> None:
+        self._calls[row.key] = row
+        self._drawing.store(row)
+
+
+def _key(at: Node, *asked: object) -> str:
+    return key_of(at.key, len(at.kept) if at.base else 0, at.fed, *asked)
+
+
+def _ended(
+    before: list[int], done: Completion, stop: Sequence[Ids]
+) -> tuple[list[int], Literal["stop", "eos", "length"]]:
+    """The ids of a chain up to the first stop sequence in it, which may have begun in what was
+    stored before. Only one of a single token can stop the engine; a longer one is found here.
+    """
+    ids = [*before, *done.token_ids]
+    ends = []
+    for part in stop:
+        if (at := find(ids, part, max(0, len(before) - len(part) + 1))) >= 0:
+            ends.append(at + len(part))
+    if ends:
+        return ids[: min(ends)], "stop"
+    return ids, "eos" if done.finish == "stop" else "length"
+
+
+def _split(done: Completion, form: Format, budget: int) -> tuple[int, bool]:
+    """How many tokens of a told completion are thinking, and whether the engine closed it."""
+    if done.counts is not None:
+        return done.counts[0], False
+    close = len(form.close)
+    at = find(done.token_ids, form.close)
+    if at < 0:  # never closed: no answer, which no grader can parse
+        return len(done.token_ids), False
+    return (budget, True) if at == budget else (at + close, False)
+
+
+def _logprobs(all_of_it: Sequence[float], answer: Sequence[float]) -> dict[str, Any]:
+    known = [x for x in all_of_it if not math.isnan(x)]
+    return {
+        "logprob_mean": sum(known) / len(known) if known else None,
+        "logprob_min": min(known, default=None),
+        "answer_logprob": sum(answer) if len(answer) else None,
+    }
+
+
+def _answer(row: CallRow) -> Answer:
+    return Answer(
+        row.key, row.text, row.tokens - row.thinking, row.thinking, row.forced, row.prompt_tokens
+    )

@@ -1,0 +1,66 @@
+"""The engine or server is told what to spend, thinks, closes the thinking itself, and answers.
+
+That is how vLLM's own `thinking_token_budget` works, and a chat server that is told an effort
+level. A chain that was told its budget says nothing about another one, so every budget is drawn
+fresh, in one request. Whether the engine obeys is not taken for granted: several vLLM versions
+ignore the budget silently, so what was realised is audited against what was asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from testtime.config.schema import Config
+from testtime.models.delimiters import UNSEEN, Format
+from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Node, Strategy, gathered
+from testtime.strategies.budget import Budgets
+
+
+class Native(Strategy):
+    """budgets: in tokens; a chat server has one, which with answer.max_tokens caps all its tokens,
+    and its models' levels are listed under `model`.
+    """
+
+    cuts: ClassVar[bool] = False
+    ids: ClassVar[bool] = False
+    strategy: Literal["native"] = "native"
+    budgets: Budgets
+
+    def cells(self, form: Format) -> list[Amounts]:
+        return [{} if form == UNSEEN else {"budget": budget} for budget in self.budgets]
+
+    async def attempts(self, prompt: Node, ledger: Ledger) -> list[Attempt]:
+        async def one(budget: int, amounts: Amounts) -> list[Attempt]:
+            answer = await ledger.told(prompt, budget)
+            drawn = answer.thinking + answer.tokens
+            read = len(prompt.kept) or answer.prompt_tokens  # only a server could count its own
+            spent = (Call(0, read, drawn),)
+            return [Attempt(amounts, ((answer, 1.0),), spent, drawn, answer.forced)]
+
+        return await gathered(*map(one, self.budgets, self.cells(ledger.form)))
+
+    def check(self, config: Config[Any]) -> None:
+        super().check(config)
+        chat = config.engine.chat
+        if config.engine.name not in ("auto", "vllm", "endpoint"):
+            raise ValueError(
+                "thinking.strategy: native needs an engine that closes the thinking itself; engine "
+                f"{config.engine.name} does not, write engine: vllm, or thinking.strategy: nested"
+            )
+        if chat and len(self.budgets) > 1:
+            raise ValueError(
+                "thinking.budgets: a chat server cannot be held to a budget; write one, which with "
+                "answer.max_tokens caps all its tokens"
+            )
+        unread = ("family", "delimiters", "ending") if chat else ("ending",)
+        for key in unread:
+            if getattr(self, key) is not None:
+                raise ValueError(
+                    f"thinking.{key}: with strategy native the thinking is closed elsewhere; leave "
+                    "it out"
+                )
+        if config.answer.sampling:
+            raise ValueError(
+                "answer.sampling: with strategy native one request draws thinking and answer; "
+                "leave it out"
+            )
