@@ -82,7 +82,7 @@ def from_scores(
             "needs at least 2"
         )
     largest = table.groupby(["model", "setting"])["budget"].transform("max")
-    found: list[Curve] = []
+    lines: list[Curve] = []
     for part, chosen in (
         (table, ("mean",)),
         (table[(table["budget"] == largest) | largest.isna()], selectors),
@@ -91,8 +91,8 @@ def from_scores(
         cells = summary(sample)
         if len(cells) == 1:
             continue
-        found += _curves(cells, sample, axis)
-    return [replace(c, control=_control(table[table["model"] == c.model], c)) for c in found]
+        lines += _curves(cells, sample, axis)
+    return [replace(c, control=_control(table[table["model"] == c.model], c)) for c in lines]
 
 
 def from_sample(
@@ -173,15 +173,15 @@ def from_cells(cells: pd.DataFrame, axis: str | None = None) -> list[Curve]:
 
 
 def _curves(cells: pd.DataFrame, sample: Replicates | None, wanted: str | None) -> list[Curve]:
-    """The groups of cells that have two points on an axis of compute."""
-    found = []
+    """The groups of cells that have points at two places on an axis of compute."""
+    lines = []
     for along, rows in _groups(cells):
         axis, priced = _axis(cells.loc[rows], wanted)
-        if priced.sum() > 1:
-            part = cells.loc[rows]
+        part = cells.loc[rows]
+        if part.loc[priced, axis].nunique() > 1:
             curve = _curve(part[priced].sort_values(axis, kind="stable"), along, axis, sample)
-            found.append(replace(curve, left_out=_names(part[~priced])))
-    return found
+            lines.append(replace(curve, left_out=_names(part[~priced])))
+    return lines
 
 
 def _axis(cells: pd.DataFrame, wanted: str | None) -> tuple[str, pd.Series[bool]]:
