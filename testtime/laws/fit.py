@@ -49,9 +49,9 @@ def fit(
     (resamples, n) counts. covariance: (n, n) on the fitted scale: of y, or of log y for a law that
     is fitted on its logarithm (`Law.log`). replicates: (inputs by name, y), each (resamples, n).
     problems: (inputs by name, y) of each problem, each (problems, n), whose means the points are: a
-    law of y itself is then tested by Hotelling's F (`misfit.lack_of_fit`). cost: (n,), orders the points
-    for the extrapolation test (default: the product of the inputs). Raises UserError where there
-    are fewer than `spare` points more than free parameters, values that are not finite, and
+    law of y itself is then tested by Hotelling's F (`misfit.lack_of_fit`). cost: (n,), orders the
+    points for the extrapolation test (default: the product of the inputs). Raises UserError where
+    there are fewer than `spare` points more than free parameters, values that are not finite, and
     non-positive values under a logarithm.
     """
     if delta is not None and not delta > 0:
