@@ -206,7 +206,7 @@ class _Page:
             "accuracy": [{**self._chart(c, key), "value": axis} for axis, c in drawn],
             "options": [(a, labels.axis(a).unit) for a in one.axes],
             "unavailable": missing,
-            "law": laws.findings(law, one.axis),
+            "law": laws.findings(law, one.axis) + laws.requested(one, law),
             "sections": sections,
             "left_out": one.left_out,
             "browser": browser(one, 1 if self.many else len(self.models)),
