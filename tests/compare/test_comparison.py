@@ -18,6 +18,7 @@ from testtime.compare.text import describe
 from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report.comparison import figure, write
+from testtime.storage.tables import FORMAT
 
 
 def run(
@@ -326,21 +327,14 @@ def test_runs_without_common_problems_are_refused() -> None:
 def test_runs_and_tables_are_read_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "small"
     (folder / "tables").mkdir(parents=True)
-    sizes = {
-        "vocab_size": 32,
-        "hidden_size": 8,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 1,
-        "intermediate_size": 16,
-    }
-    (folder / "run.json").write_text(json.dumps({"model_config": {"model_type": "llama", **sizes}}))
+    (folder / "run.json").write_text(json.dumps({"format": FORMAT}))
     for name in ("scores", "cells"):
         run().to_parquet(folder / "tables" / f"{name}.parquet")
     run("other").to_csv(tmp_path / "table.csv", index=False)
     found = read([folder, tmp_path / "table.csv"], prices=Prices(1.0, 2.0, 0.5))
     assert list(found) == ["small", "table"]
-    assert {"flops", "prompt_flops", "usd", "prompt_usd"} <= set(found["small"].columns)
-    assert "flops" not in found["table"] and "usd" in found["table"]
+    assert {"usd", "prompt_usd"} <= set(found["small"].columns)
+    assert "usd" in found["table"]
     with pytest.raises(UserError, match="given twice"):
         read([folder, folder, folder])
     with pytest.raises(UserError, match="no such file"):
