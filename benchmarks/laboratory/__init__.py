@@ -1,0 +1,1 @@
+"""The laboratory: the recipes that train the zoo's models; run the modules as `python -m benchmarks.laboratory.NAME`."""
