@@ -15,11 +15,12 @@ import csv
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.laboratory import evaluate
-from benchmarks.laboratory.data import batches, held_out
+from benchmarks.laboratory.data import Examples, batches, held_out
 from benchmarks.laboratory.recipe import Recipe, Rung, build, load, sizes
 from testtime.compute.flops import Flops
 
@@ -27,16 +28,21 @@ FIELDS = ["run", "rung", "seed", "N", "D", "parameters", "parameters_total", "to
 FIELDS += ["loss_se", "loss_facts", "loss_facts_se", "loss_copied", "loss_guesses", "seconds"]
 
 
+Stream = Callable[[int, int], Iterator[Examples]]
+
+
 class Run:
     """One rung's training state: model, optimizer, and the counters that say how far it is.
 
-    `begin` starts another seed on the same model.
+    stream: training batches of a seed, from a batch number on; by default the ladder's. `begin` starts another seed
+    on the same model.
     """
 
-    def __init__(self, recipe: Recipe, rung: Rung) -> None:
+    def __init__(self, recipe: Recipe, rung: Rung, stream: Stream | None = None) -> None:
         import torch
 
         self.recipe, self.rung, self.seed = recipe, rung, 0
+        self.stream = stream or (lambda seed, start: batches(seed, recipe.batch_tokens, recipe.cut, start))
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = build(rung, 0).to(self.device)
         self.costs = Flops.from_config(self.model.config.to_dict())
@@ -77,7 +83,7 @@ class Run:
 
         c, recipe = self.counters, self.recipe
         begin = time.monotonic()
-        for one in batches(self.seed, recipe.batch_tokens, recipe.cut, int(c["step"])):
+        for one in self.stream(self.seed, int(c["step"])):
             if c["tokens"] >= until:
                 break
             scale = min(1.0, (c["tokens"] + 1) / recipe.warmup_tokens)
