@@ -111,7 +111,10 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
             f"there is no benchmark {given!r} (one of your own: give its .yaml file){suggest(given, names())}"
         )
     where = str(path) if is_path else f"benchmark {given}"
-    return parse_spec(with_overrides(read_yaml(path), overrides), where), where
+    raw = read_yaml(path)
+    if not is_path and isinstance(raw.get("loader"), dict) and raw["loader"].get("kind") == "file":
+        raw["loader"] = {**raw["loader"], "path": str(FOLDER / raw["loader"]["path"])}  # data that comes with the package
+    return parse_spec(with_overrides(raw, overrides), where), where
 
 
 def _gym(dataset: str) -> dict[str, Any]:
