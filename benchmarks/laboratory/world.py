@@ -92,5 +92,11 @@ def held_out(start: int, functions: Sequence[int]) -> bool:
 
 
 def draw(rng: np.random.Generator, count: int, hops: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random questions of `hops` hops: starts (count,) and functions (count, hops), by their frequencies."""
-    return rng.integers(0, LETTERS, size=count), rng.choice(FUNCTIONS, size=(count, hops), p=frequencies())
+    """Random questions of `hops` different functions: starts (count,) and functions (count, hops), by frequency.
+
+    Different, so that what follows a function in the question is never in doubt. Drawn without replacement by the
+    exponential race (Efraimidis & Spirakis 2006), then put in random order.
+    """
+    arrival = rng.standard_exponential((count, FUNCTIONS), dtype=np.float32) / frequencies().astype(np.float32)
+    first = np.argpartition(arrival, hops, axis=1)[:, :hops]
+    return rng.integers(0, LETTERS, size=count), rng.permuted(first, axis=1)
