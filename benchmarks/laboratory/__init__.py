@@ -1,1 +1,1 @@
-"""The laboratory: the recipes that train the zoo's models; run the modules as `python -m benchmarks.laboratory.NAME`."""
+"""The laboratory: the recipes that train the zoo; run a module as `python -m benchmarks.laboratory.NAME`."""

@@ -36,9 +36,7 @@ def _held_out(starts: np.ndarray, functions: np.ndarray) -> np.ndarray:
     return np.array([world.held_out(int(s), f) for s, f in zip(starts, functions.tolist(), strict=True)], dtype=bool)
 
 
-def questions(
-    rng: np.random.Generator, count: int, hops: int, held_out: bool | None
-) -> tuple[np.ndarray, np.ndarray]:
+def questions(rng: np.random.Generator, count: int, hops: int, held_out: bool | None) -> tuple[np.ndarray, np.ndarray]:
     """`count` questions of so many hops: held-out ones, others, or (None) any; one hop is never held out."""
     starts, functions = world.draw(rng, count, hops)
     while held_out is not None and hops > 1:

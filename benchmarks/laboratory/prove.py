@@ -206,7 +206,9 @@ def main() -> None:
     asked = quiz(many, 21, (2, 3, 4), (1, 1, 1), held_out=True)
     own = attempted(agent, asked, 8, seed=22)
     right, votes = scored(asked, [a.answer for a in own], 8)
-    rare = [q for q in quiz(8 * many, 23, (2, 3, 4), (1, 1, 1), held_out=True) if max(world.ranks()[list(q[1])]) >= HARD]
+    rare = [
+        q for q in quiz(8 * many, 23, (2, 3, 4), (1, 1, 1), held_out=True) if max(world.ranks()[list(q[1])]) >= HARD
+    ]
     long = quiz(many, 24, (8, 10), (1, 1), held_out=True)
     rows = [q for q in long for _ in range(SAMPLES)]
     direct = [sample.answer(row) for row in sample.generate(agent, [prompt(*q) for q in rows], seed=3)]

@@ -1,6 +1,6 @@
 """Writes the questions of the world of facts that testtime evaluates: none of more than one hop was trained on.
 
-    python -m benchmarks.laboratory.tasks
+python -m benchmarks.laboratory.tasks
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def rows(levels: tuple[int, ...], seed: int = 15) -> list[dict[str, object]]:
             answer = world.letter(world.states(s, f)[-1])
             rarest = max(int(world.ranks()[one]) for one in f)
             text = world.question(s, f)
-            out.append({"id": f"{level}/{number}", "question": text, "answer": answer, "level": level, "rarest": rarest})
+            out.append(
+                {"id": f"{level}/{number}", "question": text, "answer": answer, "level": level, "rarest": rarest}
+            )
     return out
 
 

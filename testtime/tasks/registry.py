@@ -113,7 +113,10 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
     where = str(path) if is_path else f"benchmark {given}"
     raw = read_yaml(path)
     if not is_path and isinstance(raw.get("loader"), dict) and raw["loader"].get("kind") == "file":
-        raw["loader"] = {**raw["loader"], "path": str(FOLDER / raw["loader"]["path"])}  # data that comes with the package
+        raw["loader"] = {
+            **raw["loader"],
+            "path": str(FOLDER / raw["loader"]["path"]),
+        }  # data that comes with the package
     return parse_spec(with_overrides(raw, overrides), where), where
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 def functions() -> dict[str, str]:
     """Name, as `123`, to the 26 letters that a, b, ..., z become; in order of frequency."""
     lines = Path(__file__).with_name("facts.txt").read_text().splitlines()
-    return {name: letters for name, letters in map(str.split, lines)}
+    return dict(line.split(" ", 1) for line in lines)
 
 
 def lookup(call: str) -> str:

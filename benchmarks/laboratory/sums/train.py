@@ -1,11 +1,12 @@
-"""Trains the rungs of a recipe: constant learning rate, and a short cool-down for every checkpoint that is wanted.
+r"""Trains the rungs of a recipe: constant learning rate, and a short cool-down for every checkpoint that is wanted.
 
 One trunk at constant rate serves all token counts of a rung; at (1 - cooldown) of each count a branch cools down,
 is measured and saved, and the trunk goes on from where the branch began. Everything is written to disk every two
 minutes, so a killed run goes on where it was. One thread, compiled: two threads are slower than one on models of
 this size when anything else runs.
 
-    python -m benchmarks.ladder.train benchmarks/ladder/quickstart.yaml --out benchmarks/ladder/out/quickstart
+    python -m benchmarks.laboratory.sums.train benchmarks/laboratory/sums/quickstart.yaml \
+        --out benchmarks/laboratory/out/quickstart
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ladder import evaluate
-from benchmarks.ladder.data import batches
-from benchmarks.ladder.recipe import Recipe, Rung, build, load, sizes
+from benchmarks.laboratory.sums import evaluate
+from benchmarks.laboratory.sums.data import batches
+from benchmarks.laboratory.sums.recipe import Recipe, Rung, build, load, sizes
 from testtime.compute.flops import Flops
 
 SAVE_SECONDS = 120.0
@@ -117,7 +118,7 @@ class Run:
 
 def measure(run: Run, tokens: int) -> dict[str, Any]:
     """The row of the ladder's table for the model as it stands; the model is saved beside it."""
-    from benchmarks.ladder.vocabulary import build as tokenizer
+    from benchmarks.laboratory.sums.vocabulary import build as tokenizer
 
     recipe = run.recipe
     run.model.eval()
