@@ -101,7 +101,7 @@ def test_roles_word_for_word() -> None:
     assert names(cut.tokens) == f"{head}a123{a}|{a}</think>{c}<eos>"
     learnt = [t for t, flag in zip(cut.tokens, cut.learnt, strict=True) if flag]
     assert names(learnt) == f"a123{a}|{a}{c}<eos>"  # not the closing
-    attempt = solved.tokens[8:-1]
+    attempt = solved.tokens[9:-1]
     asked = names(roles.verify(*QUESTION, attempt, False).tokens)
     assert asked == f"{head}{names(attempt)}<eos><user>verify<assistant><think></think>no<eos>"
     revised = roles.revise(*QUESTION, attempt)
@@ -139,7 +139,7 @@ def test_agent_is_never_shown_a_held_out_question() -> None:
 
 
 def test_steps_are_good_until_the_first_mistake() -> None:
-    tokens = roles.solve(*QUESTION).tokens[8:-1]
+    tokens = roles.solve(*QUESTION).tokens[9:-1]
     assert steps.truth(*QUESTION, tokens) == (True, True, True)
     other = vocabulary.ids()["a"] if tokens[6] != vocabulary.ids()["a"] else vocabulary.ids()["b"]
     wrong = [*tokens[:6], other, *tokens[7:]]

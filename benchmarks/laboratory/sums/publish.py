@@ -37,8 +37,8 @@ after it. Apache-2.0, as the package.
 | time | {measured["seconds"] / 60:.1f} minutes on one shared CPU core, earlier checkpoints' cool-downs included |
 
 Data: the tasks' own levels in `testtime/tasks`, traces as `benchmarks/laboratory/sums/traces.py` writes them.
-{mixture.cut:.0%} of the chains are cut at a random place and closed by force. AdamW, constant learning rate {rung.lr:g} with a
-linear cool-down over the last {recipe.cooldown:.1%}, batches of about {recipe.batch_tokens:,} tokens, seed
+{mixture.cut:.0%} of the chains are cut at a random place and closed by force. AdamW, constant learning
+rate {rung.lr:g} with a linear cool-down over the last {recipe.cooldown:.1%}, batches of about {recipe.batch_tokens:,} tokens, seed
 {recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
 
 Trained again by `{command}`.
