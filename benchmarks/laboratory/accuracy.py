@@ -60,17 +60,16 @@ def main() -> None:
     if given.file.exists():
         with given.file.open(newline="") as file:
             known = list(csv.DictReader(file))
-    done = {(row["run"], row["D"]) for row in known}
+    done = {(row["run"], row["target"]) for row in known}
     for found in sorted(given.out.glob("*/*/*/measured.json")):
         row = json.loads(found.read_text())
-        if (row["run"], str(row["D"])) in done:
+        if (row["run"], str(row["target"])) in done:
             continue
         model = AutoModelForCausalLM.from_pretrained(found.parent).eval()
         for budget, chances in accuracies(model, asked).items():
             mean, error = chances.mean(), chances.mean(1).std(ddof=1) / len(asked) ** 0.5
-            loss = row.get("loss_facts", row["loss"])
-            kept = {key: row[key] for key in ("run", "rung", "seed", "N", "D", "flops")}
-            known.append({**kept, "loss": loss, "budget": budget, "accuracy": float(mean), "se": float(error)})
+            kept = {key: row[key] for key in ("run", "rung", "seed", "target", "parameters", "flops", "loss")}
+            known.append({**kept, "budget": budget, "accuracy": float(mean), "se": float(error)})
         with given.file.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(known[0]))
             writer.writeheader()

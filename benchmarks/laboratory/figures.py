@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.laboratory.law import HUBER
+from benchmarks.laboratory.law import HUBER, read
 from testtime.laws import published
 from testtime.laws.fit import fit
 from testtime.laws.pretraining import HOFFMANN, KAPLAN_ND
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("accuracy", type=Path)
     parser.add_argument("--figure", type=Path, required=True)
     given = parser.parse_args()
-    rows = pd.read_csv(given.ladder)
+    rows = read(given.ladder)
     draw(rows, pd.read_csv(given.accuracy), given.figure)
     print(exponents(rows))
 

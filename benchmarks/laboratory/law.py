@@ -31,6 +31,11 @@ CLOSE = 0.15
 """A prediction is close where it misses by at most this share of the reducible loss, what lies above E."""
 
 
+def read(path: Path) -> pd.DataFrame:
+    """The ladder's table, with parameters as N and the token counts that were aimed at as D."""
+    return pd.read_csv(path, dtype={"rung": str}).rename(columns={"parameters": "N", "target": "D"})
+
+
 def predict(rows: pd.DataFrame, size: float, tokens: list[float], seed: int = 0) -> dict[str, Any]:
     """Predicted losses of a size at each token count, with intervals; `rows` has rung, N, D and loss."""
     rungs = np.sort(rows["rung"].unique())
@@ -83,7 +88,7 @@ def main() -> None:
     given = parser.parse_args()
     recipe = load(given.recipe)
     largest = list(recipe.rungs.values())[-1]
-    rows = pd.read_csv(given.table, dtype={"rung": str})
+    rows = read(given.table)
     if given.what == "predict":
         if given.file.exists():
             raise SystemExit(f"{given.file} exists: a prediction is written once")

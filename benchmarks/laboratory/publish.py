@@ -24,8 +24,6 @@ from testtime import zoo
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
 CARDS = Path(__file__).parent / "cards"
-COLUMNS = ["run", "rung", "seed", "N", "D", "parameters", "parameters_total", "tokens", "c_6nd", "flops", "loss"]
-COLUMNS += ["loss_se", "loss_written", "loss_written_se", "loss_copied", "loss_guesses", "seconds"]
 
 
 def copy(source: Path, name: str) -> Path:
@@ -64,12 +62,12 @@ def ladder(recipe_path: str, out: Path) -> None:
     shutil.rmtree(zoo.ROOT / "ladder", ignore_errors=True)
     for rung in recipe.rungs.values():
         mine = rows[(rows["rung"] == rung.name) & (rows["seed"] == rung.seeds[0])]
-        row: dict[str, Any] = mine.sort_values("D").iloc[-1].to_dict()
-        target = copy(out / rung.name / str(rung.seeds[0]) / str(row["D"]), f"ladder/{rung.name}")
+        row: dict[str, Any] = mine.sort_values("target").iloc[-1].to_dict()
+        target = copy(out / rung.name / str(rung.seeds[0]) / str(row["target"]), f"ladder/{rung.name}")
         command = f"python -m benchmarks.laboratory.train {recipe_path} --out {out} --rungs {rung.name}"
         (target / "training.json").write_text(json.dumps(row, indent=2) + "\n")
         (target / "README.md").write_text(rung_card(f"ladder/{rung.name}", recipe, rung, row, command))
-    rows[COLUMNS].to_csv(zoo.ROOT / "ladder" / "ladder.csv", index=False)
+    rows.to_csv(zoo.ROOT / "ladder" / "ladder.csv", index=False)
 
 
 def one(found: dict[str, Any], form: str = ".3f") -> str:

@@ -24,8 +24,8 @@ from benchmarks.laboratory.data import Examples, batches, held_out
 from benchmarks.laboratory.recipe import Recipe, Rung, build, load, sizes
 from testtime.compute.flops import Flops
 
-FIELDS = ["run", "rung", "seed", "N", "D", "parameters", "parameters_total", "tokens", "c_6nd", "flops", "loss"]
-FIELDS += ["loss_se", "loss_facts", "loss_facts_se", "loss_copied", "loss_guesses", "seconds"]
+FIELDS = ["run", "rung", "seed", "target", "parameters", "parameters_total", "tokens", "c_6nd", "flops", "loss"]
+FIELDS += ["loss_se", "loss_written", "loss_written_se", "loss_copied", "loss_guesses", "seconds"]
 
 
 Stream = Callable[[int, int], Iterator[Examples]]
@@ -113,7 +113,7 @@ def measure(run: Run, folder: Path, tokens: int, quiz: list[Any]) -> dict[str, A
     small, total = sizes(run.model)
     c = run.counters
     row = {
-        "run": f"{run.rung.name}/{run.seed}", "rung": run.rung.name, "seed": run.seed, "N": small, "D": tokens,
+        "run": f"{run.rung.name}/{run.seed}", "rung": run.rung.name, "seed": run.seed, "target": tokens,
         "parameters": small, "parameters_total": total, "tokens": c["tokens"], "c_6nd": 6.0 * small * c["tokens"],
         "flops": c["flops"], **values, "seconds": c["seconds"],
     }  # fmt: skip
@@ -155,7 +155,7 @@ def table(out: Path) -> None:
     with (out / "ladder.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: (int(row["rung"]), row["seed"], row["D"])))
+        writer.writerows(sorted(rows, key=lambda row: (int(row["rung"]), row["seed"], row["target"])))
 
 
 def main() -> None:
