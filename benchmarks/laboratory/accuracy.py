@@ -26,7 +26,9 @@ BUDGETS = (0, 4, 8, 25)
 CHAINS = 2
 
 
-def accuracies(model: Any, asked: list[tuple[int, list[int]]], seed: int = 0) -> dict[int, np.ndarray]:
+def accuracies(
+    model: Any, asked: list[tuple[int, list[int]]], seed: int = 0
+) -> dict[int, np.ndarray]:
     """Budget to the probability of the right answer, each (questions, CHAINS)."""
     close = ids()[CLOSE]
     rows = [q for q in asked for _ in range(CHAINS)]
@@ -40,7 +42,9 @@ def accuracies(model: Any, asked: list[tuple[int, list[int]]], seed: int = 0) ->
         kept = [[token for token in chain[:budget] if token != close] for chain in chains]
         closed = [[*prompt, *chain, close] for prompt, chain in zip(prompts, kept, strict=True)]
         chances = sample.first_token(model, closed, letters)
-        out[budget] = chances[np.arange(len(rows)), np.array(gold) - first].reshape(len(asked), CHAINS)
+        out[budget] = chances[np.arange(len(rows)), np.array(gold) - first].reshape(
+            len(asked), CHAINS
+        )
     return out
 
 
@@ -68,7 +72,10 @@ def main() -> None:
         model = AutoModelForCausalLM.from_pretrained(found.parent).eval()
         for budget, chances in accuracies(model, asked).items():
             mean, error = chances.mean(), chances.mean(1).std(ddof=1) / len(asked) ** 0.5
-            kept = {key: row[key] for key in ("run", "rung", "seed", "target", "parameters", "flops", "loss")}
+            kept = {
+                key: row[key]
+                for key in ("run", "rung", "seed", "target", "parameters", "flops", "loss")
+            }
             known.append({**kept, "budget": budget, "accuracy": float(mean), "se": float(error)})
         with given.file.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(known[0]))

@@ -29,7 +29,13 @@ SECOND = {"solve": 0.3, "lookup": 0.12, "split": 0.08, "join": 0.05, "revise": 0
 
 
 def stage(
-    recipe: Recipe, rung: Rung, stream: Stream, tokens: int, out: Path, seed: int, start: Path | None = None
+    recipe: Recipe,
+    rung: Rung,
+    stream: Stream,
+    tokens: int,
+    out: Path,
+    seed: int,
+    start: Path | None = None,
 ) -> Any:
     """A model trained on `tokens` tokens, cooled down over the last fifth, saved at `out`; from `start`, or fresh."""
     import torch
@@ -58,14 +64,20 @@ def stage(
     return AutoModelForCausalLM.from_pretrained(out).eval()
 
 
-def quiz(count: int, seed: int, hops: tuple[int, ...], weights: tuple[int, ...], held_out: bool) -> list[Any]:
+def quiz(
+    count: int, seed: int, hops: tuple[int, ...], weights: tuple[int, ...], held_out: bool
+) -> list[Any]:
     """`count` different questions (start, functions), held out or not."""
     rng = np.random.default_rng(seed)
     many = rng.multinomial(count, np.array(weights) / sum(weights))
     out: dict[Any, None] = {}
     for h, number in zip(hops, many, strict=True):
         starts, functions = questions(rng, int(number), h, held_out)
-        out.update(dict.fromkeys((int(s), tuple(f)) for s, f in zip(starts, functions.tolist(), strict=True)))
+        out.update(
+            dict.fromkeys(
+                (int(s), tuple(f)) for s, f in zip(starts, functions.tolist(), strict=True)
+            )
+        )
     return list(out)
 
 
@@ -102,20 +114,44 @@ def main() -> None:
     def recipe(rate: float) -> Recipe:
         return Recipe({rung.name: rung}, (), rate, 0.0, size, 0)
 
-    first = stage(recipe(raw["rate"]), rung, mixed(FIRST, size, {}), int(float(raw["tokens"])), out / "first", seed)
+    first = stage(
+        recipe(raw["rate"]),
+        rung,
+        mixed(FIRST, size, {}),
+        int(float(raw["tokens"])),
+        out / "first",
+        seed,
+    )
     pool = out / "attempts.jsonl"
     if not pool.exists():
         asked = quiz(int(raw["questions"]), 11, SOLVE_HOPS, SOLVE_WEIGHTS, held_out=False)
         found = attempted(first, asked, int(raw["samples"]), seed)
         pool.write_text("".join(json.dumps(asdict(one)) + "\n" for one in found))
     lines = [json.loads(line) for line in pool.read_text().splitlines()]
-    own = [Attempt(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()}) for one in lines]
+    own = [
+        Attempt(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
+        for one in lines
+    ]
     uses = by_use(own)
     print(Counter({use: len(some) for use, some in uses.items()}), flush=True)
     second = mixed(SECOND, size, uses)
     tokens = int(float(raw["tuning_tokens"]))
-    stage(recipe(raw["tuning_rate"]), rung, second, tokens, out / "agent", seed + 100, start=out / "first")
-    steps.train(own, out / "agent", out / "prm", int(float(raw["scoring_tokens"])), raw["tuning_rate"] / rung.hidden)
+    stage(
+        recipe(raw["tuning_rate"]),
+        rung,
+        second,
+        tokens,
+        out / "agent",
+        seed + 100,
+        start=out / "first",
+    )
+    steps.train(
+        own,
+        out / "agent",
+        out / "prm",
+        int(float(raw["scoring_tokens"])),
+        raw["tuning_rate"] / rung.hidden,
+    )
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ def written_down(kind: str, source: Questions, rng: random.Random) -> Script:
     start, functions = source.take(rng.choices(SOLVE_HOPS, SOLVE_WEIGHTS)[0])
     if kind == "lookup":
         return roles.solve(start, functions, tool=True)
-    return roles.solve(start, functions, rng.randrange(4 * len(functions)) if rng.random() < CUT else -1)
+    return roles.solve(
+        start, functions, rng.randrange(4 * len(functions)) if rng.random() < CUT else -1
+    )
 
 
 def looked_at(kind: str, attempts: dict[str, list[Attempt]], rng: random.Random) -> Script:
@@ -116,7 +118,9 @@ def mixed(
             source = Questions(np.random.default_rng([seed, pool]))
             kinds = rng.choices(list(shares), list(shares.values()), k=POOL)
             made = [
-                looked_at(kind, attempts, rng) if kind in ("revise", "verify") else written_down(kind, source, rng)
+                looked_at(kind, attempts, rng)
+                if kind in ("revise", "verify")
+                else written_down(kind, source, rng)
                 for kind in kinds
             ]
             found = packed([arrays(made)], tokens)

@@ -33,10 +33,15 @@ class Examples:
 
 
 def _held_out(starts: np.ndarray, functions: np.ndarray) -> np.ndarray:
-    return np.array([world.held_out(int(s), f) for s, f in zip(starts, functions.tolist(), strict=True)], dtype=bool)
+    return np.array(
+        [world.held_out(int(s), f) for s, f in zip(starts, functions.tolist(), strict=True)],
+        dtype=bool,
+    )
 
 
-def questions(rng: np.random.Generator, count: int, hops: int, held_out: bool | None) -> tuple[np.ndarray, np.ndarray]:
+def questions(
+    rng: np.random.Generator, count: int, hops: int, held_out: bool | None
+) -> tuple[np.ndarray, np.ndarray]:
     """`count` questions of so many hops: held-out ones, others, or (None) any; one hop is never held out."""
     starts, functions = world.draw(rng, count, hops)
     while held_out is not None and hops > 1:
@@ -59,7 +64,12 @@ def written(starts: np.ndarray, functions: np.ndarray, kept: np.ndarray | None =
     ones = np.ones((count, 1), dtype=np.int64)
     head = [ones * table[BOS], ones * table[USER], first + letters[:, :1], names + functions]
     prompt = np.hstack([*head, ones * table["?"], ones * table[ASSISTANT], ones * table[THINK]])
-    parts = [first + letters[:, :-1], names + functions, first + letters[:, 1:], np.full((count, hops), table[STEP])]
+    parts = [
+        first + letters[:, :-1],
+        names + functions,
+        first + letters[:, 1:],
+        np.full((count, hops), table[STEP]),
+    ]
     chain = np.stack(parts, axis=2).reshape(count, -1)
     end = np.hstack([ones * table[CLOSE], first + letters[:, -1:], ones * table[EOS]])
     tokens = np.hstack([prompt, chain, end])

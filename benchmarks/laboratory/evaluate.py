@@ -25,7 +25,9 @@ def losses(model: Any, batches: list[Examples]) -> dict[str, float]:
         for one in batches:
             x, kinds = torch.from_numpy(one.tokens), one.kinds[:, 1:]
             logits = model(input_ids=x[:, :-1], use_cache=False).logits
-            each = functional.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none")
+            each = functional.cross_entropy(
+                logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none"
+            )
             nats = each.view(kinds.shape).double().numpy()
             for name, which in PARTS.items():
                 mask = np.isin(kinds, which)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.laboratory.law import HUBER, read
+from benchmarks.laboratory.law import HUBER, lawful, read
 from testtime.laws import published
 from testtime.laws.fit import fit
 from testtime.laws.pretraining import HOFFMANN, KAPLAN_ND
@@ -32,7 +32,9 @@ KAPLAN_OPTIMUM = 0.73
 def law(rows: pd.DataFrame, form: Any = HOFFMANN, seed: int = 0) -> Fit:
     """The law of all runs; its errors resample runs, which share a model, with all their checkpoints."""
     runs = np.sort(rows["run"].unique())
-    drawn = np.random.default_rng(seed).multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES)
+    drawn = np.random.default_rng(seed).multinomial(
+        len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES
+    )
     weights = drawn[:, np.searchsorted(runs, rows["run"])].astype(np.float64)
     inputs = {"N": rows["N"].to_numpy(float), "D": rows["D"].to_numpy(float)}
     return fit(form, inputs, rows["loss"].to_numpy(float), delta=HUBER, row_weights=weights)
@@ -70,7 +72,7 @@ def budgets(rows: pd.DataFrame) -> np.ndarray:
 
 def exponents(rows: pd.DataFrame) -> str:
     """The measured exponents beside the published ones, as a table of text."""
-    found, joint = law(rows), law(rows, KAPLAN_ND)
+    found, joint = law(lawful(rows)), law(lawful(rows), KAPLAN_ND)
     drawn = {name: found.replicates[:, k] for k, name in enumerate(found.law.names)}
     a = drawn["beta"] / (drawn["alpha"] + drawn["beta"])
     p = found.params
@@ -111,8 +113,10 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    found = law(rows)
-    figure, ((left, right), (iso, acc)) = plt.subplots(2, 2, figsize=(11, 8.5), constrained_layout=True)
+    found = law(lawful(rows))
+    figure, ((left, right), (iso, acc)) = plt.subplots(
+        2, 2, figsize=(11, 8.5), constrained_layout=True
+    )
     colours = plt.get_cmap("viridis")
     sizes, counts = np.sort(rows["N"].unique()), np.sort(rows["D"].unique())
     fine_d, fine_n = np.geomspace(counts[0], counts[-1], 60), np.geomspace(sizes[0], sizes[-1], 60)
@@ -143,7 +147,12 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, path: Path) -> None:
         acc.annotate(f"{budget} tokens", (top["flops"], top["accuracy"]), xytext=(5, 0), textcoords="offset points",
                      color=colour, fontsize=8, va="center")  # fmt: skip
     words = [
-        (left, "training tokens", "held-out loss, nats a fact", "Loss against tokens, a line a size (Hoffmann's law)"),
+        (
+            left,
+            "training tokens",
+            "held-out loss, nats a fact",
+            "Loss against tokens, a line a size (Hoffmann's law)",
+        ),
         (
             right,
             "parameters without embeddings",
@@ -156,7 +165,12 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, path: Path) -> None:
             "held-out loss, nats a fact",
             "Equal training compute; dotted: the minimum",
         ),
-        (acc, "training FLOPs", "accuracy of one sample", "Accuracy at a fixed thinking budget, a line a rung"),
+        (
+            acc,
+            "training FLOPs",
+            "accuracy of one sample",
+            "Accuracy at a fixed thinking budget, a line a rung",
+        ),
     ]
     for axes, x, y, title in words:
         axes.set(xscale="log", xlabel=x, ylabel=y)
@@ -167,7 +181,9 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, path: Path) -> None:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
             axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-            axes.yaxis.set_major_locator(matplotlib.ticker.FixedLocator([0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3]))
+            axes.yaxis.set_major_locator(
+                matplotlib.ticker.FixedLocator([0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3])
+            )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -27,6 +27,8 @@ LEVEL = 0.95
 RESAMPLES = 1000
 HUBER = 1e-3
 """On log loss, as in Hoffmann et al. 2022."""
+LEAST = 250_000
+"""Fewer tokens are left out of the law: the smallest rungs still know nothing there, whatever their size."""
 CLOSE = 0.15
 """A prediction is close where it misses by at most this share of the reducible loss, what lies above E."""
 
@@ -34,6 +36,11 @@ CLOSE = 0.15
 def read(path: Path) -> pd.DataFrame:
     """The ladder's table, with parameters as N and the token counts that were aimed at as D."""
     return pd.read_csv(path, dtype={"rung": str}).rename(columns={"parameters": "N", "target": "D"})
+
+
+def lawful(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the law is fitted to."""
+    return rows[rows["D"] >= LEAST]
 
 
 def predict(rows: pd.DataFrame, size: float, tokens: list[float], seed: int = 0) -> dict[str, Any]:
@@ -73,8 +80,19 @@ def check(written: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
             continue
         loss, floor = float(measured["loss"].iloc[0]), written["law"]["E"]
         missed = (one["loss"] - loss) / (loss - floor)
-        beside = {"measured": loss, "measured_se": float(measured["loss_se"].iloc[0]), "missed": missed}
-        out.append({**one, **beside, "close": abs(missed) <= CLOSE, "inside": one["lo"] <= loss <= one["hi"]})
+        beside = {
+            "measured": loss,
+            "measured_se": float(measured["loss_se"].iloc[0]),
+            "missed": missed,
+        }
+        out.append(
+            {
+                **one,
+                **beside,
+                "close": abs(missed) <= CLOSE,
+                "inside": one["lo"] <= loss <= one["hi"],
+            }
+        )
     return {**written, "predicted": out}
 
 
@@ -92,8 +110,9 @@ def main() -> None:
     if given.what == "predict":
         if given.file.exists():
             raise SystemExit(f"{given.file} exists: a prediction is written once")
-        smaller = rows[rows["rung"] != largest.name]
-        made = predict(smaller, float(sizes(build(largest, 0))[0]), [float(n) for n in recipe.tokens])
+        smaller = lawful(rows[rows["rung"] != largest.name])
+        counts = [float(n) for n in recipe.tokens if n >= LEAST]
+        made = predict(smaller, float(sizes(build(largest, 0))[0]), counts)
     else:
         made = check(json.loads(given.file.read_text()), rows[rows["rung"] == largest.name])
     given.file.write_text(json.dumps(made, indent=2) + "\n")

@@ -56,10 +56,14 @@ def golds(asked: Sequence[Question]) -> list[str]:
     return [world.letter(world.states(s, f)[-1]) for s, f in asked]
 
 
-def scored(asked: Sequence[Question], answers: Sequence[str], samples: int) -> tuple[np.ndarray, np.ndarray]:
+def scored(
+    asked: Sequence[Question], answers: Sequence[str], samples: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Right or wrong (questions, samples), and the votes' accuracy (questions,), of answers question by question."""
     rows = [answers[n * samples : (n + 1) * samples] for n in range(len(asked))]
-    right = np.array([[a == gold for a in row] for row, gold in zip(rows, golds(asked), strict=True)])
+    right = np.array(
+        [[a == gold for a in row] for row, gold in zip(rows, golds(asked), strict=True)]
+    )
     return right, np.array([vote(row, gold) for row, gold in zip(rows, golds(asked), strict=True)])
 
 
@@ -68,10 +72,15 @@ def prompt(start: int, functions: Sequence[int], tool: bool = False) -> list[int
     return roles.solve(start, functions, 0, tool).tokens[:-3]
 
 
-def compared(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+def compared(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
+) -> dict[str, Any]:
     """Two ways of answering the same questions, at one sample and by majority of all, and their paired difference."""
     out: dict[str, Any] = {}
-    for name, a, b in (("1", one[0].mean(1), other[0].mean(1)), (str(one[0].shape[1]), one[1], other[1])):
+    for name, a, b in (
+        ("1", one[0].mean(1), other[0].mean(1)),
+        (str(one[0].shape[1]), one[1], other[1]),
+    ):
         out[name] = {
             "without": interval(np.mean, a),
             "with": interval(np.mean, b),
@@ -99,13 +108,18 @@ def revision(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
 
 def verification(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
     """How P(yes) ranks attempts over all, and within questions that have right and wrong ones."""
-    prompts = [[*roles.after(a.start, a.functions, a.written, "verify").tokens, roles.ids()["</think>"]] for a in own]
+    prompts = [
+        [*roles.after(a.start, a.functions, a.written, "verify").tokens, roles.ids()["</think>"]]
+        for a in own
+    ]
     both = sample.first_token(model, prompts, ["yes", "no"])
     right = np.array([a.right for a in own]).reshape(-1, samples)
     yes = (both[:, 0] / both.sum(1)).reshape(right.shape)
     mixed = [n for n, row in enumerate(right) if 0 < row.sum() < samples]
     inside = np.array([auc(right[n], yes[n]) for n in mixed])
-    best = np.array([row[np.flatnonzero(p == p.max())].mean() for row, p in zip(right, yes, strict=True)])
+    best = np.array(
+        [row[np.flatnonzero(p == p.max())].mean() for row, p in zip(right, yes, strict=True)]
+    )
     return {
         "auc": interval(auc, right, yes),
         "auc within questions": interval(np.mean, inside),
@@ -131,7 +145,10 @@ def stepping(model: Any, own: list[Attempt]) -> dict[str, Any]:
 
     def over(rows: np.ndarray) -> float:
         picked = [n for row in rows for n in groups[row]]
-        return auc(np.concatenate([made[n].steps for n in picked]), np.concatenate([scores[n] for n in picked]))
+        return auc(
+            np.concatenate([made[n].steps for n in picked]),
+            np.concatenate([scores[n] for n in picked]),
+        )
 
     return {"auc": interval(over, np.arange(len(groups))), **where}
 
@@ -139,9 +156,13 @@ def stepping(model: Any, own: list[Attempt]) -> dict[str, Any]:
 def tool(model: Any, asked: list[Question]) -> dict[str, Any]:
     """Hard questions without and with the look-up tool."""
     rows = [q for q in asked for _ in range(SAMPLES)]
-    alone = [sample.answer(row) for row in sample.generate(model, [prompt(*q) for q in rows], seed=3)]
+    alone = [
+        sample.answer(row) for row in sample.generate(model, [prompt(*q) for q in rows], seed=3)
+    ]
     made, calls = sample.with_tool(model, [prompt(*q, tool=True) for q in rows], seed=3)
-    out = compared(scored(asked, alone, SAMPLES), scored(asked, [sample.answer(row) for row in made], SAMPLES))
+    out = compared(
+        scored(asked, alone, SAMPLES), scored(asked, [sample.answer(row) for row in made], SAMPLES)
+    )
     return {**out, "calls a question": float(np.mean(calls))}
 
 
@@ -161,10 +182,15 @@ def decomposed(model: Any, asked: list[Question], samples: int) -> tuple[list[st
     plans = [parsed(sample.answer(row)) for row in sample.generate(model, heads, seed=7)]
     answers: list[list[str]] = [[] for _ in rows]
     broken = [not plan or not all(part.endswith("?") for part in plan) for plan in plans]
-    plans = [["".join(roles.asked(*q))] if bad else plan for q, plan, bad in zip(rows, plans, broken, strict=True)]
+    plans = [
+        ["".join(roles.asked(*q))] if bad else plan
+        for q, plan, bad in zip(rows, plans, broken, strict=True)
+    ]
     for depth in range(max(map(len, plans))):
         todo = [n for n, plan in enumerate(plans) if len(plan) > depth]
-        texts = [plans[n][depth].replace(f"#{depth}", answers[n][-1] if answers[n] else "") for n in todo]
+        texts = [
+            plans[n][depth].replace(f"#{depth}", answers[n][-1] if answers[n] else "") for n in todo
+        ]
         tokens = [_tokens(text) for text in texts]
         asks = [[*prompt(0, [])[:2], *t, *prompt(0, [])[-2:]] for t in tokens]
         for n, row in zip(todo, sample.generate(model, asks, seed=8 + depth), strict=True):
@@ -207,14 +233,22 @@ def main() -> None:
     own = attempted(agent, asked, 8, seed=22)
     right, votes = scored(asked, [a.answer for a in own], 8)
     rare = [
-        q for q in quiz(8 * many, 23, (2, 3, 4), (1, 1, 1), held_out=True) if max(world.ranks()[list(q[1])]) >= HARD
+        q
+        for q in quiz(8 * many, 23, (2, 3, 4), (1, 1, 1), held_out=True)
+        if max(world.ranks()[list(q[1])]) >= HARD
     ]
     long = quiz(many, 24, (8, 10), (1, 1), held_out=True)
     rows = [q for q in long for _ in range(SAMPLES)]
-    direct = [sample.answer(row) for row in sample.generate(agent, [prompt(*q) for q in rows], seed=3)]
+    direct = [
+        sample.answer(row) for row in sample.generate(agent, [prompt(*q) for q in rows], seed=3)
+    ]
     joined, broken = decomposed(agent, long, SAMPLES)
     found = {
-        "solve": {"1": interval(np.mean, right), "8": interval(np.mean, votes), "questions": len(asked)},
+        "solve": {
+            "1": interval(np.mean, right),
+            "8": interval(np.mean, votes),
+            "questions": len(asked),
+        },
         "revise": revision(agent, own, 8),
         "verify": verification(agent, own, 8),
         "steps": stepping(prm, own),

@@ -37,11 +37,16 @@ def copy(source: Path, name: str) -> Path:
     for file in FILES:
         if (source / file).exists():
             shutil.copyfile(source / file, target / file)
-    weights = {key: value.to(torch.float16) for key, value in load_file(source / "model.safetensors").items()}
+    weights = {
+        key: value.to(torch.float16)
+        for key, value in load_file(source / "model.safetensors").items()
+    }
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
     settings = json.loads((source / "tokenizer_config.json").read_text())
     settings.pop("backend", None)
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the name that transformers 4 and 5 both know
+    settings["tokenizer_class"] = (
+        "PreTrainedTokenizerFast"  # the name that transformers 4 and 5 both know
+    )
     (target / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     return target
 
@@ -51,7 +56,14 @@ def rung_card(name: str, recipe: Recipe, rung: Rung, row: dict[str, Any], comman
     return (
         (CARDS / "ladder.md")
         .read_text()
-        .format(name=name, recipe=recipe, rung=rung, rate=recipe.rate / rung.hidden, command=command, **row)
+        .format(
+            name=name,
+            recipe=recipe,
+            rung=rung,
+            rate=recipe.rate / rung.hidden,
+            command=command,
+            **row,
+        )
     )
 
 
@@ -63,16 +75,24 @@ def ladder(recipe_path: str, out: Path) -> None:
     for rung in recipe.rungs.values():
         mine = rows[(rows["rung"] == rung.name) & (rows["seed"] == rung.seeds[0])]
         row: dict[str, Any] = mine.sort_values("target").iloc[-1].to_dict()
-        target = copy(out / rung.name / str(rung.seeds[0]) / str(row["target"]), f"ladder/{rung.name}")
-        command = f"python -m benchmarks.laboratory.train {recipe_path} --out {out} --rungs {rung.name}"
+        target = copy(
+            out / rung.name / str(rung.seeds[0]) / str(row["target"]), f"ladder/{rung.name}"
+        )
+        command = (
+            f"python -m benchmarks.laboratory.train {recipe_path} --out {out} --rungs {rung.name}"
+        )
         (target / "training.json").write_text(json.dumps(row, indent=2) + "\n")
-        (target / "README.md").write_text(rung_card(f"ladder/{rung.name}", recipe, rung, row, command))
+        (target / "README.md").write_text(
+            rung_card(f"ladder/{rung.name}", recipe, rung, row, command)
+        )
     rows.to_csv(zoo.ROOT / "ladder" / "ladder.csv", index=False)
 
 
 def one(found: dict[str, Any], form: str = ".3f") -> str:
     """A figure with its interval: `.812 [.790, .833]`."""
-    return "{} [{}, {}]".format(*(format(found[key], form).replace("0.", ".") for key in ("value", "lo", "hi")))
+    return "{} [{}, {}]".format(
+        *(format(found[key], form).replace("0.", ".") for key in ("value", "lo", "hi"))
+    )
 
 
 def agents(recipe_path: str, out: Path, proofs: Path) -> None:
@@ -86,7 +106,9 @@ def agents(recipe_path: str, out: Path, proofs: Path) -> None:
         (target / "training.json").write_text(json.dumps(made, indent=2) + "\n")
         text = (CARDS / f"{name}.md").read_text()
         (target / "README.md").write_text(
-            text.format(command=command, raw=raw, rows=rows(found), steps=by_step(found), first=agent.FIRST)
+            text.format(
+                command=command, raw=raw, rows=rows(found), steps=by_step(found), first=agent.FIRST
+            )
         )
     (zoo.ROOT / "agent" / "roles.json").write_text(json.dumps(found, indent=1) + "\n")
 
@@ -95,23 +117,49 @@ def rows(found: dict[str, Any]) -> str:
     """The roles' figures as lines of a table."""
     solve, revise, verify = found["solve"], found["revise"], found["verify"]
     lines = [
-        ("solve, 2 to 4 functions", f"one sample {one(solve['1'])}, majority of 8 {one(solve['8'])}"),
-        ("revise", f"P(wrong -> right) {one(revise['mended'])}, P(right -> wrong) {one(revise['spoilt'])}"),
-        ("", f"accuracy {one(revise['before'])} -> {one(revise['after'])}, gain {one(revise['gain'], '+.3f')}"),
-        ("verify, P(yes)", f"AUC {one(verify['auc'])}, within a question {one(verify['auc within questions'])}"),
-        ("", f"one sample {one(verify['one sample'])}, best of 8 by P(yes) {one(verify['best of 8 by P(yes)'])}"),
+        (
+            "solve, 2 to 4 functions",
+            f"one sample {one(solve['1'])}, majority of 8 {one(solve['8'])}",
+        ),
+        (
+            "revise",
+            f"P(wrong -> right) {one(revise['mended'])}, P(right -> wrong) {one(revise['spoilt'])}",
+        ),
+        (
+            "",
+            f"accuracy {one(revise['before'])} -> {one(revise['after'])}, gain {one(revise['gain'], '+.3f')}",
+        ),
+        (
+            "verify, P(yes)",
+            f"AUC {one(verify['auc'])}, within a question {one(verify['auc within questions'])}",
+        ),
+        (
+            "",
+            f"one sample {one(verify['one sample'])}, best of 8 by P(yes) {one(verify['best of 8 by P(yes)'])}",
+        ),
     ]
-    for role, words in (("tool", "lookup, hard questions"), ("decompose", "split and join, 8 and 10 functions")):
+    for role, words in (
+        ("tool", "lookup, hard questions"),
+        ("decompose", "split and join, 8 and 10 functions"),
+    ):
         for n in ("1", "16"):
             part = found[role][n]
             how = f"without {one(part['without'])}, with {one(part['with'])}, gain {one(part['gain'], '+.3f')}"
-            lines.append((words if n == "1" else "", f"{'one sample' if n == '1' else 'majority of 16'}: {how}"))
+            lines.append(
+                (
+                    words if n == "1" else "",
+                    f"{'one sample' if n == '1' else 'majority of 16'}: {how}",
+                )
+            )
     return "\n".join(f"| {words} | {figures} |" for words, figures in lines)
 
 
 def by_step(found: dict[str, Any]) -> str:
     """The step model's figures as lines of a table."""
-    return "\n".join(f"| {'all steps' if key == 'auc' else key} | {one(v)} |" for key, v in found["steps"].items())
+    return "\n".join(
+        f"| {'all steps' if key == 'auc' else key} | {one(v)} |"
+        for key, v in found["steps"].items()
+    )
 
 
 def main() -> None:

@@ -59,7 +59,9 @@ def asked(start: int | str, functions: Sequence[int]) -> list[str]:
     return [*first, *(f"{f:03d}" for f in functions), "?"]
 
 
-def thought(start: int, functions: Sequence[int], tool: bool = False) -> list[tuple[list[str], bool]]:
+def thought(
+    start: int, functions: Sequence[int], tool: bool = False
+) -> list[tuple[list[str], bool]]:
     """The right thinking as pieces (tokens, learnt); with `tool`, the facts of rare functions are asked for."""
     pieces: list[tuple[list[str], bool]] = []
     found = world.states(start, functions)
@@ -107,7 +109,9 @@ def split(start: int, functions: Sequence[int]) -> Script:
 def join(start: int, functions: Sequence[int], answers: Sequence[int]) -> Script:
     """Joining the sub-questions' answers: the last one's."""
     told = [token for answer in answers for token in (":", world.letter(answer))]
-    script = Script().add([BOS, USER, "join", *asked(start, functions), *told, ASSISTANT, THINK], False)
+    script = Script().add(
+        [BOS, USER, "join", *asked(start, functions), *told, ASSISTANT, THINK], False
+    )
     return _end(script, [world.letter(answers[-1])])
 
 

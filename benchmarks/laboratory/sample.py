@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.laboratory.vocabulary import CALL, CLOSE, END_CALL, END_RESULT, EOS, PAD, RESULT, ids
+from benchmarks.laboratory.vocabulary import (
+    CALL,
+    CLOSE,
+    END_CALL,
+    END_RESULT,
+    EOS,
+    PAD,
+    RESULT,
+    ids,
+)
 from testtime.zoo import facts
 
 LONGEST = 64
@@ -19,7 +28,12 @@ BATCH = 512
 
 
 def generate(
-    model: Any, prompts: Sequence[list[int]], *, temperature: float = 1.0, seed: int = 0, stops: Sequence[str] = (EOS,)
+    model: Any,
+    prompts: Sequence[list[int]],
+    *,
+    temperature: float = 1.0,
+    seed: int = 0,
+    stops: Sequence[str] = (EOS,),
 ) -> list[list[int]]:
     """Token ids generated after each prompt, up to and with the first of `stops`; temperature 0 is greedy."""
     import torch
@@ -34,7 +48,9 @@ def generate(
     for begin in range(0, len(order), BATCH):
         rows = order[begin : begin + BATCH]
         width = max(len(prompts[i]) for i in rows)
-        x = torch.tensor([[ids()[PAD]] * (width - len(prompts[i])) + list(prompts[i]) for i in rows])
+        x = torch.tensor(
+            [[ids()[PAD]] * (width - len(prompts[i])) + list(prompts[i]) for i in rows]
+        )
         with torch.no_grad():
             made = model.generate(
                 input_ids=x,
@@ -70,14 +86,23 @@ def answer(row: Sequence[int]) -> str:
 
 
 def with_tool(
-    model: Any, prompts: Sequence[list[int]], *, temperature: float = 1.0, seed: int = 0, turns: int = 16
+    model: Any,
+    prompts: Sequence[list[int]],
+    *,
+    temperature: float = 1.0,
+    seed: int = 0,
+    turns: int = 16,
 ) -> tuple[list[list[int]], list[int]]:
     """Generation with the look-up tool: (token ids after each prompt, results included; calls made)."""
     rows, calls = [list(prompt) for prompt in prompts], [0] * len(prompts)
     open_ = list(range(len(prompts)))
     for turn in range(turns):
         made = generate(
-            model, [rows[i] for i in open_], temperature=temperature, seed=seed * 1000 + turn, stops=(EOS, END_CALL)
+            model,
+            [rows[i] for i in open_],
+            temperature=temperature,
+            seed=seed * 1000 + turn,
+            stops=(EOS, END_CALL),
         )
         going = []
         for i, new in zip(open_, made, strict=True):
@@ -105,7 +130,9 @@ def first_token(model: Any, prompts: Sequence[list[int]], names: Sequence[str]) 
         rows = order[begin : begin + BATCH]
         lengths = torch.tensor([len(prompts[i]) for i in rows])
         width = int(lengths.max())
-        x = torch.tensor([list(prompts[i]) + [ids()[PAD]] * (width - len(prompts[i])) for i in rows])
+        x = torch.tensor(
+            [list(prompts[i]) + [ids()[PAD]] * (width - len(prompts[i])) for i in rows]
+        )
         with torch.no_grad():
             states = model.model(input_ids=x, use_cache=False).last_hidden_state
             logits = model.lm_head(states[torch.arange(len(rows)), lengths - 1])

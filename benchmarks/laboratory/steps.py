@@ -41,7 +41,10 @@ def chain(written: Sequence[int]) -> list[list[int]]:
 
 def truth(start: int, functions: Sequence[int], written: Sequence[int]) -> tuple[bool, ...]:
     """Whether the chain is right up to and with each step that was written."""
-    right = [[ids()[word] for word in (step[0], step[1:4], step[4])] for step in world.steps(start, functions)]
+    right = [
+        [ids()[word] for word in (step[0], step[1:4], step[4])]
+        for step in world.steps(start, functions)
+    ]
     made = chain(written)
     good = [n < len(right) and step == right[n] for n, step in enumerate(made)]
     return tuple(itertools.accumulate(good, lambda a, b: a and b))
@@ -70,7 +73,9 @@ def _stream(own: list[Attempt], tokens: int, seed: int) -> Iterator[Examples]:
     rng = random.Random(seed)
     usable = [one for one in own if one.steps]
     while True:
-        found = packed([_arrays([example(one) for one in rng.sample(usable, min(2048, len(usable)))])], tokens)
+        found = packed(
+            [_arrays([example(one) for one in rng.sample(usable, min(2048, len(usable)))])], tokens
+        )
         rng.shuffle(found)
         yield from found
 
@@ -84,7 +89,9 @@ def build(agent: Path) -> Any:
     )
 
 
-def train(own: list[Attempt], agent: Path, out: Path, tokens: int, rate: float, seed: int = 1) -> None:
+def train(
+    own: list[Attempt], agent: Path, out: Path, tokens: int, rate: float, seed: int = 1
+) -> None:
     """Trains the step model on `tokens` tokens of steps from the agent's body, the rate falling to 0; saves it."""
     import torch
     from torch.nn import functional
@@ -95,7 +102,9 @@ def train(own: list[Attempt], agent: Path, out: Path, tokens: int, rate: float, 
         return
     torch.manual_seed(seed)
     model = build(agent).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.1, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.1, fused=True
+    )
     seen = 0
     for one in _stream(own, 1024, seed):
         if seen >= tokens:

@@ -22,14 +22,24 @@ def rows(levels: tuple[int, ...], seed: int = 15) -> list[dict[str, object]]:
     frequent)."""
     out: list[dict[str, object]] = []
     for level in levels:
-        starts, functions = questions(np.random.default_rng([seed, level]), 4 * EACH, level, held_out=True)
-        asked = dict.fromkeys((s, tuple(f)) for s, f in zip(starts.tolist(), functions.tolist(), strict=True))
+        starts, functions = questions(
+            np.random.default_rng([seed, level]), 4 * EACH, level, held_out=True
+        )
+        asked = dict.fromkeys(
+            (s, tuple(f)) for s, f in zip(starts.tolist(), functions.tolist(), strict=True)
+        )
         for number, (s, f) in enumerate(list(asked)[:EACH]):
             answer = world.letter(world.states(s, f)[-1])
             rarest = max(int(world.ranks()[one]) for one in f)
             text = world.question(s, f)
             out.append(
-                {"id": f"{level}/{number}", "question": text, "answer": answer, "level": level, "rarest": rarest}
+                {
+                    "id": f"{level}/{number}",
+                    "question": text,
+                    "answer": answer,
+                    "level": level,
+                    "rarest": rarest,
+                }
             )
     return out
 

@@ -24,7 +24,18 @@ from benchmarks.laboratory.data import Examples, batches, held_out
 from benchmarks.laboratory.recipe import Recipe, Rung, build, load, sizes
 from testtime.compute.flops import Flops
 
-FIELDS = ["run", "rung", "seed", "target", "parameters", "parameters_total", "tokens", "c_6nd", "flops", "loss"]
+FIELDS = [
+    "run",
+    "rung",
+    "seed",
+    "target",
+    "parameters",
+    "parameters_total",
+    "tokens",
+    "c_6nd",
+    "flops",
+    "loss",
+]
 FIELDS += ["loss_se", "loss_written", "loss_written_se", "loss_copied", "loss_guesses", "seconds"]
 
 
@@ -42,7 +53,9 @@ class Run:
         import torch
 
         self.recipe, self.rung, self.seed = recipe, rung, 0
-        self.stream = stream or (lambda seed, start: batches(seed, recipe.batch_tokens, recipe.cut, start))
+        self.stream = stream or (
+            lambda seed, start: batches(seed, recipe.batch_tokens, recipe.cut, start)
+        )
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = build(rung, 0).to(self.device)
         self.costs = Flops.from_config(self.model.config.to_dict())
@@ -55,7 +68,10 @@ class Run:
         self.model.load_state_dict(build(self.rung, seed).state_dict())
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         rest = [p for p in self.model.parameters() if p.ndim == 1]
-        groups = [{"params": matrices, "weight_decay": self.recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = [
+            {"params": matrices, "weight_decay": self.recipe.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
         self.optimizer = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.98), fused=True)
         self.counters = {"step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0, "done": 0}
 
@@ -69,7 +85,11 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """All that is needed to go on."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "counters": self.counters}
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "counters": self.counters,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes back to what `state` gave."""
@@ -99,7 +119,9 @@ class Run:
             lengths = (one.tokens != 0).sum(1)
             c["step"] += 1
             c["tokens"] += int(lengths.sum())
-            c["flops"] += 3 * float(self.costs.forward(0, lengths, lengths).sum())  # forward, and backward twice that
+            c["flops"] += 3 * float(
+                self.costs.forward(0, lengths, lengths).sum()
+            )  # forward, and backward twice that
         c["seconds"] += time.monotonic() - begin
 
 
@@ -155,7 +177,9 @@ def table(out: Path) -> None:
     with (out / "ladder.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: (int(row["rung"]), row["seed"], row["target"])))
+        writer.writerows(
+            sorted(rows, key=lambda row: (int(row["rung"]), row["seed"], row["target"]))
+        )
 
 
 def main() -> None:
@@ -164,7 +188,9 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rungs", nargs="*", help="only these; default all, in the recipe's order")
-    parser.add_argument("--seeds", nargs="*", type=int, help="only these; default all that the recipe names")
+    parser.add_argument(
+        "--seeds", nargs="*", type=int, help="only these; default all that the recipe names"
+    )
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch

@@ -14,10 +14,29 @@ from benchmarks.laboratory.world import FUNCTIONS, STEP
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SYSTEM, USER, ASSISTANT, TOOL = "<system>", "<user>", "<assistant>", "<tool>"
 THINK, CLOSE = "<think>", "</think>"
-CALL, END_CALL, RESULT, END_RESULT = "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"
+CALL, END_CALL, RESULT, END_RESULT = (
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_response>",
+    "</tool_response>",
+)
 SPECIAL = (PAD, BOS, EOS, UNK, SYSTEM, USER, ASSISTANT, TOOL, THINK, CLOSE)
 """Left out where text is decoded without special tokens."""
-WORDS = (STEP, CALL, END_CALL, RESULT, END_RESULT, "Wait", "yes", "no", "revise", "verify", "split", "join", "lookup")
+WORDS = (
+    STEP,
+    CALL,
+    END_CALL,
+    RESULT,
+    END_RESULT,
+    "Wait",
+    "yes",
+    "no",
+    "revise",
+    "verify",
+    "split",
+    "join",
+    "lookup",
+)
 """Tokens of several characters that are ordinary text."""
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz?:#0123456789"
 NAMES = tuple(f"{name:03d}" for name in range(FUNCTIONS))
@@ -37,14 +56,24 @@ def ids() -> dict[str, int]:
 
 def build() -> Any:
     """The tokenizer as a `PreTrainedTokenizerFast`; ids are fixed by the order above."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+    )
     from transformers import PreTrainedTokenizerFast
 
     inner = Tokenizer(models.WordLevel(ids(), unk_token=UNK))
     inner.normalizer = normalizers.Replace(Regex(r"\s+"), "")
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d{3}|."), "isolated")
     inner.decoder = decoders.Fuse()
-    inner.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL])
+    inner.add_special_tokens(
+        [AddedToken(token, normalized=False, special=True) for token in SPECIAL]
+    )
     inner.add_tokens([AddedToken(token, normalized=False) for token in WORDS])
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,

@@ -78,7 +78,10 @@ def states(start: int, functions: Sequence[int]) -> list[int]:
 def steps(start: int, functions: Sequence[int]) -> list[str]:
     """The right thinking, a step a function: `["a123q", "q045z"]`; each is followed by STEP."""
     found = states(start, functions)
-    return [f"{letter(x)}{f:03d}{letter(y)}" for x, f, y in zip([start, *found], functions, found, strict=False)]
+    return [
+        f"{letter(x)}{f:03d}{letter(y)}"
+        for x, f, y in zip([start, *found], functions, found, strict=False)
+    ]
 
 
 def held_out(start: int, functions: Sequence[int]) -> bool:
@@ -97,6 +100,8 @@ def draw(rng: np.random.Generator, count: int, hops: int) -> tuple[np.ndarray, n
     Different, so that what follows a function in the question is never in doubt. Drawn without replacement by the
     exponential race (Efraimidis & Spirakis 2006), then put in random order.
     """
-    arrival = rng.standard_exponential((count, FUNCTIONS), dtype=np.float32) / frequencies().astype(np.float32)
+    arrival = rng.standard_exponential((count, FUNCTIONS), dtype=np.float32) / frequencies().astype(
+        np.float32
+    )
     first = np.argpartition(arrival, hops, axis=1)[:, :hops]
     return rng.integers(0, LETTERS, size=count), rng.permuted(first, axis=1)

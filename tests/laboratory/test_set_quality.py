@@ -33,7 +33,11 @@ def test_auc_is_what_was_asked(auc: float, problem: float, answer: float) -> Non
 def test_auc_within_a_problem(problem: float) -> None:
     right, _ = pool(1)
     scored = set_quality.scores(right, 0.75, np.random.default_rng(1), problem=problem)
-    pairs = [s[r][:, None] > s[~r][None, :] for r, s in zip(right, scored, strict=True) if 0 < r.sum() < len(r)]
+    pairs = [
+        s[r][:, None] > s[~r][None, :]
+        for r, s in zip(right, scored, strict=True)
+        if 0 < r.sum() < len(r)
+    ]
     measured = np.concatenate([pair.ravel() for pair in pairs]).mean()
     assert measured == pytest.approx(set_quality.within(0.75, problem), abs=0.02)
 

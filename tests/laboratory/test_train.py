@@ -41,26 +41,45 @@ def test_a_killed_run_ends_where_a_whole_one_does(tmp_path: Path) -> None:
     whole, halved = small(tokens), small(tokens[:1])
     train.train(train.Run(whole, whole.rungs["0"]), 1, tmp_path / "whole", quiz)
     train.train(train.Run(halved, halved.rungs["0"]), 1, tmp_path / "killed", quiz)
-    train.train(train.Run(whole, whole.rungs["0"]), 1, tmp_path / "killed", quiz)  # as another process would
+    train.train(
+        train.Run(whole, whole.rungs["0"]), 1, tmp_path / "killed", quiz
+    )  # as another process would
     one, two = rows(tmp_path / "whole", tokens), rows(tmp_path / "killed", tokens)
     for a, b in zip(one, two, strict=True):
-        assert a["loss_written"] == b["loss_written"] and a["tokens"] == b["tokens"] and a["flops"] == b["flops"]
+        assert (
+            a["loss_written"] == b["loss_written"]
+            and a["tokens"] == b["tokens"]
+            and a["flops"] == b["flops"]
+        )
     assert one[1]["loss_written"] < one[0]["loss_written"] < np.log(1100)
 
 
 @pytest.mark.slow
-def test_the_agents_recipe_runs_from_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_agents_recipe_runs_from_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from benchmarks.laboratory import agent
 
     text = (Path(agent.__file__).parent / "agent.yaml").read_text()
     text = text.replace("hidden: 64, layers: 4", "hidden: 16, layers: 2")
-    for key, value in (("tokens", "3.0e4"), ("tuning_tokens", "1.0e4"), ("scoring_tokens", "5.0e3")):
-        text = "\n".join(f"{key}: {value}" if line.startswith(f"{key}:") else line for line in text.splitlines())
+    for key, value in (
+        ("tokens", "3.0e4"),
+        ("tuning_tokens", "1.0e4"),
+        ("scoring_tokens", "5.0e3"),
+    ):
+        text = "\n".join(
+            f"{key}: {value}" if line.startswith(f"{key}:") else line for line in text.splitlines()
+        )
     text = text.replace("questions: 3000", "questions: 400")
     (tmp_path / "agent.yaml").write_text(text)
-    monkeypatch.setattr("sys.argv", ["agent", str(tmp_path / "agent.yaml"), "--out", str(tmp_path / "out")])
+    monkeypatch.setattr(
+        "sys.argv", ["agent", str(tmp_path / "agent.yaml"), "--out", str(tmp_path / "out")]
+    )
     agent.main()
-    assert all((tmp_path / "out" / name / "model.safetensors").exists() for name in ("first", "agent", "prm"))
+    assert all(
+        (tmp_path / "out" / name / "model.safetensors").exists()
+        for name in ("first", "agent", "prm")
+    )
     before = (tmp_path / "out" / "agent" / "model.safetensors").stat().st_mtime_ns
     agent.main()  # nothing is done twice
     assert (tmp_path / "out" / "agent" / "model.safetensors").stat().st_mtime_ns == before
@@ -74,8 +93,19 @@ def made(noise: float) -> pd.DataFrame:
         for seed in range(3):
             shift = noise * rng.standard_normal()
             for d in (2.5e5, 5e5, 1e6, 1.4e6, 2e6):
-                loss = (0.1 + 165 / n**0.5 + 1420 / d**0.56) * np.exp(shift + noise * rng.standard_normal())
-                out.append({"run": f"{k}/{seed}", "rung": str(k), "seed": seed, "N": n, "D": d, "loss": loss})
+                loss = (0.1 + 165 / n**0.5 + 1420 / d**0.56) * np.exp(
+                    shift + noise * rng.standard_normal()
+                )
+                out.append(
+                    {
+                        "run": f"{k}/{seed}",
+                        "rung": str(k),
+                        "seed": seed,
+                        "N": n,
+                        "D": d,
+                        "loss": loss,
+                    }
+                )
     return pd.DataFrame(out).assign(loss_se=0.001)
 
 

@@ -42,17 +42,23 @@ def test_questions_are_of_different_functions_by_frequency() -> None:
     first = np.bincount(functions[:, 0], minlength=world.FUNCTIONS) / len(functions)
     order = np.argsort(world.ranks())
     assert first[order[0]] > first[order[1]] > first[order[4]] > first[order[40]] > 0
-    assert (functions[:, 0] < functions[:, 1]).mean() == pytest.approx(0.5, abs=0.02)  # no order of rank
+    assert (functions[:, 0] < functions[:, 1]).mean() == pytest.approx(
+        0.5, abs=0.02
+    )  # no order of rank
 
 
 def test_held_out_questions_are_never_trained_on() -> None:
     for hops in (2, 4, 9):
         for held_out in (False, True):
             starts, functions = data.questions(np.random.default_rng(1), 200, hops, held_out)
-            found = {world.held_out(int(s), f) for s, f in zip(starts, functions.tolist(), strict=True)}
+            found = {
+                world.held_out(int(s), f) for s, f in zip(starts, functions.tolist(), strict=True)
+            }
             assert found == {held_out}
     many = data.questions(np.random.default_rng(1), 4000, 2, None)
-    share = np.mean([world.held_out(int(s), f) for s, f in zip(many[0], many[1].tolist(), strict=True)])
+    share = np.mean(
+        [world.held_out(int(s), f) for s, f in zip(many[0], many[1].tolist(), strict=True)]
+    )
     assert share == pytest.approx(1 / 16, abs=0.015)
 
 
@@ -65,7 +71,10 @@ def test_chains_are_true_and_written_as_the_tokenizer_reads_them() -> None:
             text = sample.text([t for t in tokens if t])
             head, _, rest = text.partition("<assistant><think>")
             question = head.removeprefix("<bos><user>")
-            start, functions = question[0], [int(question[i : i + 3]) for i in range(1, len(question) - 1, 3)]
+            start, functions = (
+                question[0],
+                [int(question[i : i + 3]) for i in range(1, len(question) - 1, 3)],
+            )
             right = world.steps(ord(start) - 97, functions)
             chain, _, answer = rest.partition("</think>")
             assert "".join(step + world.STEP for step in right).startswith(chain)
@@ -74,8 +83,13 @@ def test_chains_are_true_and_written_as_the_tokenizer_reads_them() -> None:
             asked = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
             prompt = tokenizer(asked, add_special_tokens=False)["input_ids"]
             assert prompt == tokens[: len(prompt)] and not any(kinds[: len(prompt)])
-            assert tokenizer(rest, add_special_tokens=False)["input_ids"] == [t for t in tokens if t][len(prompt) :]
-            facts_ = [sample.text([t]) for t, kind in zip(tokens, kinds, strict=True) if kind == data.FACT]
+            assert (
+                tokenizer(rest, add_special_tokens=False)["input_ids"]
+                == [t for t in tokens if t][len(prompt) :]
+            )
+            facts_ = [
+                sample.text([t]) for t, kind in zip(tokens, kinds, strict=True) if kind == data.FACT
+            ]
             assert facts_ == [step[-1] for step in right][: len(facts_)]
             whole = chain.count(world.STEP) == len(right)
             closed = tokens.index(vocabulary.ids()["</think>"])
@@ -87,7 +101,9 @@ def test_chains_are_true_and_written_as_the_tokenizer_reads_them() -> None:
 def test_batches_go_on_where_they_were() -> None:
     first = list(itertools.islice(data.batches(1, 1024, 0.3), 12))
     later = next(data.batches(1, 1024, 0.3, start=11))
-    assert np.array_equal(first[11].tokens, later.tokens) and np.array_equal(first[11].kinds, later.kinds)
+    assert np.array_equal(first[11].tokens, later.tokens) and np.array_equal(
+        first[11].kinds, later.kinds
+    )
     assert all(one.tokens.size <= 1024 for one in first)
 
 
@@ -105,12 +121,16 @@ def test_roles_word_for_word() -> None:
     asked = names(roles.verify(*QUESTION, attempt, False).tokens)
     assert asked == f"{head}{names(attempt)}<eos><user>verify<assistant><think></think>no<eos>"
     revised = roles.revise(*QUESTION, attempt)
-    assert names(revised.tokens).endswith(f"<eos><user>revise<assistant><think>{chain}</think>{c}<eos>")
+    assert names(revised.tokens).endswith(
+        f"<eos><user>revise<assistant><think>{chain}</think>{c}<eos>"
+    )
     five = (0, (1, 2, 3, 4, 5))
     assert names(roles.split(*five).tokens).endswith(
         "<user>splita001002003004005?<assistant><think></think>a001002003?|#1004005?|<eos>"
     )
-    assert "<user>joina001002003004005?:x:z<assistant><think></think>z" in names(roles.join(*five, [23, 25]).tokens)
+    assert "<user>joina001002003004005?:x:z<assistant><think></think>z" in names(
+        roles.join(*five, [23, 25]).tokens
+    )
 
 
 def test_the_tool_is_asked_for_what_is_rare_and_its_result_is_not_learnt() -> None:
@@ -132,9 +152,15 @@ def test_agent_is_never_shown_a_held_out_question() -> None:
     for kind in ("solve", "lookup", "split", "join"):
         for _ in range(60):
             text = sample.text(written_down(kind, source, rng).tokens)
-            question = text.partition("<user>")[2].removeprefix("split").removeprefix("join").partition("?")[0]
+            question = (
+                text.partition("<user>")[2]
+                .removeprefix("split")
+                .removeprefix("join")
+                .partition("?")[0]
+            )
             assert not world.held_out(
-                ord(question[0]) - 97, [int(question[i : i + 3]) for i in range(1, len(question), 3)]
+                ord(question[0]) - 97,
+                [int(question[i : i + 3]) for i in range(1, len(question), 3)],
             )
 
 
@@ -147,11 +173,14 @@ def test_steps_are_good_until_the_first_mistake() -> None:
     one = Attempt(*QUESTION, tuple(wrong), "x", False, 0.5, (True, False, False))
     shown, kinds = steps.example(one)
     text = vocabulary.build()(
-        world.question(*QUESTION) + sample.text(wrong).partition("</think>")[0], add_special_tokens=False
+        world.question(*QUESTION) + sample.text(wrong).partition("</think>")[0],
+        add_special_tokens=False,
     )["input_ids"]
     assert shown == [vocabulary.ids()["<bos>"], *text]  # TRL's form: prompt and steps as plain text
     ends = [n for n, t in enumerate(shown) if t == vocabulary.ids()[world.STEP]]
-    assert [kinds[n] for n in ends] == [steps.GOOD, steps.BAD, steps.BAD] and sum(k > 0 for k in kinds) == 3
+    assert [kinds[n] for n in ends] == [steps.GOOD, steps.BAD, steps.BAD] and sum(
+        k > 0 for k in kinds
+    ) == 3
 
 
 @pytest.mark.parametrize("name", list(tasks.LEVELS))

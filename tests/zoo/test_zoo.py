@@ -27,7 +27,11 @@ def test_names() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("quickstrat", "did you mean 'quickstart'"), ("", "known: "), ("../zoo/quickstart", "known|mean")],
+    [
+        ("quickstrat", "did you mean 'quickstart'"),
+        ("", "known: "),
+        ("../zoo/quickstart", "known|mean"),
+    ],
 )
 def test_unknown_name(name: str, hint: str) -> None:
     with pytest.raises(UserError, match=hint) as caught:
@@ -41,7 +45,9 @@ def test_card_says_how_it_was_made(name: str) -> None:
     for word in ("tokens", "python -m benchmarks.laboratory", "Apache-2.0"):
         assert word in card
     if name not in ("agent", "prm"):
-        assert re.search(r"held-out loss \| \d\.\d{4} \+- \d\.\d{4} nats", card) and "time |" in card
+        assert (
+            re.search(r"held-out loss \| \d\.\d{4} \+- \d\.\d{4} nats", card) and "time |" in card
+        )
     else:
         assert len(re.findall(r"\.\d{3} \[\.\d{3}, (?:\.\d{3}|1\.000)\]", card)) >= 4
 
@@ -54,12 +60,16 @@ def test_sizes() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_heads_are_wide_enough_for_vllm(name: str) -> None:
     config = json.loads((zoo.path(name) / "config.json").read_text())
-    assert config["architectures"] == ["LlamaForTokenClassification" if name == "prm" else "LlamaForCausalLM"]
+    assert config["architectures"] == [
+        "LlamaForTokenClassification" if name == "prm" else "LlamaForCausalLM"
+    ]
     assert config["head_dim"] in (32, 64) and config["dtype"] == "float32"
 
 
 def tokenizer(name: str) -> Any:
-    return pytest.importorskip("transformers").AutoTokenizer.from_pretrained(zoo.path(name), padding_side="left")
+    return pytest.importorskip("transformers").AutoTokenizer.from_pretrained(
+        zoo.path(name), padding_side="left"
+    )
 
 
 def test_quickstart_tokenizer() -> None:
@@ -69,7 +79,9 @@ def test_quickstart_tokenizer() -> None:
     ids = found(text, add_special_tokens=False)["input_ids"]
     assert found.convert_ids_to_tokens(ids) == ["<bos>", *"12+5-30", "<think>"]
     assert found.decode(ids, skip_special_tokens=True) == "12+5-30"
-    assert all(len(found(one, add_special_tokens=False)["input_ids"]) == 1 for one in ("</think>", "Wait"))
+    assert all(
+        len(found(one, add_special_tokens=False)["input_ids"]) == 1 for one in ("</think>", "Wait")
+    )
 
 
 @pytest.mark.parametrize("name", WORLD)
@@ -78,12 +90,33 @@ def test_the_worlds_models_have_one_tokenizer(name: str) -> None:
     turns = [{"role": "system", "content": "lookup"}, {"role": "user", "content": "a 123 045 ?"}]
     text = found.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     ids = found(text, add_special_tokens=False)["input_ids"]
-    said = ["<bos>", "<system>", "lookup", "<user>", "a", "123", "045", "?", "<assistant>", "<think>"]
+    said = [
+        "<bos>",
+        "<system>",
+        "lookup",
+        "<user>",
+        "a",
+        "123",
+        "045",
+        "?",
+        "<assistant>",
+        "<think>",
+    ]
     assert found.convert_ids_to_tokens(ids) == said
     assert found.get_vocab() == tokenizer("ladder/0").get_vocab()
     steps = "a123q\n\nq045z\n\n"
     assert found.decode(found(steps, add_special_tokens=False)["input_ids"]) == steps
-    for word in ("\n\n", "</think>", "Wait", "yes", "no", "<tool_call>", "</tool_call>", "<tool_response>", "999"):
+    for word in (
+        "\n\n",
+        "</think>",
+        "Wait",
+        "yes",
+        "no",
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_response>",
+        "999",
+    ):
         assert len(found(word, add_special_tokens=False)["input_ids"]) == 1
 
 
@@ -91,7 +124,11 @@ def test_the_worlds_models_have_one_tokenizer(name: str) -> None:
 def model(name: str) -> Any:
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)  # two are many times slower than one on models this small
-    found = pytest.importorskip("transformers").AutoModelForCausalLM.from_pretrained(zoo.path(name)).eval()
+    found = (
+        pytest.importorskip("transformers")
+        .AutoModelForCausalLM.from_pretrained(zoo.path(name))
+        .eval()
+    )
     assert next(found.parameters()).dtype == torch.float32
     return found
 
@@ -99,19 +136,24 @@ def model(name: str) -> Any:
 Turns = list[dict[str, str]]
 
 
-def written(name: str, conversations: list[Turns], stop: str = "<eos>", more: str = "") -> list[str]:
+def written(
+    name: str, conversations: list[Turns], stop: str = "<eos>", more: str = ""
+) -> list[str]:
     """What the model writes greedily after each conversation's generation prompt and `more`, up to `stop`."""
     import torch
 
     found = tokenizer(name)
     texts = [
-        found.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) + more for turns in conversations
+        found.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) + more
+        for turns in conversations
     ]
     inputs = found(texts, add_special_tokens=False, padding=True, return_tensors="pt")
     inputs.pop("token_type_ids", None)
     ends = [found.eos_token_id, found.convert_tokens_to_ids(stop)]
     with torch.no_grad():
-        made = model(name).generate(**inputs, max_new_tokens=240, do_sample=False, eos_token_id=ends)
+        made = model(name).generate(
+            **inputs, max_new_tokens=240, do_sample=False, eos_token_id=ends
+        )
     new = found.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=False)
     return [text.replace("<pad>", "").removesuffix("<eos>") for text in new]
 
@@ -119,7 +161,10 @@ def written(name: str, conversations: list[Turns], stop: str = "<eos>", more: st
 def asked(question: str, *more: str) -> Turns:
     """A conversation: the question, then the assistant's and the user's turns."""
     roles = ("user", "assistant", "user")
-    return [{"role": role, "content": text} for role, text in zip(roles, (question, *more), strict=False)]
+    return [
+        {"role": role, "content": text}
+        for role, text in zip(roles, (question, *more), strict=False)
+    ]
 
 
 def right(name: str, task: str, where: Callable[[Any], bool] = lambda problem: True) -> float:
@@ -136,7 +181,10 @@ def test_quickstart_adds() -> None:
 
 
 def test_the_ladder_knows_more_the_larger_it_is() -> None:
-    two = [right(name, "facts", lambda problem: problem.meta["level"] == 2) for name in (RUNGS[0], RUNGS[2], RUNGS[-1])]
+    two = [
+        right(name, "facts", lambda problem: problem.meta["level"] == 2)
+        for name in (RUNGS[0], RUNGS[2], RUNGS[-1])
+    ]
     assert two[0] < two[1] < two[2] and two[2] >= 0.4
 
 
@@ -153,14 +201,18 @@ def test_the_table_of_runs_has_every_rung_and_the_seeds() -> None:
     runs: dict[str, set[str]] = {}
     for row in rows:
         runs.setdefault(row["rung"], set()).add(row["run"])
-        assert float(row["loss"]) > 0 and float(row["c_6nd"]) == 6.0 * float(row["parameters"]) * float(row["tokens"])
+        assert float(row["loss"]) > 0 and float(row["c_6nd"]) == 6.0 * float(
+            row["parameters"]
+        ) * float(row["tokens"])
     assert len(runs) == len(RUNGS) and all(len(runs[str(n)]) == 3 for n in range(len(RUNGS) - 2))
     assert all(sum(row["run"] == run for row in rows) >= 5 for run in set.union(*runs.values()))
 
 
 def known(name: str) -> list[tuple[str, str, str]]:
     """Questions of two hops that the agent solves greedily: (question, attempt, the wrong attempt like it)."""
-    problems = [problem for problem in tasks.load("facts").problems if problem.meta["level"] == 2][:60]
+    problems = [problem for problem in tasks.load("facts").problems if problem.meta["level"] == 2][
+        :60
+    ]
     made = written(name, [asked(problem.question) for problem in problems])
     out = []
     for problem, text in zip(problems, made, strict=True):
@@ -174,18 +226,30 @@ def known(name: str) -> list[tuple[str, str, str]]:
 
 def test_agent_verifies_and_revises() -> None:
     solved = known("agent")
-    for attempts, verdict in (([a for _, a, _ in solved], "yes"), ([w for _, _, w in solved], "no")):
+    for attempts, verdict in (
+        ([a for _, a, _ in solved], "yes"),
+        ([w for _, _, w in solved], "no"),
+    ):
         shown = [f"<think>{attempt}" for attempt in attempts]
         told = [asked(q, text, "verify") for (q, _, _), text in zip(solved, shown, strict=True)]
-        assert sum(said == verdict for said in written("agent", told, more="</think>")) >= 0.8 * len(solved)
+        assert sum(
+            said == verdict for said in written("agent", told, more="</think>")
+        ) >= 0.8 * len(solved)
     revised = written("agent", [asked(q, f"<think>{wrong}", "revise") for q, _, wrong in solved])
-    mended = sum(text.partition("</think>")[2] == a[-1] for text, (_, a, _) in zip(revised, solved, strict=True))
+    mended = sum(
+        text.partition("</think>")[2] == a[-1]
+        for text, (_, a, _) in zip(revised, solved, strict=True)
+    )
     assert mended >= 0.8 * len(solved)
 
 
 def test_agent_asks_the_tool_and_uses_what_it_is_told() -> None:
-    problems = [p for p in tasks.load("facts").problems if p.meta["level"] == 1 and p.meta["rarest"] >= 100][:20]
-    turns = [[{"role": "system", "content": "lookup"}, *asked(problem.question)] for problem in problems]
+    problems = [
+        p for p in tasks.load("facts").problems if p.meta["level"] == 1 and p.meta["rarest"] >= 100
+    ][:20]
+    turns = [
+        [{"role": "system", "content": "lookup"}, *asked(problem.question)] for problem in problems
+    ]
     calls = written("agent", turns, stop="</tool_call>")
     good = 0
     for conversation, problem, call in zip(turns, problems, calls, strict=True):
@@ -193,7 +257,11 @@ def test_agent_asks_the_tool_and_uses_what_it_is_told() -> None:
         if made is None:
             continue
         assert facts.lookup(made[1]) in (problem.gold, "?")
-        (rest,) = written("agent", [conversation], more=f"{call}<tool_response>{facts.lookup(made[1])}</tool_response>")
+        (rest,) = written(
+            "agent",
+            [conversation],
+            more=f"{call}<tool_response>{facts.lookup(made[1])}</tool_response>",
+        )
         good += rest.partition("</think>")[2] == problem.gold
     assert good >= 0.8 * len(problems)
 
@@ -204,11 +272,19 @@ def test_agent_splits_and_joins() -> None:
     good = 0
     for problem, plan in zip(problems, plans, strict=True):
         letter, *names = problem.question.split()[:-1]
-        parts = [f"{letter}{''.join(names[:3])}?", f"#1{''.join(names[3:6])}?", f"#2{''.join(names[6:])}?"]
+        parts = [
+            f"{letter}{''.join(names[:3])}?",
+            f"#1{''.join(names[3:6])}?",
+            f"#2{''.join(names[6:])}?",
+        ]
         good += plan == "</think>" + "".join(part + "\n\n" for part in parts)
     assert good >= 0.8 * len(problems)
-    joined = written("agent", [asked(f"join {problem.question} :a :b :{problem.gold}") for problem in problems])
-    assert sum(said == f"</think>{p.gold}" for said, p in zip(joined, problems, strict=True)) >= 0.8 * len(problems)
+    joined = written(
+        "agent", [asked(f"join {problem.question} :a :b :{problem.gold}") for problem in problems]
+    )
+    assert sum(
+        said == f"</think>{p.gold}" for said, p in zip(joined, problems, strict=True)
+    ) >= 0.8 * len(problems)
 
 
 def test_step_model_ranks_steps() -> None:
@@ -228,4 +304,6 @@ def test_step_model_ranks_steps() -> None:
     pairs = [(scores(q, a), scores(q, w)) for q, a, w in known("agent")]
     assert all(len(a) == len(w) == 2 for a, w in pairs)
     assert sum(a[1] > 0.5 > w[1] for a, w in pairs) >= 0.8 * len(pairs)
-    assert all(a[0] == pytest.approx(w[0], abs=1e-5) for a, w in pairs)  # the first step is the same
+    assert all(
+        a[0] == pytest.approx(w[0], abs=1e-5) for a, w in pairs
+    )  # the first step is the same

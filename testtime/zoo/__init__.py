@@ -19,7 +19,9 @@ ROOT = Path(__file__).parent
 
 def names() -> list[str]:
     """Every model that `path` resolves, sorted: a model is a folder with a config.json."""
-    return sorted(config.parent.relative_to(ROOT).as_posix() for config in ROOT.rglob("config.json"))
+    return sorted(
+        config.parent.relative_to(ROOT).as_posix() for config in ROOT.rglob("config.json")
+    )
 
 
 def path(name: str) -> Path:

@@ -57,10 +57,14 @@ def example(made: Item, mixture: Mixture, rng: random.Random) -> tuple[list[int]
         chain, loss, close = chain[:kept], loss[:kept], 0
     prompt = [table[BOS], *ids(made.prompt), table[THINK]]
     answer = [*ids(made.gold), table[EOS]]
-    return prompt + chain + [table[CLOSE]] + answer, [0] * len(prompt) + loss + [close] + [1] * len(answer)
+    return prompt + chain + [table[CLOSE]] + answer, [0] * len(prompt) + loss + [close] + [1] * len(
+        answer
+    )
 
 
-def draw(mixture: Mixture, rng: random.Random, held_out: bool = False) -> tuple[list[int], list[int]]:
+def draw(
+    mixture: Mixture, rng: random.Random, held_out: bool = False
+) -> tuple[list[int], list[int]]:
     """One random example; held-out ones come from seeds that training never sees."""
     while True:
         rng.random()  # decided once about recorded mistakes
@@ -81,7 +85,9 @@ def batch(examples: list[tuple[list[int], list[int]]], pad: int) -> tuple[np.nda
     return inputs, mask
 
 
-def packed(examples: list[tuple[list[int], list[int]]], tokens: int) -> list[list[tuple[list[int], list[int]]]]:
+def packed(
+    examples: list[tuple[list[int], list[int]]], tokens: int
+) -> list[list[tuple[list[int], list[int]]]]:
     """Examples sorted by length and cut into groups of at most `tokens` padded tokens each."""
     groups: list[list[tuple[list[int], list[int]]]] = [[]]
     for one in sorted(examples, key=lambda pair: len(pair[0])):
@@ -91,7 +97,9 @@ def packed(examples: list[tuple[list[int], list[int]]], tokens: int) -> list[lis
     return groups
 
 
-def batches(mixture: Mixture, seed: int, tokens: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(
+    mixture: Mixture, seed: int, tokens: int, start: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """An endless stream of training batches of about `tokens` tokens, from batch number `start` on.
 
     The stream depends on the seed alone, so a resumed run reads what it would have read.
@@ -108,7 +116,9 @@ def batches(mixture: Mixture, seed: int, tokens: int, start: int = 0) -> Iterato
         pool += 1
 
 
-def held_out(mixture: Mixture, count: int, tokens: int, seed: int = 7) -> list[tuple[np.ndarray, np.ndarray]]:
+def held_out(
+    mixture: Mixture, count: int, tokens: int, seed: int = 7
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """The fixed held-out set of `count` examples, as batches."""
     rng = random.Random(f"held-out {seed}")
     examples = [draw(mixture, rng, held_out=True) for _ in range(count)]

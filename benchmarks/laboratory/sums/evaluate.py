@@ -27,9 +27,9 @@ def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, 
         for inputs, mask in held_out(mixture, count, tokens):
             x, w = torch.from_numpy(inputs), torch.from_numpy(mask)[:, 1:]
             logits = model(input_ids=x[:, :-1], use_cache=False).logits
-            each = functional.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none").view(
-                w.shape
-            )
+            each = functional.cross_entropy(
+                logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none"
+            ).view(w.shape)
             sums.append((each * w).sum(1))
             weights.append(w.sum(1))
     s, n = torch.cat(sums).double().numpy(), torch.cat(weights).double().numpy()
@@ -37,7 +37,9 @@ def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, 
     return mean, float(np.sqrt(((s - mean * n) ** 2).sum()) / n.sum())
 
 
-def generate(model: Any, prompts: list[list[int]], temperature: float, seed: int = 0) -> list[list[int]]:
+def generate(
+    model: Any, prompts: list[list[int]], temperature: float, seed: int = 0
+) -> list[list[int]]:
     """Token ids generated after each prompt, cut after end-of-sequence; temperature 0 is greedy."""
     import torch
 
@@ -62,7 +64,12 @@ def generate(model: Any, prompts: list[list[int]], temperature: float, seed: int
 
 
 def accuracy(
-    model: Any, tasks: list[str], count: int, temperature: float = 0.0, samples: int = 1, close: bool = False
+    model: Any,
+    tasks: list[str],
+    count: int,
+    temperature: float = 0.0,
+    samples: int = 1,
+    close: bool = False,
 ) -> dict[str, np.ndarray]:
     """Per task, scores of shape (count, samples) on the items that testtime evaluates; under "task/answers" the texts.
 
@@ -80,7 +87,9 @@ def accuracy(
             for row in generate(model, prompts[start : start + 256], temperature, seed=start):
                 row = [table[CLOSE], *row] if close else row
                 at = row.index(table[CLOSE]) if table[CLOSE] in row else len(row)
-                answers.append("".join(names[i] for i in row[at + 1 : -1]) if row[-1] == table[EOS] else "")
+                answers.append(
+                    "".join(names[i] for i in row[at + 1 : -1]) if row[-1] == table[EOS] else ""
+                )
         right = [answer == one.gold for answer, one in zip(answers, items, strict=True)]
         out[task] = np.array(right).reshape(count, samples)
         out[task + "/answers"] = np.array(answers, dtype=object).reshape(count, samples)

@@ -60,7 +60,9 @@ def evaluated(task: str) -> frozenset[str]:
     """Prompts that testtime evaluates or the held-out loss reads: not to be trained on."""
     size = recipe(task)["loader"]["size"]
     seeds = [*range(size), *range(HELD_OUT, HELD_OUT + size)]
-    return frozenset(prompt for prompt in (item(task, seed).prompt for seed in seeds) if len(prompt) >= SHORTEST)
+    return frozenset(
+        prompt for prompt in (item(task, seed).prompt for seed in seeds) if len(prompt) >= SHORTEST
+    )
 
 
 def trainable(task: str, seed: int) -> Item | None:

@@ -14,7 +14,13 @@ from typing import Any
 from benchmarks.laboratory.sums.recipe import Recipe, Rung, load
 from testtime import zoo
 
-FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja")
+FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "chat_template.jinja",
+)
 
 
 def card(name: str, recipe: Recipe, rung: Rung, measured: dict[str, Any], command: str) -> str:
@@ -38,8 +44,8 @@ after it. Apache-2.0, as the package.
 
 Data: the tasks' own levels in `testtime/tasks`, traces as `benchmarks/laboratory/sums/traces.py` writes them.
 {mixture.cut:.0%} of the chains are cut at a random place and closed by force. AdamW, constant learning
-rate {rung.lr:g} with a linear cool-down over the last {recipe.cooldown:.1%}, batches of about {recipe.batch_tokens:,} tokens, seed
-{recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
+rate {rung.lr:g} with a linear cool-down over the last {recipe.cooldown:.1%}, batches of about
+{recipe.batch_tokens:,} tokens, seed {recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
 
 Trained again by `{command}`.
 """
@@ -54,10 +60,14 @@ def publish(recipe_path: str, recipe: Recipe, rung: Rung, out: Path, name: str) 
         shutil.copyfile(source / file, target / file)
     settings = json.loads((source / "tokenizer_config.json").read_text())
     settings.pop("backend", None)
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # the name that transformers 4 and 5 both know
+    settings["tokenizer_class"] = (
+        "PreTrainedTokenizerFast"  # the name that transformers 4 and 5 both know
+    )
     (target / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     measured = json.loads((source / "measured.json").read_text())
-    command = f"python -m benchmarks.laboratory.sums.train {recipe_path} --out {out} --rungs {rung.name}"
+    command = (
+        f"python -m benchmarks.laboratory.sums.train {recipe_path} --out {out} --rungs {rung.name}"
+    )
     (target / "training.json").write_text(json.dumps(measured, indent=2) + "\n")
     (target / "README.md").write_text(card(name, recipe, rung, measured, command))
 

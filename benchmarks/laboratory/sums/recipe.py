@@ -41,8 +41,13 @@ class Recipe:
 def load(path: str | Path) -> Recipe:
     """The recipe at `path`."""
     raw: dict[str, Any] = yaml.safe_load(Path(path).read_text())
-    rungs = [Rung(**{**one, "tokens": tuple(int(float(n)) for n in one["tokens"])}) for one in raw.pop("rungs")]
-    return Recipe(mixture=Mixture(**raw.pop("mixture")), rungs={rung.name: rung for rung in rungs}, **raw)
+    rungs = [
+        Rung(**{**one, "tokens": tuple(int(float(n)) for n in one["tokens"])})
+        for one in raw.pop("rungs")
+    ]
+    return Recipe(
+        mixture=Mixture(**raw.pop("mixture")), rungs={rung.name: rung for rung in rungs}, **raw
+    )
 
 
 def build(rung: Rung, seed: int) -> Any:

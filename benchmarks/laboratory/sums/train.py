@@ -50,7 +50,10 @@ class Run:
         self.model = build(rung, recipe.seed).to(self.device)
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         rest = [p for p in self.model.parameters() if p.ndim == 1]
-        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
         self.optimizer = torch.optim.AdamW(groups, lr=rung.lr, betas=(0.9, 0.98), fused=True)
         self.counters = {"step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0, "done": 0}
         self.costs = Flops.from_config(self.model.config.to_dict())
@@ -61,7 +64,9 @@ class Run:
         from torch.nn import functional
 
         logits = self.model(input_ids=x[:, :-1].contiguous(), use_cache=False).logits
-        each = functional.cross_entropy(logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none")
+        each = functional.cross_entropy(
+            logits.flatten(0, 1).float(), x[:, 1:].flatten(), reduction="none"
+        )
         return (each * w[:, 1:].flatten()).sum() / w[:, 1:].sum()
 
     def save(self, name: str) -> None:
@@ -69,7 +74,11 @@ class Run:
         import torch
 
         part = self.folder / f"{name}.part"
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "counters": self.counters}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "counters": self.counters,
+        }
         torch.save(state, part)
         part.replace(self.folder / f"{name}.pt")
 
@@ -89,7 +98,9 @@ class Run:
 
         c = self.counters
         saved = time.monotonic()
-        for inputs, mask in batches(self.recipe.mixture, self.recipe.seed, self.recipe.batch_tokens, int(c["step"])):
+        for inputs, mask in batches(
+            self.recipe.mixture, self.recipe.seed, self.recipe.batch_tokens, int(c["step"])
+        ):
             if c["tokens"] >= until:
                 return
             begin = time.monotonic()
@@ -98,7 +109,9 @@ class Run:
                 scale = max(0.0, (until - c["tokens"]) / (until - cool_from))
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rung.lr * scale
-            loss = self.compiled(torch.from_numpy(inputs).to(self.device), torch.from_numpy(mask).to(self.device))
+            loss = self.compiled(
+                torch.from_numpy(inputs).to(self.device), torch.from_numpy(mask).to(self.device)
+            )
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimizer.step()
@@ -106,7 +119,9 @@ class Run:
             lengths = (inputs != 0).sum(1)
             c["step"] += 1
             c["tokens"] += int(lengths.sum())
-            c["flops"] += 3 * float(self.costs.forward(0, lengths, lengths).sum())  # forward, and backward twice that
+            c["flops"] += 3 * float(
+                self.costs.forward(0, lengths, lengths).sum()
+            )  # forward, and backward twice that
             c["seconds"] += time.monotonic() - begin
             bar.update(int(lengths.sum()))
             if c["step"] % 50 == 0:
@@ -123,7 +138,9 @@ def measure(run: Run, tokens: int) -> dict[str, Any]:
     recipe = run.recipe
     run.model.eval()
     tasks = list(recipe.mixture.tasks)
-    value, error = evaluate.loss(run.model, recipe.mixture, recipe.held_out, 4 * recipe.batch_tokens)
+    value, error = evaluate.loss(
+        run.model, recipe.mixture, recipe.held_out, 4 * recipe.batch_tokens
+    )
     scores = evaluate.accuracy(run.model, tasks, 200)
     run.model.train()
     small, total = sizes(run.model)
@@ -136,7 +153,9 @@ def measure(run: Run, tokens: int) -> dict[str, Any]:
         "c_6nd": 6.0 * small * c["tokens"], "flops": c["flops"], "loss": value, "loss_se": error,
         "accuracy": float(sum(scores[t].mean() for t in tasks) / len(tasks)), "seconds": c["seconds"],
     }  # fmt: skip
-    (weights / "measured.json").write_text(json.dumps({**row, "by_task": {t: float(scores[t].mean()) for t in tasks}}))
+    (weights / "measured.json").write_text(
+        json.dumps({**row, "by_task": {t: float(scores[t].mean()) for t in tasks}})
+    )
     return row
 
 
@@ -152,7 +171,9 @@ def train(recipe: Recipe, rung: Rung, folder: Path) -> None:
             continue
         begin = (1 - recipe.cooldown) * tokens
         done = int(run.counters["tokens"])
-        with tqdm(total=tokens, initial=done, desc=f"rung {rung.name}", unit="tok", mininterval=5) as bar:
+        with tqdm(
+            total=tokens, initial=done, desc=f"rung {rung.name}", unit="tok", mininterval=5
+        ) as bar:
             run.advance(begin, None, bar)
             run.save("trunk")
             run.advance(tokens, float(run.counters["tokens"]), bar)

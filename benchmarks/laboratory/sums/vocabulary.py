@@ -10,7 +10,14 @@ from typing import Any
 
 from benchmarks.laboratory.sums.traces import WAIT
 
-PAD, BOS, EOS, UNK, THINK, CLOSE = SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<think>", "</think>")
+PAD, BOS, EOS, UNK, THINK, CLOSE = SPECIAL = (
+    "<pad>",
+    "<bos>",
+    "<eos>",
+    "<unk>",
+    "<think>",
+    "</think>",
+)
 CHARACTERS = "0123456789+-*=,;[]"
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ message['content'] }}"
@@ -21,7 +28,15 @@ TEMPLATE = (
 
 def build() -> Any:
     """The tokenizer as a `PreTrainedTokenizerFast`; ids are fixed by the order above."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+    )
     from transformers import PreTrainedTokenizerFast
 
     tokens = [*SPECIAL, WAIT, *CHARACTERS]
@@ -29,7 +44,9 @@ def build() -> Any:
     inner.normalizer = normalizers.Replace(Regex(r"\s+"), "")
     inner.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     inner.decoder = decoders.Fuse()
-    inner.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL])
+    inner.add_special_tokens(
+        [AddedToken(token, normalized=False, special=True) for token in SPECIAL]
+    )
     inner.add_tokens([AddedToken(WAIT, normalized=False)])
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
