@@ -49,7 +49,9 @@ def accuracies(
 
 
 def main() -> None:
-    """Command line: the ladder's output folder, the file, and how many questions of the task `facts`."""
+    """Command line: the ladder's output folder, the file, and how many questions of the task
+    `facts`.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--file", type=Path, required=True)

@@ -1,4 +1,5 @@
-"""Trains the agent and its step model: what can be written down, its own attempts, then the roles that look at them.
+"""Trains the agent and its step model: what can be written down, its own attempts, then the roles
+that look at them.
 
     python -m benchmarks.laboratory.agent benchmarks/laboratory/agent.yaml --out benchmarks/laboratory/out/agent
 
@@ -37,7 +38,9 @@ def stage(
     seed: int,
     start: Path | None = None,
 ) -> Any:
-    """A model trained on `tokens` tokens, cooled down over the last fifth, saved at `out`; from `start`, or fresh."""
+    """A model trained on `tokens` tokens, cooled down over the last fifth, saved at `out`; from
+    `start`, or fresh.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 

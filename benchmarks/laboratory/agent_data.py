@@ -1,7 +1,8 @@
-"""Training batches of the agent: its roles mixed at random, and its own attempts for those that look at one.
+"""Training batches of the agent: its roles mixed at random, and its own attempts for those that
+look at one.
 
-Direct solving is trained on one to four functions; longer questions are what splitting is for. Held-out questions are
-in no batch, whatever the role.
+Direct solving is trained on one to four functions; longer questions are what splitting is for.
+Held-out questions are in no batch, whatever the role.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ CUT = 0.15
 
 @dataclass(frozen=True)
 class Attempt:
-    """An own attempt: the question, the ids it wrote (without end of sequence), its answer, and what is true.
+    """An own attempt: the question, the ids it wrote (without end of sequence), its answer, and
+    what is true.
 
-    rate: the share of right answers among all its attempts at this question. steps: whether the chain was right up to
-    and with each step; empty where the thinking is not one step a function.
+    rate: the share of right answers among all its attempts at this question. steps: whether the
+    chain was right up to and with each step; empty where the thinking is not one step a function.
     """
 
     start: int
@@ -83,10 +85,12 @@ def written_down(kind: str, source: Questions, rng: random.Random) -> Script:
 
 
 def looked_at(kind: str, attempts: dict[str, list[Attempt]], rng: random.Random) -> Script:
-    """An example of a role that looks at an attempt: revise or verify; right and wrong ones equally often.
+    """An example of a role that looks at an attempt: revise or verify; right and wrong ones equally
+    often.
 
-    Revision is shown only questions that the model solves now and then: there the truth is in reach, and what it
-    learns is to say what it knows best; from questions beyond it, it would learn to guess.
+    Revision is shown only questions that the model solves now and then: there the truth is in
+    reach, and what it learns is to say what it knows best; from questions beyond it, it would learn
+    to guess.
     """
     pool = attempts[f"{kind}/{'right' if rng.random() < 0.5 else 'wrong'}"]
     one = pool[rng.randrange(len(pool))]
@@ -96,7 +100,9 @@ def looked_at(kind: str, attempts: dict[str, list[Attempt]], rng: random.Random)
 
 
 def by_use(attempts: list[Attempt], least: float = 0.25) -> dict[str, list[Attempt]]:
-    """Attempts by what they are used for: all for verification, those of questions in reach for revision."""
+    """Attempts by what they are used for: all for verification, those of questions in reach for
+    revision.
+    """
     out: dict[str, list[Attempt]] = {}
     for one in attempts:
         word = "right" if one.right else "wrong"
@@ -109,7 +115,9 @@ def by_use(attempts: list[Attempt], least: float = 0.25) -> dict[str, list[Attem
 def mixed(
     shares: dict[str, float], tokens: int, attempts: dict[str, list[Attempt]]
 ) -> Callable[[int, int], Iterator[Examples]]:
-    """A stream of batches by seed and first batch number, as `train.Run` takes it; `shares` weigh the roles."""
+    """A stream of batches by seed and first batch number, as `train.Run` takes it; `shares` weigh
+    the roles.
+    """
 
     def stream(seed: int, start: int) -> Iterator[Examples]:
         number, pool = 0, 0

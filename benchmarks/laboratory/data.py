@@ -1,7 +1,9 @@
-"""Batches for the ladder: questions with their thinking, some cut short, made by the thousand in numpy.
+"""Batches for the ladder: questions with their thinking, some cut short, made by the thousand in
+numpy.
 
-Two kinds of example: a whole chain, and a chain cut at a random place and closed by force, so that a cut chain still
-yields the best guess. Prompts and forced closings carry no loss. Held-out questions are never in a training batch.
+Two kinds of example: a whole chain, and a chain cut at a random place and closed by force, so that
+a cut chain still yields the best guess. Prompts and forced closings carry no loss. Held-out
+questions are never in a training batch.
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ from benchmarks.laboratory.world import STEP
 POOL = 2048
 """Examples drawn at once and sorted by length, so that batches hold little padding."""
 PROMPT, COPY, FACT, GUESS = 0, 1, 2, 3
-"""What a token is: nothing to learn; copied or form; a letter that a step finds; the answer after a cut chain."""
+"""What a token is: nothing to learn; copied or form; a letter that a step finds; the answer after a
+cut chain.
+"""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Token ids (rows, width), padded on the right, and what each token is (rows, width); 0 on padding."""
+    """Token ids (rows, width), padded on the right, and what each token is (rows, width); 0 on
+    padding.
+    """
 
     tokens: np.ndarray
     kinds: np.ndarray
@@ -42,7 +48,9 @@ def _held_out(starts: np.ndarray, functions: np.ndarray) -> np.ndarray:
 def questions(
     rng: np.random.Generator, count: int, hops: int, held_out: bool | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`count` questions of so many hops: held-out ones, others, or (None) any; one hop is never held out."""
+    """`count` questions of so many hops: held-out ones, others, or (None) any; one hop is never
+    held out.
+    """
     starts, functions = world.draw(rng, count, hops)
     while held_out is not None and hops > 1:
         wrong = np.flatnonzero(_held_out(starts, functions) != held_out)
@@ -53,7 +61,9 @@ def questions(
 
 
 def written(starts: np.ndarray, functions: np.ndarray, kept: np.ndarray | None = None) -> Examples:
-    """Questions of equally many hops as examples; `kept` tokens of each chain where given (4 a step; -1: all)."""
+    """Questions of equally many hops as examples; `kept` tokens of each chain where given (4 a
+    step; -1: all).
+    """
     count, hops = functions.shape
     table = ids()
     first, names = table["a"], table["000"]
@@ -92,7 +102,9 @@ def written(starts: np.ndarray, functions: np.ndarray, kept: np.ndarray | None =
 
 
 def draw(rng: np.random.Generator, count: int, cut: float, held_out: bool) -> list[Examples]:
-    """`count` examples, one group for each number of hops; a `cut` share of the chains is closed by force."""
+    """`count` examples, one group for each number of hops; a `cut` share of the chains is closed by
+    force.
+    """
     weights = np.array(world.HOP_WEIGHTS, dtype=float)
     many = rng.multinomial(count, weights / weights.sum())
     groups = []
@@ -104,7 +116,9 @@ def draw(rng: np.random.Generator, count: int, cut: float, held_out: bool) -> li
 
 
 def packed(groups: list[Examples], tokens: int) -> list[Examples]:
-    """All examples sorted by length and cut into batches of at most `tokens` padded tokens, widths multiples of 8."""
+    """All examples sorted by length and cut into batches of at most `tokens` padded tokens, widths
+    multiples of 8.
+    """
     width = max(group.tokens.shape[1] for group in groups)
     width = -(-width // 8) * 8
 

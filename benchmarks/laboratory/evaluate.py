@@ -1,4 +1,6 @@
-"""How good a checkpoint is: held-out loss of all it writes, of the facts alone and of what is only copied."""
+"""How good a checkpoint is: held-out loss of all it writes, of the facts alone and of what is only
+copied.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ PARTS = {"": (FACT,), "_written": (COPY, FACT, GUESS), "_copied": (COPY,), "_gue
 
 
 def losses(model: Any, batches: list[Examples]) -> dict[str, float]:
-    """Nats per token: `loss` over the letters that steps find, `loss_written` over every token written, `loss_copied`
-    and `loss_guesses` over what is only copied and over answers after a cut; each with its standard error `..._se`,
-    sequences being the independent units."""
+    """Nats per token: `loss` over the letters that steps find, `loss_written` over every token
+    written, `loss_copied` and `loss_guesses` over what is only copied and over answers after a cut;
+    each with its standard error `..._se`, sequences being the independent units.
+    """
     import torch
     from torch.nn import functional
 

@@ -1,10 +1,12 @@
-"""The ladder in one figure and its exponents in one table, from `ladder.csv` and `accuracy.csv` alone.
+"""The ladder in one figure and its exponents in one table, from `ladder.csv` and `accuracy.csv`
+alone.
 
     python -m benchmarks.laboratory.figures testtime/zoo/ladder/ladder.csv benchmarks/laboratory/accuracy.csv \\
         --figure docs/laboratory.png
 
-Panels: loss against tokens and against parameters with Hoffmann's law, loss at equal training compute (IsoFLOP, each
-rung's losses joined in log compute), accuracy at fixed thinking against training compute.
+Panels: loss against tokens and against parameters with Hoffmann's law, loss at equal training
+compute (IsoFLOP, each rung's losses joined in log compute), accuracy at fixed thinking against
+training compute.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ KAPLAN_OPTIMUM = 0.73
 
 
 def law(rows: pd.DataFrame, form: Any = HOFFMANN, seed: int = 0) -> Fit:
-    """The law of all runs; its errors resample runs, which share a model, with all their checkpoints."""
+    """The law of all runs; its errors resample runs, which share a model, with all their
+    checkpoints.
+    """
     runs = np.sort(rows["run"].unique())
     drawn = np.random.default_rng(seed).multinomial(
         len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES
@@ -41,8 +45,9 @@ def law(rows: pd.DataFrame, form: Any = HOFFMANN, seed: int = 0) -> Fit:
 
 
 def isoflop(rows: pd.DataFrame, compute: float) -> pd.DataFrame:
-    """Loss of each rung at this compute (6ND), by a straight line in log loss over log compute between its token
-    counts; columns N and loss, rungs that were not trained there left out."""
+    """Loss of each rung at this compute (6ND), by a straight line in log loss over log compute
+    between its token counts; columns N and loss, rungs that were not trained there left out.
+    """
     mean = rows.groupby(["N", "D"], as_index=False)["loss"].mean()
     out = []
     for n, part in mean.groupby("N"):
@@ -53,7 +58,9 @@ def isoflop(rows: pd.DataFrame, compute: float) -> pd.DataFrame:
 
 
 def minimum(curve: pd.DataFrame) -> float | None:
-    """The N at the minimum of a parabola through an IsoFLOP curve in log N; None where it has none inside."""
+    """The N at the minimum of a parabola through an IsoFLOP curve in log N; None where it has none
+    inside.
+    """
     if len(curve) < 3:
         return None
     x = np.log(curve["N"].to_numpy(float))

@@ -1,9 +1,11 @@
-"""Fits the pretraining law to every rung but the largest, predicts the largest, and checks it later.
+"""Fits the pretraining law to every rung but the largest, predicts the largest, and checks it
+later.
 
-L = E + A/N^alpha + B/D^beta (Hoffmann et al. 2022, eq. 2) with N without embeddings, fitted to all runs of the smaller
-rungs. The interval is one for a loss yet to be seen: the law's own error (whole rungs are resampled, for checkpoints
-of one size share what the size does, and those of one run a trunk), and the scatter of single runs about it. `predict`
-writes before the largest rung is trained; `check` adds what came out, and changes nothing else.
+L = E + A/N^alpha + B/D^beta (Hoffmann et al. 2022, eq. 2) with N without embeddings, fitted to all
+runs of the smaller rungs. The interval is one for a loss yet to be seen: the law's own error (whole
+rungs are resampled, for checkpoints of one size share what the size does, and those of one run a
+trunk), and the scatter of single runs about it. `predict` writes before the largest rung is
+trained; `check` adds what came out, and changes nothing else.
 
     python -m benchmarks.laboratory.law predict benchmarks/laboratory/ladder.yaml ladder.csv prediction.json
     python -m benchmarks.laboratory.law check benchmarks/laboratory/ladder.yaml ladder.csv prediction.json
@@ -28,9 +30,13 @@ RESAMPLES = 1000
 HUBER = 1e-3
 """On log loss, as in Hoffmann et al. 2022."""
 LEAST = 250_000
-"""Fewer tokens are left out of the law: the smallest rungs still know nothing there, whatever their size."""
+"""Fewer tokens are left out of the law: the smallest rungs still know nothing there, whatever their
+size.
+"""
 CLOSE = 0.15
-"""A prediction is close where it misses by at most this share of the reducible loss, what lies above E."""
+"""A prediction is close where it misses by at most this share of the reducible loss, what lies
+above E.
+"""
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -44,7 +50,9 @@ def lawful(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def predict(rows: pd.DataFrame, size: float, tokens: list[float], seed: int = 0) -> dict[str, Any]:
-    """Predicted losses of a size at each token count, with intervals; `rows` has rung, N, D and loss."""
+    """Predicted losses of a size at each token count, with intervals; `rows` has rung, N, D and
+    loss.
+    """
     rungs = np.sort(rows["rung"].unique())
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(rungs), np.full(len(rungs), 1 / len(rungs)), size=RESAMPLES)
@@ -71,7 +79,9 @@ def predict(rows: pd.DataFrame, size: float, tokens: list[float], seed: int = 0)
 
 
 def check(written: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
-    """The prediction with what came out beside it: the loss, its share of the reducible loss missed, inside or not."""
+    """The prediction with what came out beside it: the loss, its share of the reducible loss
+    missed, inside or not.
+    """
     out = []
     for one in written["predicted"]:
         measured = rows[rows["D"] == one["D"]]

@@ -1,9 +1,10 @@
-"""What proves each role of the agent, on held-out questions, each figure with a 95 % interval over questions.
+"""What proves each role of the agent, on held-out questions, each figure with a 95 % interval over
+questions.
 
     python -m benchmarks.laboratory.prove benchmarks/laboratory/out/agent --file benchmarks/laboratory/roles.json
 
-Questions of two and more functions were in no batch; attempts are the agent's own at temperature 1. Intervals resample
-questions with all their samples, 2,000 times.
+Questions of two and more functions were in no batch; attempts are the agent's own at temperature 1.
+Intervals resample questions with all their samples, 2,000 times.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Question = tuple[int, tuple[int, ...]]
 
 
 def interval(figure: Callable[..., float], *columns: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """The figure of arrays whose first axis is the question, and its 95 % percentile interval over questions."""
+    """The figure of arrays whose first axis is the question, and its 95 % percentile interval over
+    questions.
+    """
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(RESAMPLES):
@@ -45,7 +48,9 @@ def share(part: np.ndarray, of: np.ndarray) -> float:
 
 
 def vote(answers: Sequence[str], gold: str) -> float:
-    """The chance that the most frequent answer is right; ties broken uniformly, empty answers do not vote."""
+    """The chance that the most frequent answer is right; ties broken uniformly, empty answers do
+    not vote.
+    """
     names, counts = np.unique([a for a in answers if a] or [""], return_counts=True)
     best = names[counts == counts.max()]
     return float(gold in best) / len(best)
@@ -59,7 +64,9 @@ def golds(asked: Sequence[Question]) -> list[str]:
 def scored(
     asked: Sequence[Question], answers: Sequence[str], samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Right or wrong (questions, samples), and the votes' accuracy (questions,), of answers question by question."""
+    """Right or wrong (questions, samples), and the votes' accuracy (questions,), of answers
+    question by question.
+    """
     rows = [answers[n * samples : (n + 1) * samples] for n in range(len(asked))]
     right = np.array(
         [[a == gold for a in row] for row, gold in zip(rows, golds(asked), strict=True)]
@@ -75,7 +82,9 @@ def prompt(start: int, functions: Sequence[int], tool: bool = False) -> list[int
 def compared(
     one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, Any]:
-    """Two ways of answering the same questions, at one sample and by majority of all, and their paired difference."""
+    """Two ways of answering the same questions, at one sample and by majority of all, and their
+    paired difference.
+    """
     out: dict[str, Any] = {}
     for name, a, b in (
         ("1", one[0].mean(1), other[0].mean(1)),
@@ -172,7 +181,8 @@ def parsed(said: str) -> list[str]:
 
 
 def decomposed(model: Any, asked: list[Question], samples: int) -> tuple[list[str], float]:
-    """Answers by splitting, solving each part in turn, and joining; and the share of splits that were unusable.
+    """Answers by splitting, solving each part in turn, and joining; and the share of splits that
+    were unusable.
 
     An unusable split falls back to the whole question.
     """

@@ -52,7 +52,9 @@ def copy(source: Path, name: str) -> Path:
 
 
 def rung_card(name: str, recipe: Recipe, rung: Rung, row: dict[str, Any], command: str) -> str:
-    """The card of a rung: what it is, how it was trained, on how many tokens, with which loss, in how long."""
+    """The card of a rung: what it is, how it was trained, on how many tokens, with which loss, in
+    how long.
+    """
     return (
         (CARDS / "ladder.md")
         .read_text()

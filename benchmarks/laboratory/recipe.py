@@ -1,4 +1,6 @@
-"""What to train, read from a YAML: the rungs, their seeds, and the token counts at which a checkpoint is wanted."""
+"""What to train, read from a YAML: the rungs, their seeds, and the token counts at which a
+checkpoint is wanted.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ class Rung:
 class Recipe:
     """A whole YAML.
 
-    rate: the peak learning rate is rate / hidden. cut: the share of chains closed by force. cooldown: the part of each
-    checkpoint's tokens over which the learning rate falls to 0. held_out: examples of the held-out set.
+    rate: the peak learning rate is rate / hidden. cut: the share of chains closed by force.
+    cooldown: the part of each checkpoint's tokens over which the learning rate falls to 0.
+    held_out: examples of the held-out set.
     """
 
     rungs: dict[str, Rung]
@@ -49,7 +52,9 @@ def load(path: str | Path) -> Recipe:
 
 
 def build(rung: Rung, seed: int) -> Any:
-    """A freshly initialised Hugging Face model for this rung; head width 32, which vLLM's CPU attention takes."""
+    """A freshly initialised Hugging Face model for this rung; head width 32, which vLLM's CPU
+    attention takes.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -76,6 +81,8 @@ def build(rung: Rung, seed: int) -> Any:
 
 
 def sizes(model: Any) -> tuple[int, int]:
-    """(non-embedding, total) parameters; the first as in Kaplan et al. 2020, without the embeddings (tied)."""
+    """(non-embedding, total) parameters; the first as in Kaplan et al. 2020, without the embeddings
+    (tied).
+    """
     total = sum(p.numel() for p in model.parameters())
     return total - model.model.embed_tokens.weight.numel(), total

@@ -62,7 +62,9 @@ def asked(start: int | str, functions: Sequence[int]) -> list[str]:
 def thought(
     start: int, functions: Sequence[int], tool: bool = False
 ) -> list[tuple[list[str], bool]]:
-    """The right thinking as pieces (tokens, learnt); with `tool`, the facts of rare functions are asked for."""
+    """The right thinking as pieces (tokens, learnt); with `tool`, the facts of rare functions are
+    asked for.
+    """
     pieces: list[tuple[list[str], bool]] = []
     found = world.states(start, functions)
     for x, f, y in zip([start, *found], functions, found, strict=False):
@@ -79,7 +81,9 @@ def _end(script: Script, answer: Sequence[str]) -> Script:
 
 
 def solve(start: int, functions: Sequence[int], kept: int = -1, tool: bool = False) -> Script:
-    """Solving, after the system message `lookup` where `tool`; thinking closed by force after `kept` tokens if >= 0."""
+    """Solving, after the system message `lookup` where `tool`; thinking closed by force after
+    `kept` tokens if >= 0.
+    """
     system = [SYSTEM, "lookup"] if tool else []
     script = Script().add([BOS, *system, USER, *asked(start, functions), ASSISTANT, THINK], False)
     prompt = len(script.tokens)
@@ -116,7 +120,9 @@ def join(start: int, functions: Sequence[int], answers: Sequence[int]) -> Script
 
 
 def after(start: int, functions: Sequence[int], attempt: Sequence[int], word: str) -> Script:
-    """The conversation up to the third turn's generation prompt: question, attempt (ids after `<think>`), `word`."""
+    """The conversation up to the third turn's generation prompt: question, attempt (ids after
+    `<think>`), `word`.
+    """
     script = Script().add([BOS, USER, *asked(start, functions), ASSISTANT, THINK], False)
     return script.add(list(attempt), False).add([EOS, USER, word, ASSISTANT, THINK], False)
 

@@ -1,6 +1,7 @@
 """Drawing from a model with the plain generation loop of transformers, and reading what it wrote.
 
-Enough for the recipes and for proving the roles; testtime's own engines and strategies measure the models later.
+Enough for the recipes and for proving the roles; testtime's own engines and strategies measure the
+models later.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def generate(
     seed: int = 0,
     stops: Sequence[str] = (EOS,),
 ) -> list[list[int]]:
-    """Token ids generated after each prompt, up to and with the first of `stops`; temperature 0 is greedy."""
+    """Token ids generated after each prompt, up to and with the first of `stops`; temperature 0 is
+    greedy.
+    """
     import torch
 
     ends = [ids()[stop] for stop in stops]
@@ -93,7 +96,9 @@ def with_tool(
     seed: int = 0,
     turns: int = 16,
 ) -> tuple[list[list[int]], list[int]]:
-    """Generation with the look-up tool: (token ids after each prompt, results included; calls made)."""
+    """Generation with the look-up tool: (token ids after each prompt, results included; calls
+    made).
+    """
     rows, calls = [list(prompt) for prompt in prompts], [0] * len(prompts)
     open_ = list(range(len(prompts)))
     for turn in range(turns):
@@ -120,7 +125,9 @@ def with_tool(
 
 
 def first_token(model: Any, prompts: Sequence[list[int]], names: Sequence[str]) -> np.ndarray:
-    """Probabilities of the next token after each prompt, of each of `names`; shape (prompts, names)."""
+    """Probabilities of the next token after each prompt, of each of `names`; shape (prompts,
+    names).
+    """
     import torch
 
     out = np.empty((len(prompts), len(names)))

@@ -1,10 +1,11 @@
-"""A verifier of set quality: scores for answers that were already graded, drawn so that their AUC is what was asked.
+"""A verifier of set quality: scores for answers that were already graded, drawn so that their AUC
+is what was asked.
 
-How good a verifier has to be before search pays can only be asked with one whose quality is a knob. The model is the
-binormal one of signal detection (Green & Swets 1966): a right answer's evidence is normal about d, a wrong one's about
-0, both of variance 1, so that AUC = Phi(d / sqrt 2). Real verifiers do not err independently: part of the noise is
-shared by all answers to a problem (it is easy or hard to judge), part by equal answers to it (a mistake that
-convinces once convinces again).
+How good a verifier has to be before search pays can only be asked with one whose quality is a knob.
+The model is the binormal one of signal detection (Green & Swets 1966): a right answer's evidence is
+normal about d, a wrong one's about 0, both of variance 1, so that AUC = Phi(d / sqrt 2). Real
+verifiers do not err independently: part of the noise is shared by all answers to a problem (it is
+easy or hard to judge), part by equal answers to it (a mistake that convinces once convinces again).
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ def scores(
     answer: float = 0.0,
     answers: np.ndarray | None = None,
 ) -> np.ndarray:
-    """P(right) as such a verifier would say it where half of all answers are right; shape of `right`.
+    """P(right) as such a verifier would say it where half of all answers are right; shape of
+    `right`.
 
-    right: (problems, samples), true where the answer is right. auc: the probability that a right answer of one problem
-    scores above a wrong one of another, ties counted half. problem: the share of the noise's variance that all answers
-    to a problem have in common. answer: the share that equal `answers` (problems, samples; any labels) to it have in
-    common. At an AUC of .5 all scores are .5.
+    right: (problems, samples), true where the answer is right. auc: the probability that a right
+    answer of one problem scores above a wrong one of another, ties counted half. problem: the share
+    of the noise's variance that all answers to a problem have in common. answer: the share that
+    equal `answers` (problems, samples; any labels) to it have in common. At an AUC of .5 all scores
+    are .5.
 
-    Raises ValueError for an AUC outside [.5, 1), shares that are negative or sum to more than 1, and `answer` without
-    `answers`.
+    Raises ValueError for an AUC outside [.5, 1), shares that are negative or sum to more than 1,
+    and `answer` without `answers`.
     """
     if not 0.5 <= auc < 1:
         raise ValueError(f"auc is {auc}: it lies between .5 and 1, 1 left out")
@@ -57,14 +60,17 @@ def separation(auc: float) -> float:
 
 
 def within(auc: float, problem: float = 0.0) -> float:
-    """The AUC between answers to one problem where `problem` of the noise is shared: what selection lives on."""
+    """The AUC between answers to one problem where `problem` of the noise is shared: what selection
+    lives on.
+    """
     if problem == 1:
         return 0.5 if auc == 0.5 else 1.0
     return float(ndtr(separation(auc) / math.sqrt(2 * (1 - problem))))
 
 
 def auc(right: np.ndarray, scored: np.ndarray) -> float:
-    """The area under the receiver's curve of `scored` for `right`, any shape: the rank statistic, ties counted half.
+    """The area under the receiver's curve of `scored` for `right`, any shape: the rank statistic,
+    ties counted half.
 
     Not a number where all are right or none is.
     """

@@ -1,8 +1,9 @@
 """The step model: a process reward model in TRL's form, trained on the agent's own attempts.
 
-A token classifier of two labels on plain text, `<bos>`, the question, then each step and the blank line that ends it;
-a step's label is read on that line's token (TRL's PRMTrainer with step_separator "\\n\\n"). A step is good while the
-chain is right up to and with it: after the first mistake every step is bad (as in ProcessBench).
+A token classifier of two labels on plain text, `<bos>`, the question, then each step and the blank
+line that ends it; a step's label is read on that line's token (TRL's PRMTrainer with step_separator
+"\\n\\n"). A step is good while the chain is right up to and with it: after the first mistake every
+step is bad (as in ProcessBench).
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ def build(agent: Path) -> Any:
 def train(
     own: list[Attempt], agent: Path, out: Path, tokens: int, rate: float, seed: int = 1
 ) -> None:
-    """Trains the step model on `tokens` tokens of steps from the agent's body, the rate falling to 0; saves it."""
+    """Trains the step model on `tokens` tokens of steps from the agent's body, the rate falling to
+    0; saves it.
+    """
     import torch
     from torch.nn import functional
 

@@ -1,4 +1,5 @@
-"""Writes the questions of the world of facts that testtime evaluates: none of more than one hop was trained on.
+"""Writes the questions of the world of facts that testtime evaluates: none of more than one hop was
+trained on.
 
 python -m benchmarks.laboratory.tasks
 """
@@ -18,8 +19,9 @@ LEVELS = {"facts": (1, 2, 3, 4, 5, 6), "facts_compound": (8, 10)}
 
 
 def rows(levels: tuple[int, ...], seed: int = 15) -> list[dict[str, object]]:
-    """EACH different questions a level: id, question, answer, level, and the rank of the rarest function (0: most
-    frequent)."""
+    """EACH different questions a level: id, question, answer, level, and the rank of the rarest
+    function (0: most frequent).
+    """
     out: list[dict[str, object]] = []
     for level in levels:
         starts, functions = questions(

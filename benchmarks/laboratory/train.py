@@ -1,9 +1,10 @@
-"""Trains the rungs of the ladder: constant learning rate, and a short cool-down for every checkpoint that is wanted.
+"""Trains the rungs of the ladder: constant learning rate, and a short cool-down for every
+checkpoint that is wanted.
 
-One trunk at constant rate serves all token counts of a run; at (1 - cooldown) of each count a branch cools down, is
-measured and saved, and the trunk goes on from where the branch began. The trunk is on disk at every branch, so a
-killed run goes on where it was. One thread, since two are slower than one on models of this size; not compiled, since
-compiling takes longer than it saves.
+One trunk at constant rate serves all token counts of a run; at (1 - cooldown) of each count a
+branch cools down, is measured and saved, and the trunk goes on from where the branch began. The
+trunk is on disk at every branch, so a killed run goes on where it was. One thread, since two are
+slower than one on models of this size; not compiled, since compiling takes longer than it saves.
 
     python -m benchmarks.laboratory.train benchmarks/laboratory/ladder.yaml --out benchmarks/laboratory/out/ladder
 """
@@ -45,8 +46,8 @@ Stream = Callable[[int, int], Iterator[Examples]]
 class Run:
     """One rung's training state: model, optimizer, and the counters that say how far it is.
 
-    stream: training batches of a seed, from a batch number on; by default the ladder's. `begin` starts another seed
-    on the same model.
+    stream: training batches of a seed, from a batch number on; by default the ladder's. `begin`
+    starts another seed on the same model.
     """
 
     def __init__(self, recipe: Recipe, rung: Rung, stream: Stream | None = None) -> None:

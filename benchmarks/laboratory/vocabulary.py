@@ -1,7 +1,9 @@
-"""The tokenizer of the world of facts: one token a letter, a function, a delimiter, a role, a word and the blank line.
+"""The tokenizer of the world of facts: one token a letter, a function, a delimiter, a role, a word
+and the blank line.
 
-Built with `tokenizers` and saved as an ordinary fast tokenizer, so transformers and vLLM load it unmodified. Spaces
-and single line breaks are dropped; two line breaks are the token that ends a step.
+Built with `tokenizers` and saved as an ordinary fast tokenizer, so transformers and vLLM load it
+unmodified. Spaces and single line breaks are dropped; two line breaks are the token that ends a
+step.
 """
 
 from __future__ import annotations

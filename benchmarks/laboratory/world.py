@@ -1,11 +1,12 @@
 """The world of facts: a thousand random functions of 26 letters, asked one after the other.
 
-A question is a letter and one to six functions, `a 123 045 ?`: apply function 123 to the letter a, function 045 to
-what comes out, and say the last letter. Every function is a random table (26 facts), its name has three digits, and
-how often it is asked falls with its rank as rank^-1.3, so more parameters and more tokens always buy the next rarer
-fact: loss falls smoothly (the quanta of Michaud et al. 2023, arXiv:2303.13506). Thinking does one function a step:
-the letter, the function, the new letter, and a blank line. A function is one token, so that what there is to learn is
-facts and hardly any form.
+A question is a letter and one to six functions, `a 123 045 ?`: apply function 123 to the letter a,
+function 045 to what comes out, and say the last letter. Every function is a random table (26
+facts), its name has three digits, and how often it is asked falls with its rank as rank^-1.3, so
+more parameters and more tokens always buy the next rarer fact: loss falls smoothly (the quanta of
+Michaud et al. 2023, arXiv:2303.13506). Thinking does one function a step: the letter, the function,
+the new letter, and a blank line. A function is one token, so that what there is to learn is facts
+and hardly any form.
 """
 
 from __future__ import annotations
@@ -30,14 +31,18 @@ STEP = "\n\n"
 
 @cache
 def tables() -> np.ndarray:
-    """The facts: `tables()[f, x]` is the letter (0 to 25) that function f makes of letter x; shape (1000, 26)."""
+    """The facts: `tables()[f, x]` is the letter (0 to 25) that function f makes of letter x; shape
+    (1000, 26).
+    """
     known = facts.functions()
     return np.array([[ord(c) - 97 for c in known[f"{f:03d}"]] for f in range(FUNCTIONS)])
 
 
 @cache
 def frequencies() -> np.ndarray:
-    """The probability of each function, by its name; shape (1000,). Names are in random order of rank."""
+    """The probability of each function, by its name; shape (1000,). Names are in random order of
+    rank.
+    """
     by_rank = np.arange(1, FUNCTIONS + 1, dtype=float) ** -EXPONENT
     return (by_rank / by_rank.sum())[ranks()]
 
@@ -85,9 +90,11 @@ def steps(start: int, functions: Sequence[int]) -> list[str]:
 
 
 def held_out(start: int, functions: Sequence[int]) -> bool:
-    """True for the sixteenth of all questions that nothing is trained on: decided by a hash of the question.
+    """True for the sixteenth of all questions that nothing is trained on: decided by a hash of the
+    question.
 
-    Questions of one hop are facts, which can only be known by having been told: they are never held out.
+    Questions of one hop are facts, which can only be known by having been told: they are never held
+    out.
     """
     if len(functions) < 2:
         return False
@@ -95,10 +102,11 @@ def held_out(start: int, functions: Sequence[int]) -> bool:
 
 
 def draw(rng: np.random.Generator, count: int, hops: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random questions of `hops` different functions: starts (count,) and functions (count, hops), by frequency.
+    """Random questions of `hops` different functions: starts (count,) and functions (count, hops),
+    by frequency.
 
-    Different, so that what follows a function in the question is never in doubt. Drawn without replacement by the
-    exponential race (Efraimidis & Spirakis 2006), then put in random order.
+    Different, so that what follows a function in the question is never in doubt. Drawn without
+    replacement by the exponential race (Efraimidis & Spirakis 2006), then put in random order.
     """
     arrival = rng.standard_exponential((count, FUNCTIONS), dtype=np.float32) / frequencies().astype(
         np.float32

@@ -1,4 +1,6 @@
-"""The verifier of set quality has the quality that was set, within problems as its formula says, and errs together."""
+"""The verifier of set quality has the quality that was set, within problems as its formula says,
+and errs together.
+"""
 
 from __future__ import annotations
 

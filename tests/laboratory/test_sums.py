@@ -1,4 +1,6 @@
-"""The quickstart recipe's parts that decide what is learnt: right traces, masks, disjoint data, resumable batches."""
+"""The quickstart recipe's parts that decide what is learnt: right traces, masks, disjoint data,
+resumable batches.
+"""
 
 from __future__ import annotations
 

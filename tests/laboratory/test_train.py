@@ -1,4 +1,6 @@
-"""The recipes run from one command, go on where they were, and the law is fitted to what they leave."""
+"""The recipes run from one command, go on where they were, and the law is fitted to what they
+leave.
+"""
 
 from __future__ import annotations
 

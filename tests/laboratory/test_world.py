@@ -1,4 +1,6 @@
-"""The world of facts and what is made of it: true chains, disjoint data, masks, roles, steps and their labels."""
+"""The world of facts and what is made of it: true chains, disjoint data, masks, roles, steps and
+their labels.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The shipped models: names, sizes, cards, what they load as, and that they still do what their cards say."""
+"""The shipped models: names, sizes, cards, what they load as, and that they still do what their
+cards say.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +141,9 @@ Turns = list[dict[str, str]]
 def written(
     name: str, conversations: list[Turns], stop: str = "<eos>", more: str = ""
 ) -> list[str]:
-    """What the model writes greedily after each conversation's generation prompt and `more`, up to `stop`."""
+    """What the model writes greedily after each conversation's generation prompt and `more`, up to
+    `stop`.
+    """
     import torch
 
     found = tokenizer(name)
@@ -168,7 +172,9 @@ def asked(question: str, *more: str) -> Turns:
 
 
 def right(name: str, task: str, where: Callable[[Any], bool] = lambda problem: True) -> float:
-    """Accuracy on a handful of the task's own problems, greedy, after the model's own full thinking."""
+    """Accuracy on a handful of the task's own problems, greedy, after the model's own full
+    thinking.
+    """
     problems = [problem for problem in tasks.load(task).problems if where(problem)][:40]
     made = written(name, [asked(problem.question) for problem in problems])
     answers = [text.partition("</think>")[2] for text in made]
@@ -209,7 +215,9 @@ def test_the_table_of_runs_has_every_rung_and_the_seeds() -> None:
 
 
 def known(name: str) -> list[tuple[str, str, str]]:
-    """Questions of two hops that the agent solves greedily: (question, attempt, the wrong attempt like it)."""
+    """Questions of two hops that the agent solves greedily: (question, attempt, the wrong attempt
+    like it).
+    """
     problems = [problem for problem in tasks.load("facts").problems if problem.meta["level"] == 2][
         :60
     ]

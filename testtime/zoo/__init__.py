@@ -1,9 +1,10 @@
-"""The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that says how it was
-trained.
+"""The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that
+says how it was trained.
 
-`quickstart` answers chain sums. The others live in a world of facts (`facts.py`, the benchmark `facts`): `ladder/0`
-(smallest) upwards are one family that obeys a pretraining law, `agent` solves, revises, verifies, uses a tool, splits
-and joins, `prm` scores its steps. `benchmarks/laboratory` trains them all.
+`quickstart` answers chain sums. The others live in a world of facts (`facts.py`, the benchmark
+`facts`): `ladder/0` (smallest) upwards are one family that obeys a pretraining law, `agent` solves,
+revises, verifies, uses a tool, splits and joins, `prm` scores its steps. `benchmarks/laboratory`
+trains them all.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def path(name: str) -> Path:
 
 
 def training(name: str) -> dict[str, Any]:
-    """What a zoo model was trained on: its tokens, FLOPs, parameters, held-out loss and its standard error, accuracy.
+    """What a zoo model was trained on: its tokens, FLOPs, parameters, held-out loss and its
+    standard error, accuracy.
 
     Raises UserError when there is no model of that name.
     """

@@ -1,7 +1,8 @@
 """From problems to token batches: what part of the traces is shown, and which tokens carry loss.
 
-Two kinds of example, drawn at random: a whole chain, and a chain cut at a random place and closed by force, so that
-a cut chain still yields the best guess. Prompts and forced closings carry no loss: nobody should learn those.
+Two kinds of example, drawn at random: a whole chain, and a chain cut at a random place and closed
+by force, so that a cut chain still yields the best guess. Prompts and forced closings carry no
+loss: nobody should learn those.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def draw(
 
 
 def batch(examples: list[tuple[list[int], list[int]]], pad: int) -> tuple[np.ndarray, np.ndarray]:
-    """Examples as two (rows, width) arrays, ids and loss mask, padded on the right to a multiple of 8."""
+    """Examples as two (rows, width) arrays, ids and loss mask, padded on the right to a multiple of
+    8.
+    """
     width = -(-max(len(tokens) for tokens, _ in examples) // 8) * 8
     inputs = np.full((len(examples), width), pad, dtype=np.int64)
     mask = np.zeros((len(examples), width), dtype=np.float32)

@@ -1,6 +1,8 @@
-"""How good a checkpoint is: held-out loss with its standard error, and accuracy after full thinking.
+"""How good a checkpoint is: held-out loss with its standard error, and accuracy after full
+thinking.
 
-The plain generation loop of transformers is enough here; testtime's own sampler measures the ladder later.
+The plain generation loop of transformers is enough here; testtime's own sampler measures the ladder
+later.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ LONGEST = 240
 
 
 def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, float]:
-    """(nats per token on thinking and answer tokens, standard error); sequences are the independent units."""
+    """(nats per token on thinking and answer tokens, standard error); sequences are the independent
+    units.
+    """
     import torch
     from torch.nn import functional
 
@@ -71,7 +75,8 @@ def accuracy(
     samples: int = 1,
     close: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Per task, scores of shape (count, samples) on the items that testtime evaluates; under "task/answers" the texts.
+    """Per task, scores of shape (count, samples) on the items that testtime evaluates; under
+    "task/answers" the texts.
 
     close: thinking is closed at once (budget 0).
     """

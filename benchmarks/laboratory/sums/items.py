@@ -1,9 +1,10 @@
-"""Problems to train and to test on: reasoning-gym items, rendered exactly as the task's YAML in `testtime/tasks` says.
+"""Problems to train and to test on: reasoning-gym items, rendered exactly as the task's YAML in
+`testtime/tasks` says.
 
-One stream of seeds a task, cut into regions that never meet: the task loader's own items (seed 0 upwards) are
-what testtime evaluates, training items start at TRAIN. Seeds apart are not enough where few problems exist, so
-prompts which testtime's own items use are left out of training too, except the shortest (there are only 100
-products of single digits).
+One stream of seeds a task, cut into regions that never meet: the task loader's own items (seed 0
+upwards) are what testtime evaluates, training items start at TRAIN. Seeds apart are not enough
+where few problems exist, so prompts which testtime's own items use are left out of training too,
+except the shortest (there are only 100 products of single digits).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ SHORTEST = 5
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One problem: the task's name, its prompt without spaces, the right answer, and reasoning-gym's metadata."""
+    """One problem: the task's name, its prompt without spaces, the right answer, and
+    reasoning-gym's metadata.
+    """
 
     task: str
     prompt: str

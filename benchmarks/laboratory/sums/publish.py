@@ -24,7 +24,9 @@ FILES = (
 
 
 def card(name: str, recipe: Recipe, rung: Rung, measured: dict[str, Any], command: str) -> str:
-    """The card: what the model is, how it was trained, on how many tokens, with which loss, in how long."""
+    """The card: what the model is, how it was trained, on how many tokens, with which loss, in how
+    long.
+    """
     mixture = recipe.mixture
     by_task = ", ".join(f"{task} {value:.3f}" for task, value in measured["by_task"].items())
     return f"""# {name}
@@ -73,7 +75,9 @@ def publish(recipe_path: str, recipe: Recipe, rung: Rung, out: Path, name: str) 
 
 
 def main() -> None:
-    """Command line: the recipe, its output folder, and the zoo's name (a folder of rungs where there are several)."""
+    """Command line: the recipe, its output folder, and the zoo's name (a folder of rungs where
+    there are several).
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,4 +1,6 @@
-"""What to train, read from a YAML: the mixture, the optimizer, and the rungs with the token counts to stop at."""
+"""What to train, read from a YAML: the mixture, the optimizer, and the rungs with the token counts
+to stop at.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from benchmarks.laboratory.sums.data import Mixture
 
 @dataclass(frozen=True)
 class Rung:
-    """One model: sizes, peak learning rate, and the training-token counts at which a finished checkpoint is wanted."""
+    """One model: sizes, peak learning rate, and the training-token counts at which a finished
+    checkpoint is wanted.
+    """
 
     name: str
     hidden: int
@@ -26,7 +30,9 @@ class Rung:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole YAML. `cooldown` is the part of each checkpoint's tokens over which the learning rate falls to 0."""
+    """A whole YAML. `cooldown` is the part of each checkpoint's tokens over which the learning rate
+    falls to 0.
+    """
 
     mixture: Mixture
     rungs: dict[str, Rung]
@@ -51,7 +57,9 @@ def load(path: str | Path) -> Recipe:
 
 
 def build(rung: Rung, seed: int) -> Any:
-    """A freshly initialised Hugging Face model for this rung; head width 32, which vLLM's CPU attention takes."""
+    """A freshly initialised Hugging Face model for this rung; head width 32, which vLLM's CPU
+    attention takes.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -79,6 +87,8 @@ def build(rung: Rung, seed: int) -> Any:
 
 
 def sizes(model: Any) -> tuple[int, int]:
-    """(non-embedding, total) parameters; the first as in Kaplan et al. 2020, without input and output embeddings."""
+    """(non-embedding, total) parameters; the first as in Kaplan et al. 2020, without input and
+    output embeddings.
+    """
     total = sum(p.numel() for p in model.parameters())
     return total - model.lm_head.weight.numel() - model.model.embed_tokens.weight.numel(), total

@@ -1,10 +1,10 @@
 """How a problem is worked out in writing: the thinking text for each task.
 
 Representation decides what a tiny model can learn. Two choices carry these traces:
-- numbers inside the thinking stand in reversed digits and fixed width, so every digit depends only on digits already
-  written;
-- negative totals are ten's complements with the sign written last (-5 is `599-`), so adding and subtracting stay
-  digit by digit, with no comparison of sizes.
+- numbers inside the thinking stand in reversed digits and fixed width, so every digit depends only
+  on digits already written;
+- negative totals are ten's complements with the sign written last (-5 is `599-`), so adding and
+  subtracting stay digit by digit, with no comparison of sizes.
 
 Prompts and answers are ordinary text.
 """
@@ -24,7 +24,9 @@ def written(value: int, width: int) -> str:
 
 
 def chain_sum(meta: dict[str, Any]) -> str:
-    """`12 + 5 - 30` as `+12=210+`, `+5=710+`, `-30=789-`: term, running total in three digits, sign."""
+    """`12 + 5 - 30` as `+12=210+`, `+5=710+`, `-30=789-`: term, running total in three digits,
+    sign.
+    """
     words = ("+ " + meta["expression"]).split()
     steps, total = [], 0
     for sign, digits in zip(words[::2], words[1::2], strict=True):

@@ -1,9 +1,10 @@
-r"""Trains the rungs of a recipe: constant learning rate, and a short cool-down for every checkpoint that is wanted.
+r"""Trains the rungs of a recipe: constant learning rate, and a short cool-down for every checkpoint
+that is wanted.
 
-One trunk at constant rate serves all token counts of a rung; at (1 - cooldown) of each count a branch cools down,
-is measured and saved, and the trunk goes on from where the branch began. Everything is written to disk every two
-minutes, so a killed run goes on where it was. One thread, compiled: two threads are slower than one on models of
-this size when anything else runs.
+One trunk at constant rate serves all token counts of a rung; at (1 - cooldown) of each count a
+branch cools down, is measured and saved, and the trunk goes on from where the branch began.
+Everything is written to disk every two minutes, so a killed run goes on where it was. One thread,
+compiled: two threads are slower than one on models of this size when anything else runs.
 
     python -m benchmarks.laboratory.sums.train benchmarks/laboratory/sums/quickstart.yaml \
         --out benchmarks/laboratory/out/quickstart
@@ -188,7 +189,9 @@ def train(recipe: Recipe, rung: Rung, folder: Path) -> None:
 
 
 def table(out: Path, names: list[str]) -> None:
-    """Collects every rung's checkpoints into `ladder.csv`; a checkpoint measured twice keeps its last row."""
+    """Collects every rung's checkpoints into `ladder.csv`; a checkpoint measured twice keeps its
+    last row.
+    """
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for name in names:
         lines = out / name / "checkpoints.jsonl"

@@ -1,7 +1,9 @@
-"""The zoo's tokenizer: one token a character, and single tokens for the thinking delimiters and "Wait".
+"""The zoo's tokenizer: one token a character, and single tokens for the thinking delimiters and
+"Wait".
 
-Built with `tokenizers` and saved as an ordinary fast tokenizer, so transformers and vLLM load it unmodified.
-White space is dropped by the normalizer: task prompts keep reasoning-gym's spaces, the models never see them.
+Built with `tokenizers` and saved as an ordinary fast tokenizer, so transformers and vLLM load it
+unmodified. White space is dropped by the normalizer: task prompts keep reasoning-gym's spaces, the
+models never see them.
 """
 
 from __future__ import annotations
