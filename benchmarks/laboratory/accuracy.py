@@ -1,11 +1,12 @@
-"""Accuracy at fixed thinking budgets of every checkpoint of the ladder, beside its training compute and loss.
+"""Accuracy at fixed thinking of every checkpoint of the ladder, beside its training compute and
+loss.
 
-    python -m benchmarks.laboratory.accuracy --out benchmarks/laboratory/out/ladder --file benchmarks/laboratory/accuracy.csv
+    python -m benchmarks.laboratory.accuracy
 
-One chain a question is drawn at temperature 1; a budget keeps its first b tokens (the closing one counted), closes it,
-and takes the probability of the right letter: the expectation over the answer, with less noise than a drawn one.
-Checkpoints that the file already has are left as they are.
-"""  # noqa: E501
+Chains are drawn at temperature 1; a budget keeps the first b tokens of each (the closing one
+counted), closes it, and takes the probability of the right letter: the expectation over the answer,
+with less noise than a drawn one. Checkpoints that the file already has are left as they are.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.laboratory import roles, sample, world
+from benchmarks.laboratory.recipe import HERE
 from benchmarks.laboratory.vocabulary import CLOSE, ids
 from testtime import tasks
 
@@ -53,8 +55,8 @@ def main() -> None:
     `facts`.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=HERE / "out" / "ladder")
+    parser.add_argument("--file", type=Path, default=HERE / "accuracy.csv")
     parser.add_argument("--questions", type=int, default=300)
     given = parser.parse_args()
     import torch

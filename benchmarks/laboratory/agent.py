@@ -1,7 +1,7 @@
 """Trains the agent and its step model: what can be written down, its own attempts, then the roles
 that look at them.
 
-    python -m benchmarks.laboratory.agent benchmarks/laboratory/agent.yaml --out benchmarks/laboratory/out/agent
+    python -m benchmarks.laboratory.agent
 
 A stage that is finished is not done again; a stage that was killed goes on from its last fifth.
 """
@@ -22,7 +22,7 @@ import yaml
 from benchmarks.laboratory import roles, sample, steps, world
 from benchmarks.laboratory.agent_data import SOLVE_HOPS, SOLVE_WEIGHTS, Attempt, by_use, mixed
 from benchmarks.laboratory.data import questions
-from benchmarks.laboratory.recipe import Recipe, Rung
+from benchmarks.laboratory.recipe import HERE, Recipe, Rung
 from benchmarks.laboratory.train import Run, Stream
 
 FIRST = {"solve": 0.6, "lookup": 0.2, "split": 0.12, "join": 0.08}
@@ -103,8 +103,8 @@ def attempted(model: Any, asked: list[Any], samples: int, seed: int) -> list[Att
 def main() -> None:
     """Command line: the recipe and the folder of the stages."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("recipe", nargs="?", default=HERE / "agent.yaml")
+    parser.add_argument("--out", type=Path, default=HERE / "out" / "agent")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch

@@ -1,8 +1,7 @@
 """The ladder in one figure and its exponents in one table, from `ladder.csv` and `accuracy.csv`
 alone.
 
-    python -m benchmarks.laboratory.figures testtime/zoo/ladder/ladder.csv benchmarks/laboratory/accuracy.csv \\
-        --figure docs/laboratory.png
+    python -m benchmarks.laboratory.figures docs/laboratory.png
 
 Panels: loss against tokens and against parameters with Hoffmann's law, loss at equal training
 compute (IsoFLOP, each rung's losses joined in log compute), accuracy at fixed thinking against
@@ -18,7 +17,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.laboratory.law import HUBER, lawful, read
+from benchmarks.laboratory.law import HUBER, LEAST, lawful, read
+from benchmarks.laboratory.recipe import HERE
+from testtime import zoo
 from testtime.laws import published
 from testtime.laws.fit import fit
 from testtime.laws.pretraining import HOFFMANN, KAPLAN_ND
@@ -96,7 +97,8 @@ def exponents(rows: pd.DataFrame) -> str:
         lines.append(f"| {one.source} | {n:.3f} | {d:.3f} | {d / (n + d):.3f} |")
     ours = [told(p["alpha"], drawn["alpha"]), told(p["beta"], drawn["beta"])]
     lines.append(
-        f"| the ladder, Hoffmann's form | {' | '.join(ours)} | {told(p['beta'] / (p['alpha'] + p['beta']), a)} |"
+        f"| the ladder, Hoffmann's form | {' | '.join(ours)} "
+        f"| {told(p['beta'] / (p['alpha'] + p['beta']), a)} |"
     )
     k, kdrawn = joint.params, dict(zip(joint.law.names, joint.replicates.T, strict=True))
     theirs = " | ".join(told(k[name], kdrawn[name]) for name in ("alphaN", "alphaD"))
@@ -108,7 +110,8 @@ def exponents(rows: pd.DataFrame) -> str:
     residuals = [float(np.sqrt(np.mean(f.residuals**2))) for f in (found, joint)]
     lines.append("")
     lines.append(
-        f"E = {p['E']:.4g} nats; residuals in log loss {residuals[0]:.3f} (Hoffmann), {residuals[1]:.3f} (Kaplan)"
+        f"E = {p['E']:.4g} nats; residuals in log loss {residuals[0]:.3f} (Hoffmann), "
+        f"{residuals[1]:.3f} (Kaplan)"
     )
     return "\n".join(lines)
 
@@ -120,63 +123,53 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    def named(axes: Any, x: float, y: float, words: str, colour: Any) -> None:
+        axes.annotate(words, (x, y), xytext=(5, 0), textcoords="offset points", color=colour,
+                      fontsize=8, va="center")  # fmt: skip
+
     found = law(lawful(rows))
     figure, ((left, right), (iso, acc)) = plt.subplots(
         2, 2, figsize=(11, 8.5), constrained_layout=True
     )
     colours = plt.get_cmap("viridis")
     sizes, counts = np.sort(rows["N"].unique()), np.sort(rows["D"].unique())
-    fine_d, fine_n = np.geomspace(counts[0], counts[-1], 60), np.geomspace(sizes[0], sizes[-1], 60)
+    fine_d, fine_n = np.geomspace(LEAST, counts[-1], 60), np.geomspace(sizes[0], sizes[-1], 60)
     for k, n in enumerate(sizes):
         part, colour = rows[rows["N"] == n], colours(k / len(sizes))
         left.plot(part["D"], part["loss"], "o", color=colour, markersize=4)
         left.plot(fine_d, found.predict(N=np.full(60, n), D=fine_d), color=colour, linewidth=1)
-        left.annotate(f"{n / 1e3:,.0f}k", (counts[-1], part.loc[part["D"].idxmax(), "loss"]), xytext=(5, 0),
-                      textcoords="offset points", color=colour, fontsize=8, va="center")  # fmt: skip
+        last = part.loc[part["D"].idxmax()]
+        named(left, last["D"], last["loss"], f"{n / 1e3:,.0f}k", colour)
     for k, d in enumerate(counts):
         part, colour = rows[rows["D"] == d], colours(k / len(counts))
         right.plot(part["N"], part["loss"], "o", color=colour, markersize=4)
-        right.plot(fine_n, found.predict(N=fine_n, D=np.full(60, d)), color=colour, linewidth=1)
-        right.annotate(f"{d / 1e6:g}M", (sizes[-1], part.loc[part["N"].idxmax(), "loss"]), xytext=(5, 0),
-                       textcoords="offset points", color=colour, fontsize=8, va="center")  # fmt: skip
+        if d >= LEAST:
+            drawn = found.predict(N=fine_n, D=np.full(60, d))
+            right.plot(fine_n, drawn, color=colour, linewidth=1)
+        last = part.loc[part["N"].idxmax()]
+        named(right, last["N"], last["loss"], f"{d / 1e6:g}M", colour)
     for k, c in enumerate(budgets(rows)):
         curve, colour = isoflop(rows, float(c)), colours(k / ISOFLOPS)
         iso.plot(curve["N"], curve["loss"], "o-", color=colour, markersize=4, linewidth=1)
-        iso.annotate(f"{c:.1e} FLOPs", (curve["N"].iloc[0], curve["loss"].iloc[0]), xytext=(0, 5),
-                     textcoords="offset points", color=colour, fontsize=8)  # fmt: skip
-        if (n := minimum(curve)) is not None:
-            iso.axvline(n, color=colour, linewidth=0.8, linestyle=":")
+        named(iso, curve["N"].iloc[-1], curve["loss"].iloc[-1], f"{c:.1e} FLOPs", colour)
+        if (best := minimum(curve)) is not None:
+            iso.axvline(best, color=colour, linewidth=0.8, linestyle=":")
     for k, (budget, part) in enumerate(accuracy.groupby("budget")):
         colour = colours(k / accuracy["budget"].nunique())
         for _, run in part[part["seed"] == 1].groupby("run"):
             acc.plot(run["flops"], run["accuracy"], ".-", color=colour, markersize=5, linewidth=0.7)
         top = part.loc[part["flops"].idxmax()]
-        acc.annotate(f"{budget} tokens", (top["flops"], top["accuracy"]), xytext=(5, 0), textcoords="offset points",
-                     color=colour, fontsize=8, va="center")  # fmt: skip
+        named(acc, top["flops"], top["accuracy"], f"{budget} tokens", colour)
+    size, loss = "parameters without embeddings", "held-out loss, nats a fact"
     words = [
-        (
-            left,
-            "training tokens",
-            "held-out loss, nats a fact",
-            "Loss against tokens, a line a size (Hoffmann's law)",
-        ),
-        (
-            right,
-            "parameters without embeddings",
-            "held-out loss, nats a fact",
-            "Loss against size, a line a token count",
-        ),
-        (
-            iso,
-            "parameters without embeddings",
-            "held-out loss, nats a fact",
-            "Equal training compute; dotted: the minimum",
-        ),
+        (left, "training tokens", loss, "Loss against tokens, a line a size (Hoffmann's law)"),
+        (right, size, loss, "Loss against size, a line a token count (the same law)"),
+        (iso, size, loss, "Equal training compute; dotted: the minimum"),
         (
             acc,
             "training FLOPs",
             "accuracy of one sample",
-            "Accuracy at a fixed thinking budget, a line a rung",
+            "Accuracy at fixed thinking, a line a rung",
         ),
     ]
     for axes, x, y, title in words:
@@ -198,9 +191,9 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Command line: the two tables and the figure's file; prints the exponents."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("ladder", type=Path)
-    parser.add_argument("accuracy", type=Path)
-    parser.add_argument("--figure", type=Path, required=True)
+    parser.add_argument("figure", type=Path)
+    parser.add_argument("--ladder", type=Path, default=zoo.ROOT / "ladder" / "ladder.csv")
+    parser.add_argument("--accuracy", type=Path, default=HERE / "accuracy.csv")
     given = parser.parse_args()
     rows = read(given.ladder)
     draw(rows, pd.read_csv(given.accuracy), given.figure)

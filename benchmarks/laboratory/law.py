@@ -7,8 +7,8 @@ rungs are resampled, for checkpoints of one size share what the size does, and t
 trunk), and the scatter of single runs about it. `predict` writes before the largest rung is
 trained; `check` adds what came out, and changes nothing else.
 
-    python -m benchmarks.laboratory.law predict benchmarks/laboratory/ladder.yaml ladder.csv prediction.json
-    python -m benchmarks.laboratory.law check benchmarks/laboratory/ladder.yaml ladder.csv prediction.json
+    python -m benchmarks.laboratory.law predict
+    python -m benchmarks.laboratory.law check
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.laboratory.recipe import build, load, sizes
+from benchmarks.laboratory.recipe import HERE, build, load, sizes
 from testtime.laws.fit import fit
 from testtime.laws.pretraining import HOFFMANN
 
@@ -110,9 +110,9 @@ def main() -> None:
     """Command line: predict or check, the recipe, the ladder's table, the prediction's file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["predict", "check"])
-    parser.add_argument("recipe")
-    parser.add_argument("table", type=Path)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("recipe", nargs="?", default=HERE / "ladder.yaml")
+    parser.add_argument("--table", type=Path, default=HERE / "out" / "ladder" / "ladder.csv")
+    parser.add_argument("--file", type=Path, default=HERE / "prediction.json")
     given = parser.parse_args()
     recipe = load(given.recipe)
     largest = list(recipe.rungs.values())[-1]

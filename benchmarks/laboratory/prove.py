@@ -1,7 +1,7 @@
 """What proves each role of the agent, on held-out questions, each figure with a 95 % interval over
 questions.
 
-    python -m benchmarks.laboratory.prove benchmarks/laboratory/out/agent --file benchmarks/laboratory/roles.json
+    python -m benchmarks.laboratory.prove
 
 Questions of two and more functions were in no batch; attempts are the agent's own at temperature 1.
 Intervals resample questions with all their samples, 2,000 times.
@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.laboratory import roles, sample, steps, world
 from benchmarks.laboratory.agent import attempted, quiz
 from benchmarks.laboratory.agent_data import Attempt
+from benchmarks.laboratory.recipe import HERE
 from benchmarks.laboratory.set_quality import auc
 
 RESAMPLES = 2000
@@ -99,7 +100,7 @@ def compared(
 
 
 def revision(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
-    """P(right after | wrong before), P(wrong after | right before), and accuracy before and after."""
+    """P(right after | wrong before), P(wrong after | right before), accuracy before and after."""
     prompts = [roles.after(a.start, a.functions, a.written, "revise").tokens for a in own]
     said = [sample.answer(row) for row in sample.generate(model, prompts, seed=5)]
     before = np.array([a.right for a in own]).reshape(-1, samples)
@@ -131,7 +132,7 @@ def verification(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]
     )
     return {
         "auc": interval(auc, right, yes),
-        "auc within questions": interval(np.mean, inside),
+        "inside": interval(np.mean, inside),
         "one sample": interval(np.mean, right),
         f"best of {samples} by P(yes)": interval(np.mean, best),
     }
@@ -228,8 +229,8 @@ _TOKENIZER: Any = None
 def main() -> None:
     """Command line: the folder with the agent and the step model, and the file to write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("folder", type=Path, nargs="?", default=HERE / "out" / "agent")
+    parser.add_argument("--file", type=Path, default=HERE / "roles.json")
     parser.add_argument("--questions", type=int, default=300)
     given = parser.parse_args()
     import torch

@@ -1,11 +1,12 @@
-"""Copies finished models into the zoo as half-precision weights, each with a card that says how it was made.
+"""Copies finished models into the zoo as half-precision weights, each with a card that says how it
+was made.
 
-    python -m benchmarks.laboratory.publish ladder benchmarks/laboratory/ladder.yaml --out benchmarks/laboratory/out/ladder
-    python -m benchmarks.laboratory.publish agent benchmarks/laboratory/agent.yaml --out benchmarks/laboratory/out/agent
+    python -m benchmarks.laboratory.publish ladder
+    python -m benchmarks.laboratory.publish agent
 
-The weights are half precision to keep the package small; the configuration says float32, so that is what they are
-loaded as.
-"""  # noqa: E501
+The weights are half precision to keep the package small; the configuration says float32, so that is
+what they are loaded as.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +19,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from benchmarks.laboratory import agent
-from benchmarks.laboratory.recipe import Recipe, Rung, load
+from benchmarks.laboratory.recipe import HERE, Recipe, Rung, load
 from testtime import zoo
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
-CARDS = Path(__file__).parent / "cards"
+CARDS = HERE / "cards"
 
 
 def copy(source: Path, name: str) -> Path:
@@ -69,9 +69,9 @@ def rung_card(name: str, recipe: Recipe, rung: Rung, row: dict[str, Any], comman
     )
 
 
-def ladder(recipe_path: str, out: Path) -> None:
+def ladder(out: Path) -> None:
     """Every rung's first seed at its last token count, and the table of all runs."""
-    recipe = load(recipe_path)
+    recipe = load(HERE / "ladder.yaml")
     rows = pd.read_csv(out / "ladder.csv", dtype={"rung": str})
     shutil.rmtree(zoo.ROOT / "ladder", ignore_errors=True)
     for rung in recipe.rungs.values():
@@ -80,9 +80,7 @@ def ladder(recipe_path: str, out: Path) -> None:
         target = copy(
             out / rung.name / str(rung.seeds[0]) / str(row["target"]), f"ladder/{rung.name}"
         )
-        command = (
-            f"python -m benchmarks.laboratory.train {recipe_path} --out {out} --rungs {rung.name}"
-        )
+        command = f"python -m benchmarks.laboratory.train --rungs {rung.name}"
         (target / "training.json").write_text(json.dumps(row, indent=2) + "\n")
         (target / "README.md").write_text(
             rung_card(f"ladder/{rung.name}", recipe, rung, row, command)
@@ -90,27 +88,25 @@ def ladder(recipe_path: str, out: Path) -> None:
     rows.to_csv(zoo.ROOT / "ladder" / "ladder.csv", index=False)
 
 
-def one(found: dict[str, Any], form: str = ".3f") -> str:
+def one(found: dict[str, float], form: str = ".3f") -> str:
     """A figure with its interval: `.812 [.790, .833]`."""
     return "{} [{}, {}]".format(
         *(format(found[key], form).replace("0.", ".") for key in ("value", "lo", "hi"))
     )
 
 
-def agents(recipe_path: str, out: Path, proofs: Path) -> None:
+def agents(out: Path) -> None:
     """The agent and its step model, with the card of roles."""
-    raw = yaml.safe_load(Path(recipe_path).read_text())
-    found = json.loads(proofs.read_text())
-    command = f"python -m benchmarks.laboratory.agent {recipe_path} --out {out}"
+    raw = yaml.safe_load((HERE / "agent.yaml").read_text())
+    found = json.loads((HERE / "roles.json").read_text())
+    command = "python -m benchmarks.laboratory.agent"
     for name in ("agent", "prm"):
         target = copy(out / name, name)
         made = json.loads((out / name / "training.json").read_text())
         (target / "training.json").write_text(json.dumps(made, indent=2) + "\n")
         text = (CARDS / f"{name}.md").read_text()
         (target / "README.md").write_text(
-            text.format(
-                command=command, raw=raw, rows=rows(found), steps=by_step(found), first=agent.FIRST
-            )
+            text.format(command=command, raw=raw, rows=rows(found), steps=by_step(found))
         )
     (zoo.ROOT / "agent" / "roles.json").write_text(json.dumps(found, indent=1) + "\n")
 
@@ -118,41 +114,24 @@ def agents(recipe_path: str, out: Path, proofs: Path) -> None:
 def rows(found: dict[str, Any]) -> str:
     """The roles' figures as lines of a table."""
     solve, revise, verify = found["solve"], found["revise"], found["verify"]
+    best = one(verify["best of 8 by P(yes)"])
+    before, after, gain = (one(revise[key]) for key in ("before", "after", "gain"))
+    mended, spoilt = one(revise["mended"]), one(revise["spoilt"])
     lines = [
         (
             "solve, 2 to 4 functions",
             f"one sample {one(solve['1'])}, majority of 8 {one(solve['8'])}",
         ),
-        (
-            "revise",
-            f"P(wrong -> right) {one(revise['mended'])}, P(right -> wrong) {one(revise['spoilt'])}",
-        ),
-        (
-            "",
-            f"accuracy {one(revise['before'])} -> {one(revise['after'])}, gain {one(revise['gain'], '+.3f')}",
-        ),
-        (
-            "verify, P(yes)",
-            f"AUC {one(verify['auc'])}, within a question {one(verify['auc within questions'])}",
-        ),
-        (
-            "",
-            f"one sample {one(verify['one sample'])}, best of 8 by P(yes) {one(verify['best of 8 by P(yes)'])}",
-        ),
+        ("revise", f"P(wrong to right) {mended}, P(right to wrong) {spoilt}"),
+        ("", f"accuracy {before}, after {after}, gain {gain}"),
+        ("verify, P(yes)", f"AUC {one(verify['auc'])}, inside a question {one(verify['inside'])}"),
+        ("", f"one sample {one(verify['one sample'])}, best of 8 by P(yes) {best}"),
     ]
-    for role, words in (
-        ("tool", "lookup, hard questions"),
-        ("decompose", "split and join, 8 and 10 functions"),
-    ):
-        for n in ("1", "16"):
-            part = found[role][n]
-            how = f"without {one(part['without'])}, with {one(part['with'])}, gain {one(part['gain'], '+.3f')}"
-            lines.append(
-                (
-                    words if n == "1" else "",
-                    f"{'one sample' if n == '1' else 'majority of 16'}: {how}",
-                )
-            )
+    for role, words in (("tool", "lookup, hard questions"), ("decompose", "split and join")):
+        for n, drawn in (("1", "one sample"), ("16", "majority of 16")):
+            part = {key: one(value) for key, value in found[role][n].items()}
+            how = f"without {part['without']}, with {part['with']}, gain {part['gain']}"
+            lines.append((words if n == "1" else "", f"{drawn}: {how}"))
     return "\n".join(f"| {words} | {figures} |" for words, figures in lines)
 
 
@@ -168,14 +147,13 @@ def main() -> None:
     """Command line: which family, its recipe and its output folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["ladder", "agent"])
-    parser.add_argument("recipe")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--proofs", type=Path, default=Path(__file__).parent / "roles.json")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/laboratory/out/WHAT")
     given = parser.parse_args()
+    out = given.out or HERE / "out" / given.what
     if given.what == "ladder":
-        ladder(given.recipe, given.out)
+        ladder(out)
     else:
-        agents(given.recipe, given.out, given.proofs)
+        agents(out)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from typing import Any
 import yaml
 
 
+HERE = Path(__file__).parent
+
+
 @dataclass(frozen=True)
 class Rung:
     """One size of model and the seeds it is trained with."""

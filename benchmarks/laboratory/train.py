@@ -6,7 +6,7 @@ branch cools down, is measured and saved, and the trunk goes on from where the b
 trunk is on disk at every branch, so a killed run goes on where it was. One thread, since two are
 slower than one on models of this size; not compiled, since compiling takes longer than it saves.
 
-    python -m benchmarks.laboratory.train benchmarks/laboratory/ladder.yaml --out benchmarks/laboratory/out/ladder
+    python -m benchmarks.laboratory.train
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.laboratory import evaluate
 from benchmarks.laboratory.data import Examples, batches, held_out
-from benchmarks.laboratory.recipe import Recipe, Rung, build, load, sizes
+from benchmarks.laboratory.recipe import HERE, Recipe, Rung, build, load, sizes
 from testtime.compute.flops import Flops
 
 FIELDS = [
@@ -136,8 +136,9 @@ def measure(run: Run, folder: Path, tokens: int, quiz: list[Any]) -> dict[str, A
     small, total = sizes(run.model)
     c = run.counters
     row = {
-        "run": f"{run.rung.name}/{run.seed}", "rung": run.rung.name, "seed": run.seed, "target": tokens,
-        "parameters": small, "parameters_total": total, "tokens": c["tokens"], "c_6nd": 6.0 * small * c["tokens"],
+        "run": f"{run.rung.name}/{run.seed}", "rung": run.rung.name, "seed": run.seed,
+        "target": tokens, "parameters": small, "parameters_total": total, "tokens": c["tokens"],
+        "c_6nd": 6.0 * small * c["tokens"],
         "flops": c["flops"], **values, "seconds": c["seconds"],
     }  # fmt: skip
     weights = folder / f"{tokens}"
@@ -186,8 +187,8 @@ def table(out: Path) -> None:
 def main() -> None:
     """Command line: a recipe, an output folder, optionally only some rungs and seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("recipe", nargs="?", default=HERE / "ladder.yaml")
+    parser.add_argument("--out", type=Path, default=HERE / "out" / "ladder")
     parser.add_argument("--rungs", nargs="*", help="only these; default all, in the recipe's order")
     parser.add_argument(
         "--seeds", nargs="*", type=int, help="only these; default all that the recipe names"

@@ -43,7 +43,7 @@ def vocabulary() -> dict[str, int]:
 
 
 def ids(text: str) -> list[int]:
-    """Token ids of thinking or answer text without spaces; equal to the saved tokenizer's (tested)."""
+    """Token ids of thinking or answer text without spaces, as the saved tokenizer gives them."""
     return [vocabulary()[c] for c in text]
 
 
@@ -52,7 +52,7 @@ def example(made: Item, mixture: Mixture, rng: random.Random) -> tuple[list[int]
     table = vocabulary()
     chain = ids(TRACES[made.task](made.meta))
     loss, close = [1] * len(chain), 1
-    rng.random()  # decided once about a second pass: drawn still, so that the stream is the shipped weights'
+    rng.random()  # decided about a second pass once; drawn still, for the shipped weights' stream
     if rng.random() < mixture.cut:
         kept = 0 if rng.random() < mixture.unthought else rng.randrange(len(chain))
         chain, loss, close = chain[:kept], loss[:kept], 0

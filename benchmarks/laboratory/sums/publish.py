@@ -50,7 +50,7 @@ rate {rung.lr:g} with a linear cool-down over the last {recipe.cooldown:.1%}, ba
 {recipe.batch_tokens:,} tokens, seed {recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
 
 Trained again by `{command}`.
-"""
+"""  # noqa: E501
 
 
 def publish(recipe_path: str, recipe: Recipe, rung: Rung, out: Path, name: str) -> None:

@@ -19,7 +19,7 @@ WAIT = "Wait"
 
 
 def written(value: int, width: int) -> str:
-    """`value` in `width` reversed digits, e.g. 17 as `710`; negative values as ten's complements."""
+    """`value` in `width` reversed digits, 17 as `710`; negative values as ten's complements."""
     return f"{value % 10**width:0{width}d}"[::-1]
 
 

@@ -150,9 +150,11 @@ def measure(run: Run, tokens: int) -> dict[str, Any]:
     run.model.save_pretrained(weights)
     tokenizer().save_pretrained(weights)
     row = {
-        "rung": run.rung.name, "parameters": small, "parameters_total": total, "tokens": c["tokens"],
-        "c_6nd": 6.0 * small * c["tokens"], "flops": c["flops"], "loss": value, "loss_se": error,
-        "accuracy": float(sum(scores[t].mean() for t in tasks) / len(tasks)), "seconds": c["seconds"],
+        "rung": run.rung.name, "parameters": small, "parameters_total": total,
+        "tokens": c["tokens"], "c_6nd": 6.0 * small * c["tokens"], "flops": c["flops"],
+        "loss": value, "loss_se": error,
+        "accuracy": float(sum(scores[t].mean() for t in tasks) / len(tasks)),
+        "seconds": c["seconds"],
     }  # fmt: skip
     (weights / "measured.json").write_text(
         json.dumps({**row, "by_task": {t: float(scores[t].mean()) for t in tasks}})
