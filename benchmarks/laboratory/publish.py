@@ -76,7 +76,8 @@ def ladder(out: Path) -> None:
     shutil.rmtree(zoo.ROOT / "ladder", ignore_errors=True)
     for rung in recipe.rungs.values():
         mine = rows[(rows["rung"] == rung.name) & (rows["seed"] == rung.seeds[0])]
-        row: dict[str, Any] = mine.sort_values("target").iloc[-1].to_dict()
+        last = mine.sort_values("target").iloc[[-1]]
+        row = json.loads(last.to_json(orient="records", double_precision=15))[0]
         target = copy(
             out / rung.name / str(rung.seeds[0]) / str(row["target"]), f"ladder/{rung.name}"
         )

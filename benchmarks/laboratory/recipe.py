@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-
 HERE = Path(__file__).parent
 
 

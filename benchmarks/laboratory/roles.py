@@ -3,14 +3,14 @@
 All of it is one conversation format, the tokenizer's chat template:
 
 solve    user: the question. Thinks a step a function, closes, says the letter.
-lookup   system `lookup`, user: the question. Thinks as before, but asks the tool for functions that
-         are rare: `<tool_call>a123</tool_call>`, is fed `<tool_response>q</tool_response>`, and goes
-         on.
+lookup   system `lookup`, user: the question. Thinks as before, but asks the tool for functions
+         that are rare: `<tool_call>a123</tool_call>`, is fed `<tool_response>q</tool_response>`,
+         and goes on.
 split    user: `split` and the question. Closes at once, says sub-questions of at most PART
          functions, each followed by a blank line; a later one begins with `#1`, the answer of the
          first, and so on.
-join     user: `join`, the question, and `:` with the answer for every part. Closes at once, says the
-         letter.
+join     user: `join`, the question, and `:` with the answer for every part. Closes at once, says
+         the letter.
 revise   user: the question, assistant: an attempt, user: `revise`. Thinks again, says the letter.
 verify   user: the question, assistant: an attempt, user: `verify`. Closes at once, says `yes` or
          `no`.
