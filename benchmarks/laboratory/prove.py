@@ -231,7 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=HERE / "out" / "agent")
     parser.add_argument("--file", type=Path, default=HERE / "roles.json")
-    parser.add_argument("--questions", type=int, default=300)
+    parser.add_argument("--questions", type=int, default=200)
     given = parser.parse_args()
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
@@ -248,7 +248,7 @@ def main() -> None:
         for q in quiz(8 * many, 23, (2, 3, 4), (1, 1, 1), held_out=True)
         if max(world.ranks()[list(q[1])]) >= HARD
     ]
-    long = quiz(many, 24, (8, 10), (1, 1), held_out=True)
+    long = quiz(few, 24, (8, 10), (1, 1), held_out=True)
     rows = [q for q in long for _ in range(SAMPLES)]
     direct = [
         sample.answer(row) for row in sample.generate(agent, [prompt(*q) for q in rows], seed=3)
@@ -263,7 +263,7 @@ def main() -> None:
         "revise": revision(agent, own, 8),
         "verify": verification(agent, own, 8),
         "steps": stepping(prm, own),
-        "tool": {**tool(agent, rare[:many]), "questions": len(rare[:many])},
+        "tool": {**tool(agent, rare[:few]), "questions": len(rare[:few])},
         "decompose": {
             **compared(scored(long, direct, SAMPLES), scored(long, joined, SAMPLES)),
             "unusable splits": broken,
