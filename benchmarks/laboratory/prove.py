@@ -239,7 +239,7 @@ def main() -> None:
     torch.set_num_threads(1)
     agent = AutoModelForCausalLM.from_pretrained(given.folder / "agent").eval()
     prm = AutoModelForTokenClassification.from_pretrained(given.folder / "prm").eval()
-    many = given.questions
+    many, few = given.questions, given.questions // 2
     asked = quiz(many, 21, (2, 3, 4), (1, 1, 1), held_out=True)
     own = attempted(agent, asked, 8, seed=22)
     right, votes = scored(asked, [a.answer for a in own], 8)
