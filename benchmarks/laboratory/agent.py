@@ -26,7 +26,7 @@ from benchmarks.laboratory.recipe import HERE, Recipe, Rung
 from benchmarks.laboratory.train import Run, Stream
 
 FIRST = {"solve": 0.6, "lookup": 0.2, "split": 0.12, "join": 0.08}
-SECOND = {"solve": 0.3, "lookup": 0.12, "split": 0.08, "join": 0.05, "revise": 0.2, "verify": 0.25}
+SECOND = {"solve": 0.3, "lookup": 0.12, "split": 0.06, "join": 0.04, "revise": 0.2, "verify": 0.28}
 
 
 def stage(

@@ -16,12 +16,15 @@ import numpy as np
 from benchmarks.laboratory import roles, world
 from benchmarks.laboratory.data import Examples, packed, questions
 from benchmarks.laboratory.roles import Script
+from benchmarks.laboratory.vocabulary import CLOSE, ids
 
 POOL = 2048
 SOLVE_HOPS = (1, 2, 3, 4)
 SOLVE_WEIGHTS = (4, 4, 3, 3)
 LONG_HOPS = (4, 5, 6, 7, 8, 9, 10, 11, 12)
 CUT = 0.15
+KEPT = 0.8
+"""Of the own attempts that are shown for revision, so many are right."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +87,50 @@ def written_down(kind: str, source: Questions, rng: random.Random) -> Script:
     )
 
 
-def looked_at(kind: str, attempts: dict[str, list[Attempt]], rng: random.Random) -> Script:
-    """An example of a role that looks at an attempt: revise or verify; right and wrong ones equally
-    often.
-
-    Revision is shown only questions that the model solves now and then: there the truth is in
-    reach, and what it learns is to say what it knows best; from questions beyond it, it would learn
-    to guess.
+def made_up(source: Questions, rng: random.Random) -> Attempt:
+    """An attempt nobody made: the right chain, or with one letter wrong and followed faithfully
+    from there.
     """
-    pool = attempts[f"{kind}/{'right' if rng.random() < 0.5 else 'wrong'}"]
-    one = pool[rng.randrange(len(pool))]
+    start, functions = source.take(rng.choices(SOLVE_HOPS, SOLVE_WEIGHTS)[0])
+    slip = rng.randrange(len(functions)) if rng.random() < 0.5 else -1
+    x, letters = start, []
+    for hop, f in enumerate(functions):
+        x = int(world.tables()[f, x])
+        if hop == slip:
+            x = (x + rng.randrange(1, world.LETTERS)) % world.LETTERS
+        letters.append(x)
+    words: list[str] = []
+    for before, f, after in zip([start, *letters], functions, letters, strict=False):
+        words += [world.letter(before), f"{f:03d}", world.letter(after), world.STEP]
+    answer = world.letter(letters[-1])
+    written = tuple(ids()[word] for word in (*words, CLOSE, answer))
+    right = letters[-1] == world.states(start, functions)[-1]
+    good = tuple(slip < 0 or hop < slip for hop in range(len(functions)))
+    return Attempt(start, tuple(functions), written, answer, right, 1.0, good)
+
+
+def looked_at(
+    kind: str, attempts: dict[str, list[Attempt]], source: Questions, rng: random.Random
+) -> Script:
+    """An example of a role that looks at an attempt, revise or verify: half of them made up, which
+    teaches to check the letters, half its own, which teach how often it errs where.
+
+    Own ones to verify are right and wrong equally often. Own ones to revise are of questions that
+    the model solves now and then, where the truth is in reach, and mostly right, as they are there:
+    so it learns not to change what it has no reason to.
+    """
+    if rng.random() < 0.5:
+        one = made_up(source, rng)
+    else:
+        likely = KEPT if kind == "revise" else 0.5
+        pool = attempts[f"{kind}/{'right' if rng.random() < likely else 'wrong'}"]
+        one = pool[rng.randrange(len(pool))]
     if kind == "revise":
         return roles.revise(one.start, one.functions, one.written)
     return roles.verify(one.start, one.functions, one.written, one.right)
 
 
-def by_use(attempts: list[Attempt], least: float = 0.25) -> dict[str, list[Attempt]]:
+def by_use(attempts: list[Attempt], least: float = 0.125) -> dict[str, list[Attempt]]:
     """Attempts by what they are used for: all for verification, those of questions in reach for
     revision.
     """
@@ -126,7 +157,7 @@ def mixed(
             source = Questions(np.random.default_rng([seed, pool]))
             kinds = rng.choices(list(shares), list(shares.values()), k=POOL)
             made = [
-                looked_at(kind, attempts, rng)
+                looked_at(kind, attempts, source, rng)
                 if kind in ("revise", "verify")
                 else written_down(kind, source, rng)
                 for kind in kinds

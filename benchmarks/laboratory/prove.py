@@ -203,7 +203,8 @@ def decomposed(model: Any, asked: list[Question], samples: int) -> tuple[list[st
             plans[n][depth].replace(f"#{depth}", answers[n][-1] if answers[n] else "") for n in todo
         ]
         tokens = [_tokens(text) for text in texts]
-        asks = [[*prompt(0, [])[:2], *t, *prompt(0, [])[-2:]] for t in tokens]
+        head, tail = prompt(0, [0])[:2], prompt(0, [0])[-2:]
+        asks = [[*head, *t, *tail] for t in tokens]
         for n, row in zip(todo, sample.generate(model, asks, seed=8 + depth), strict=True):
             answers[n].append(sample.answer(row)[:1] or "a")
     joins = []

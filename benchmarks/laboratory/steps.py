@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.laboratory import world
-from benchmarks.laboratory.agent_data import Attempt
+from benchmarks.laboratory.agent_data import Attempt, Questions, made_up
 from benchmarks.laboratory.data import Examples, packed
 from benchmarks.laboratory.roles import asked
 from benchmarks.laboratory.vocabulary import BOS, CLOSE, ids
@@ -73,10 +73,11 @@ def _arrays(made: Sequence[tuple[list[int], list[int]]]) -> Examples:
 def _stream(own: list[Attempt], tokens: int, seed: int) -> Iterator[Examples]:
     rng = random.Random(seed)
     usable = [one for one in own if one.steps]
+    source = Questions(np.random.default_rng([seed, 1]))
     while True:
-        found = packed(
-            [_arrays([example(one) for one in rng.sample(usable, min(2048, len(usable)))])], tokens
-        )
+        shown = rng.sample(usable, min(1024, len(usable)))
+        shown += [made_up(source, rng) for _ in range(1024)]
+        found = packed([_arrays([example(one) for one in shown])], tokens)
         rng.shuffle(found)
         yield from found
 
