@@ -26,7 +26,16 @@ from benchmarks.laboratory.recipe import HERE, Recipe, Rung
 from benchmarks.laboratory.train import Run, Stream
 
 FIRST = {"solve": 0.6, "lookup": 0.2, "split": 0.12, "join": 0.08}
-SECOND = {"solve": 0.3, "lookup": 0.12, "split": 0.06, "join": 0.04, "revise": 0.2, "verify": 0.28}
+SECOND = {
+    "solve": 0.28,
+    "lookup": 0.1,
+    "lookup/even": 0.1,
+    "split": 0.03,
+    "split/even": 0.03,
+    "join": 0.04,
+    "revise": 0.18,
+    "verify": 0.24,
+}
 
 
 def stage(

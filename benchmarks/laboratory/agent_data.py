@@ -56,30 +56,36 @@ def arrays(scripts: list[Script]) -> Examples:
 
 
 class Questions:
-    """Questions that may be trained on, drawn a thousand at a time."""
+    """Questions that may be trained on, drawn a few hundred at a time."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.stock: dict[int, list[tuple[int, list[int]]]] = {}
+        self.stock: dict[tuple[int, bool], list[tuple[int, list[int]]]] = {}
 
-    def take(self, hops: int) -> tuple[int, list[int]]:
-        """One of so many hops."""
-        if not self.stock.get(hops):
-            starts, functions = questions(self.rng, 256, hops, held_out=False)
-            self.stock[hops] = list(zip(starts.tolist(), functions.tolist(), strict=True))
-        return self.stock[hops].pop()
+    def take(self, hops: int, even: bool = False) -> tuple[int, list[int]]:
+        """One of so many hops; even: of functions that are all equally frequent."""
+        if not self.stock.get((hops, even)):
+            starts, functions = questions(self.rng, 256, hops, held_out=False, even=even)
+            self.stock[hops, even] = list(zip(starts.tolist(), functions.tolist(), strict=True))
+        return self.stock[hops, even].pop()
 
 
 def written_down(kind: str, source: Questions, rng: random.Random) -> Script:
-    """An example of a role that needs no attempt: solve, lookup, split or join."""
+    """An example of a role that needs no attempt: solve, lookup, split or join.
+
+    `lookup/even` and `split/even` are of functions that are all equally frequent: what is learnt
+    there is to copy names, rare ones too.
+    """
+    kind, _, how = kind.partition("/")
+    even = bool(how)
     if kind in ("split", "join"):
-        start, functions = source.take(rng.choice(LONG_HOPS))
+        start, functions = source.take(rng.choice(LONG_HOPS), even)
         if kind == "split":
             return roles.split(start, functions)
         ends = [*range(roles.PART, len(functions), roles.PART), len(functions)]
         found = world.states(start, functions)
         return roles.join(start, functions, [found[end - 1] for end in ends])
-    start, functions = source.take(rng.choices(SOLVE_HOPS, SOLVE_WEIGHTS)[0])
+    start, functions = source.take(rng.choices(SOLVE_HOPS, SOLVE_WEIGHTS)[0], even)
     if kind == "lookup":
         return roles.solve(start, functions, tool=True)
     return roles.solve(

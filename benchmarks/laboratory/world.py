@@ -101,15 +101,17 @@ def held_out(start: int, functions: Sequence[int]) -> bool:
     return hashlib.blake2b(question(start, functions).encode(), digest_size=1).digest()[0] < 16
 
 
-def draw(rng: np.random.Generator, count: int, hops: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random questions of `hops` different functions: starts (count,) and functions (count, hops),
-    by frequency.
+def draw(
+    rng: np.random.Generator, count: int, hops: int, even: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random questions of `hops` different functions: starts (count,) and functions (count, hops), by
+    frequency, or all equally often where `even`.
 
     Different, so that what follows a function in the question is never in doubt. Drawn without
     replacement by the exponential race (Efraimidis & Spirakis 2006), then put in random order.
     """
-    arrival = rng.standard_exponential((count, FUNCTIONS), dtype=np.float32) / frequencies().astype(
-        np.float32
-    )
+    arrival = rng.standard_exponential((count, FUNCTIONS), dtype=np.float32)
+    if not even:
+        arrival /= frequencies().astype(np.float32)
     first = np.argpartition(arrival, hops, axis=1)[:, :hops]
     return rng.integers(0, LETTERS, size=count), rng.permuted(first, axis=1)
