@@ -48,8 +48,8 @@ def _held_out(starts: np.ndarray, functions: np.ndarray) -> np.ndarray:
 def questions(
     rng: np.random.Generator, count: int, hops: int, held_out: bool | None, even: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`count` questions of so many hops: held-out ones, others, or (None) any; one hop is never held
-    out. even: all functions equally often.
+    """`count` questions of so many hops: held-out ones, others, or (None) any; one hop is never
+    held out. even: all functions equally often.
     """
     starts, functions = world.draw(rng, count, hops, even)
     while held_out is not None and hops > 1:

@@ -104,8 +104,8 @@ def held_out(start: int, functions: Sequence[int]) -> bool:
 def draw(
     rng: np.random.Generator, count: int, hops: int, even: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random questions of `hops` different functions: starts (count,) and functions (count, hops), by
-    frequency, or all equally often where `even`.
+    """Random questions of `hops` different functions: starts (count,) and functions (count, hops),
+    by frequency, or all equally often where `even`.
 
     Different, so that what follows a function in the question is never in doubt. Drawn without
     replacement by the exponential race (Efraimidis & Spirakis 2006), then put in random order.

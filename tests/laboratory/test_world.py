@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from benchmarks.laboratory import data, roles, sample, steps, tasks, vocabulary, world
-from benchmarks.laboratory.agent_data import Attempt, Questions, written_down
+from benchmarks.laboratory.agent_data import Attempt, Questions, made_up, written_down
 from testtime import tasks as room
 from testtime.zoo import facts
 
@@ -151,7 +151,7 @@ def test_agent_is_never_shown_a_held_out_question() -> None:
     import random
 
     source, rng = Questions(np.random.default_rng(0)), random.Random(0)
-    for kind in ("solve", "lookup", "split", "join"):
+    for kind in ("solve", "lookup", "lookup/even", "split/even", "join"):
         for _ in range(60):
             text = sample.text(written_down(kind, source, rng).tokens)
             question = (
@@ -183,6 +183,18 @@ def test_steps_are_good_until_the_first_mistake() -> None:
     assert [kinds[n] for n in ends] == [steps.GOOD, steps.BAD, steps.BAD] and sum(
         k > 0 for k in kinds
     ) == 3
+
+
+def test_made_up_attempts_are_labelled_by_the_truth() -> None:
+    import random
+
+    source, rng = Questions(np.random.default_rng(0)), random.Random(0)
+    made = [made_up(source, rng) for _ in range(300)]
+    for one in made:
+        assert one.steps == steps.truth(one.start, one.functions, one.written)
+        assert one.right == (one.answer == world.letter(world.states(one.start, one.functions)[-1]))
+        assert sample.text(one.written).endswith(f"</think>{one.answer}")
+    assert 0.35 < np.mean([all(one.steps) for one in made]) < 0.65
 
 
 @pytest.mark.parametrize("name", list(tasks.LEVELS))
