@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from benchmarks.laboratory import figures, law, recipe, train
+from benchmarks.laboratory import downstream, figures, law, recipe, train
 from benchmarks.laboratory.data import held_out
 
 
@@ -130,3 +130,19 @@ def test_isoflop_minima_lie_where_the_law_puts_them() -> None:
         np.testing.assert_allclose(curve["loss"], right, rtol=0.02)
     text = figures.exponents(table)
     assert "Kaplan et al. 2020 | 0.076" in text and "| the ladder, Hoffmann's form | 0.5" in text
+
+
+def test_accuracy_is_foretold_through_the_loss() -> None:
+    rng = np.random.default_rng(0)
+    table = made(0.03)
+    error = 0.97 - 0.9 * np.exp(-1.1 * table["loss"])
+    table = table.assign(
+        flops=6 * table["N"] * table["D"],
+        accuracy=1 - error + 0.005 * rng.standard_normal(len(table)),
+        se=0.005,
+    )
+    said = downstream.foretold(table, "loss", downstream.through_loss)
+    assert ((said["lo"] <= said["measured"]) & (said["measured"] <= said["hi"])).mean() >= 0.9
+    assert np.abs(said["foretold"] - said["measured"]).max() < 0.03
+    rough = downstream.foretold(table, "flops", downstream.log_odds)
+    assert rough["residual"].iloc[0] > said["residual"].iloc[0]
