@@ -116,6 +116,19 @@ def revision(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
     }
 
 
+def unthought(model: Any, asked: Sequence[Question], samples: int) -> list[Attempt]:
+    """Attempts whose thinking was closed at once: an answer out of the head, question by question."""
+    close = roles.ids()["</think>"]
+    rows = [q for q in asked for _ in range(samples)]
+    made = sample.generate(model, [[*prompt(*q), close] for q in rows], seed=4)
+    out = []
+    for (s, f), row in zip(rows, made, strict=True):
+        written = (close, *sample.attempts([row])[0])
+        said = sample.answer([close, *row])
+        out.append(Attempt(s, f, written, said, said in golds([(s, f)]), 0.0, ()))
+    return out
+
+
 def verification(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
     """How P(yes) ranks attempts over all, and within questions that have right and wrong ones."""
     prompts = [
@@ -262,6 +275,7 @@ def main() -> None:
             "questions": len(asked),
         },
         "revise": revision(agent, own, 8),
+        "revise unthought": revision(agent, unthought(agent, asked, 8), 8),
         "verify": verification(agent, own, 8),
         "steps": stepping(prm, own),
         "tool": {**tool(agent, rare[:few]), "questions": len(rare[:few])},
