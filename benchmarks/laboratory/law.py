@@ -26,7 +26,7 @@ from testtime.laws.fit import fit
 from testtime.laws.pretraining import HOFFMANN
 
 LEVEL = 0.95
-RESAMPLES = 1000
+RESAMPLES = 400
 HUBER = 1e-3
 """On log loss, as in Hoffmann et al. 2022."""
 LEAST = 250_000

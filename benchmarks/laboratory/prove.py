@@ -99,10 +99,17 @@ def compared(
     return out
 
 
-def revision(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
-    """P(right after | wrong before), P(wrong after | right before), accuracy before and after."""
+def revision(
+    model: Any, own: list[Attempt], samples: int, temperature: float = 1.0
+) -> dict[str, Any]:
+    """P(right after | wrong before), P(wrong after | right before), accuracy before and after; the
+    revision is drawn at this temperature.
+    """
     prompts = [roles.after(a.start, a.functions, a.written, "revise").tokens for a in own]
-    said = [sample.answer(row) for row in sample.generate(model, prompts, seed=5)]
+    said = [
+        sample.answer(row)
+        for row in sample.generate(model, prompts, temperature=temperature, seed=5)
+    ]
     before = np.array([a.right for a in own]).reshape(-1, samples)
     asked = [(a.start, a.functions) for a in own[::samples]]
     after, _ = scored(asked, said, samples)
@@ -117,7 +124,7 @@ def revision(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
 
 
 def unthought(model: Any, asked: Sequence[Question], samples: int) -> list[Attempt]:
-    """Attempts whose thinking was closed at once: an answer out of the head, question by question."""
+    """Attempts whose thinking was closed at once, answers out of the head, question by question."""
     close = roles.ids()["</think>"]
     rows = [q for q in asked for _ in range(samples)]
     made = sample.generate(model, [[*prompt(*q), close] for q in rows], seed=4)
@@ -129,32 +136,40 @@ def unthought(model: Any, asked: Sequence[Question], samples: int) -> list[Attem
     return out
 
 
-def verification(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
-    """How P(yes) ranks attempts over all, and within questions that have right and wrong ones."""
-    prompts = [
-        [*roles.after(a.start, a.functions, a.written, "verify").tokens, roles.ids()["</think>"]]
-        for a in own
+def ranked(right: np.ndarray, score: np.ndarray) -> dict[str, Any]:
+    """How a score (questions, samples) ranks attempts: over all, inside questions that have right
+    and wrong ones, and what choosing the highest is worth beside one sample; ties are shared.
+    """
+    inside = [
+        auc(row, said) for row, said in zip(right, score, strict=True) if 0 < row.sum() < row.size
     ]
-    both = sample.first_token(model, prompts, ["yes", "no"])
-    right = np.array([a.right for a in own]).reshape(-1, samples)
-    yes = (both[:, 0] / both.sum(1)).reshape(right.shape)
-    mixed = [n for n, row in enumerate(right) if 0 < row.sum() < samples]
-    inside = np.array([auc(right[n], yes[n]) for n in mixed])
-    best = np.array(
-        [row[np.flatnonzero(p == p.max())].mean() for row, p in zip(right, yes, strict=True)]
-    )
+    best = [row[said == said.max()].mean() for row, said in zip(right, score, strict=True)]
     return {
-        "auc": interval(auc, right, yes),
-        "inside": interval(np.mean, inside),
+        "auc": interval(auc, right, score),
+        "inside": interval(np.mean, np.array(inside)),
         "one sample": interval(np.mean, right),
-        f"best of {samples} by P(yes)": interval(np.mean, best),
+        f"best of {right.shape[1]}": interval(np.mean, np.array(best)),
     }
 
 
-def stepping(model: Any, own: list[Attempt]) -> dict[str, Any]:
-    """The step model's AUC for "right so far", over all steps and for each place of a step."""
+def verification(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
+    """How P(yes) ranks attempts."""
+    close = roles.ids()["</think>"]
+    asked = [roles.after(a.start, a.functions, a.written, "verify").tokens for a in own]
+    both = sample.first_token(model, [[*tokens, close] for tokens in asked], ["yes", "no"])
+    right = np.array([a.right for a in own]).reshape(-1, samples)
+    return ranked(right, (both[:, 0] / both.sum(1)).reshape(right.shape))
+
+
+def stepping(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
+    """The step model's AUC for "right so far", over all steps and for each place of a step; and how
+    its last step ranks attempts.
+    """
     made = [a for a in own if a.steps]
     scores = steps.scores(model, made)
+    last = dict(zip(map(id, made), (float(score[-1]) for score in scores), strict=True))
+    right = np.array([a.right for a in own]).reshape(-1, samples)
+    answers = ranked(right, np.array([last.get(id(a), 0.0) for a in own]).reshape(right.shape))
     where = {}
     for hop in range(max(len(a.steps) for a in made)):
         rows = [(a.steps[hop], s[hop]) for a, s in zip(made, scores, strict=True) if len(s) > hop]
@@ -173,7 +188,8 @@ def stepping(model: Any, own: list[Attempt]) -> dict[str, Any]:
             np.concatenate([scores[n] for n in picked]),
         )
 
-    return {"auc": interval(over, np.arange(len(groups))), **where}
+    everywhere = interval(over, np.arange(len(groups)))
+    return {"steps": {"all steps": everywhere, **where}, "answers": answers}
 
 
 def tool(model: Any, asked: list[Question]) -> dict[str, Any]:
@@ -275,9 +291,10 @@ def main() -> None:
             "questions": len(asked),
         },
         "revise": revision(agent, own, 8),
+        "revise greedily": revision(agent, own, 8, temperature=0.0),
         "revise unthought": revision(agent, unthought(agent, asked, 8), 8),
         "verify": verification(agent, own, 8),
-        "steps": stepping(prm, own),
+        "steps": stepping(prm, own, 8),
         "tool": {**tool(agent, rare[:few]), "questions": len(rare[:few])},
         "decompose": {
             **compared(scored(long, direct, SAMPLES), scored(long, joined, SAMPLES)),

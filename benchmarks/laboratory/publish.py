@@ -114,17 +114,21 @@ def agents(out: Path) -> None:
 
 def rows(found: dict[str, Any]) -> str:
     """The roles' figures as lines of a table."""
-    solve, revise, verify = found["solve"], found["revise"], found["verify"]
-    best = one(verify["best of 8 by P(yes)"])
-    before, after, gain = (one(revise[key]) for key in ("before", "after", "gain"))
-    mended, spoilt = one(revise["mended"]), one(revise["spoilt"])
+    solve, verify = found["solve"], found["verify"]
+    best = one(verify["best of 8"])
     lines = [
         (
             "solve, 2 to 4 functions",
             f"one sample {one(solve['1'])}, majority of 8 {one(solve['8'])}",
         ),
-        ("revise", f"P(wrong to right) {mended}, P(right to wrong) {spoilt}"),
-        ("", f"accuracy {before}, after {after}, gain {gain}"),
+    ]
+    for key in ("revise", "revise greedily"):
+        said = {name: one(value) for name, value in found[key].items()}
+        lines += [
+            (key, f"P(wrong to right) {said['mended']}, P(right to wrong) {said['spoilt']}"),
+            ("", f"accuracy {said['before']}, after {said['after']}, gain {said['gain']}"),
+        ]
+    lines += [
         ("verify, P(yes)", f"AUC {one(verify['auc'])}, inside a question {one(verify['inside'])}"),
         ("", f"one sample {one(verify['one sample'])}, best of 8 by P(yes) {best}"),
     ]
@@ -138,10 +142,16 @@ def rows(found: dict[str, Any]) -> str:
 
 def by_step(found: dict[str, Any]) -> str:
     """The step model's figures as lines of a table."""
-    return "\n".join(
-        f"| {'all steps' if key == 'auc' else key} | {one(v)} |"
-        for key, v in found["steps"].items()
-    )
+    answers = {key: one(value) for key, value in found["steps"]["answers"].items()}
+    lines = [(key, one(value)) for key, value in found["steps"]["steps"].items()]
+    lines += [
+        ("answers, by the last step", f"{answers['auc']}, inside a question {answers['inside']}"),
+        (
+            "choosing by the last step",
+            f"best of 8 {answers['best of 8']}, one sample {answers['one sample']}",
+        ),
+    ]
+    return "\n".join(f"| {words} | {figures} |" for words, figures in lines)
 
 
 def main() -> None:
