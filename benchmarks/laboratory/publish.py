@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def copy(source: Path, name: str) -> Path:
         for key, value in load_file(source / "model.safetensors").items()
     }
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    (target / "model.safetensors").chmod(0o644)
     settings = json.loads((source / "tokenizer_config.json").read_text())
     settings.pop("backend", None)
     settings["tokenizer_class"] = (
@@ -103,13 +105,25 @@ def agents(out: Path) -> None:
     command = "python -m benchmarks.laboratory.agent"
     for name in ("agent", "prm"):
         target = copy(out / name, name)
-        made = json.loads((out / name / "training.json").read_text())
-        (target / "training.json").write_text(json.dumps(made, indent=2) + "\n")
+        stages = [out / "first", out / "agent", out / "prm"][: 2 if name == "agent" else 3]
+        (target / "training.json").write_text(json.dumps(spent(stages), indent=2) + "\n")
         text = (CARDS / f"{name}.md").read_text()
         (target / "README.md").write_text(
             text.format(command=command, raw=raw, rows=rows(found), steps=by_step(found))
         )
     (zoo.ROOT / "agent" / "roles.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def spent(stages: list[Path]) -> dict[str, float]:
+    """Parameters without embeddings, and the tokens, FLOPs and seconds of all stages together."""
+    from safetensors import safe_open
+
+    with safe_open(stages[-1] / "model.safetensors", "pt") as file:
+        shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    size = sum(math.prod(shape) for key, shape in shapes.items() if "embed" not in key)
+    made = [json.loads((stage / "training.json").read_text()) for stage in stages]
+    sums = {key: sum(one[key] for one in made) for key in ("tokens", "flops", "seconds")}
+    return {"parameters": size, **sums}
 
 
 def rows(found: dict[str, Any]) -> str:

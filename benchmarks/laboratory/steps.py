@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from benchmarks.laboratory.agent_data import Attempt, Questions, made_up
 from benchmarks.laboratory.data import Examples, packed
 from benchmarks.laboratory.roles import asked
 from benchmarks.laboratory.vocabulary import BOS, CLOSE, ids
+from testtime.compute.flops import Flops
 
 BAD, GOOD = 1, 2
 """Kinds of a separator token; the labels are these less 1."""
@@ -109,7 +111,8 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.1, fused=True
     )
-    seen = 0
+    costs, begin = Flops.from_config(model.config.to_dict()), time.monotonic()
+    seen, flops = 0, 0.0
     for one in _stream(own, 1024, seed):
         if seen >= tokens:
             break
@@ -121,10 +124,13 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        seen += int((one.tokens != 0).sum())
+        lengths = (one.tokens != 0).sum(1)
+        seen += int(lengths.sum())
+        flops += 3 * float(costs.forward(0, lengths).sum())
     model.save_pretrained(out)
     tokenizer().save_pretrained(out)
-    (out / "training.json").write_text(json.dumps({"tokens": seen}))
+    made = {"tokens": seen, "flops": flops, "seconds": time.monotonic() - begin}
+    (out / "training.json").write_text(json.dumps(made))
 
 
 def scores(model: Any, own: Sequence[Attempt], batch: int = 512) -> list[np.ndarray]:

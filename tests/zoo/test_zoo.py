@@ -210,45 +210,50 @@ def test_the_table_of_runs_has_every_rung_and_the_seeds() -> None:
         assert float(row["loss"]) > 0 and float(row["c_6nd"]) == 6.0 * float(
             row["parameters"]
         ) * float(row["tokens"])
-    assert len(runs) == len(RUNGS) and all(len(runs[str(n)]) == 3 for n in range(len(RUNGS) - 2))
-    assert all(sum(row["run"] == run for row in rows) >= 5 for run in set.union(*runs.values()))
+    assert len(runs) == len(RUNGS) and sum(len(one) == 3 for one in runs.values()) >= 2
+    assert all(sum(row["run"] == run for row in rows) >= 3 for run in set.union(*runs.values()))
 
 
-def known(name: str) -> list[tuple[str, str, str]]:
-    """Questions of two hops that the agent solves greedily: (question, attempt, the wrong attempt
-    like it).
-    """
-    problems = [problem for problem in tasks.load("facts").problems if problem.meta["level"] == 2][
-        :60
+@cache
+def attempts() -> list[tuple[str, str, bool]]:
+    """The agent's greedy attempts at questions of two to four hops: (question, attempt, right)."""
+    problems = [p for p in tasks.load("facts").problems if p.meta["level"] in (2, 3, 4)][::4]
+    made = written("agent", [asked(problem.question) for problem in problems])
+    return [
+        (p.question, text, text.partition("</think>")[2] == p.gold)
+        for p, text in zip(problems, made, strict=True)
     ]
-    made = written(name, [asked(problem.question) for problem in problems])
-    out = []
-    for problem, text in zip(problems, made, strict=True):
-        chain, _, answer = text.partition("</think>")
-        if answer == problem.gold and chain.endswith(answer + "\n\n"):
-            other = "b" if answer == "a" else "a"
-            out.append((problem.question, text, f"{chain[:-3]}{other}\n\n</think>{other}"))
-    assert len(out) >= 15
-    return out
 
 
-def test_agent_verifies_and_revises() -> None:
-    solved = known("agent")
-    for attempts, verdict in (
-        ([a for _, a, _ in solved], "yes"),
-        ([w for _, _, w in solved], "no"),
-    ):
-        shown = [f"<think>{attempt}" for attempt in attempts]
-        told = [asked(q, text, "verify") for (q, _, _), text in zip(solved, shown, strict=True)]
-        assert sum(
-            said == verdict for said in written("agent", told, more="</think>")
-        ) >= 0.8 * len(solved)
-    revised = written("agent", [asked(q, f"<think>{wrong}", "revise") for q, _, wrong in solved])
-    mended = sum(
-        text.partition("</think>")[2] == a[-1]
-        for text, (_, a, _) in zip(revised, solved, strict=True)
-    )
-    assert mended >= 0.8 * len(solved)
+def ranked(scores: list[float]) -> float:
+    """The area under the receiver's curve of scores for the attempts being right."""
+    good = [s for s, (_, _, right) in zip(scores, attempts(), strict=True) if right]
+    bad = [s for s, (_, _, right) in zip(scores, attempts(), strict=True) if not right]
+    assert min(len(good), len(bad)) >= 10
+    return sum((g > b) + (g == b) / 2 for g in good for b in bad) / (len(good) * len(bad))
+
+
+def test_agent_verifies_its_own_attempts() -> None:
+    import torch
+
+    found, scores = tokenizer("agent"), []
+    yes, no = found.convert_tokens_to_ids(["yes", "no"])
+    for question, attempt, _ in attempts():
+        turns = asked(question, f"<think>{attempt}", "verify")
+        text = found.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        ids = found(f"{text}</think>", add_special_tokens=False, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            chances = model("agent")(input_ids=ids).logits[0, -1].softmax(-1)
+        assert chances[yes] + chances[no] > 0.9
+        scores.append(float(chances[yes] / (chances[yes] + chances[no])))
+    assert ranked(scores) >= 0.7
+
+
+def test_agent_revises_in_the_form_of_an_attempt() -> None:
+    shown = [asked(q, f"<think>{attempt}", "revise") for q, attempt, _ in attempts()[:20]]
+    revised = written("agent", shown)
+    form = r"(?:[a-z]\d{3}[a-z]\n\n)+</think>[a-z]"
+    assert sum(re.fullmatch(form, text) is not None for text in revised) >= 18
 
 
 def test_agent_asks_the_tool_and_uses_what_it_is_told() -> None:
@@ -309,9 +314,8 @@ def test_step_model_ranks_steps() -> None:
             good = prm(input_ids=ids).logits.softmax(-1)[0, :, 1]
         return [float(value) for value in good[ids[0] == end]]
 
-    pairs = [(scores(q, a), scores(q, w)) for q, a, w in known("agent")]
-    assert all(len(a) == len(w) == 2 for a, w in pairs)
-    assert sum(a[1] > 0.5 > w[1] for a, w in pairs) >= 0.8 * len(pairs)
+    found_scores = [scores(question, attempt) for question, attempt, _ in attempts()]
     assert all(
-        a[0] == pytest.approx(w[0], abs=1e-5) for a, w in pairs
-    )  # the first step is the same
+        len(one) == a.count("\n\n") for one, (_, a, _) in zip(found_scores, attempts(), strict=True)
+    )
+    assert ranked([one[-1] for one in found_scores]) >= 0.8
