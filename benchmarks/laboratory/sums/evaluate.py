@@ -7,17 +7,16 @@ later.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from benchmarks.ladder.data import Mixture, held_out, vocabulary
-from benchmarks.ladder.items import item
-from benchmarks.ladder.vocabulary import BOS, CLOSE, EOS, PAD, THINK
+from benchmarks.laboratory.sums.data import Mixture, held_out, vocabulary
+from benchmarks.laboratory.sums.items import item
+from benchmarks.laboratory.sums.vocabulary import BOS, CLOSE, EOS, PAD, THINK
 
 LONGEST = 240
-"""Tokens generated at most; a chain with a second pass has rarely more."""
+"""Tokens generated at most."""
 
 
 def loss(model: Any, mixture: Mixture, count: int, tokens: int) -> tuple[float, float]:
@@ -100,19 +99,3 @@ def accuracy(
         out[task] = np.array(right).reshape(count, samples)
         out[task + "/answers"] = np.array(answers, dtype=object).reshape(count, samples)
     return out
-
-
-def majority(answers: np.ndarray, right: np.ndarray) -> float:
-    """Accuracy of the most frequent answer of each row; ties share the credit, missing answers do
-    not vote.
-    """
-    credit = []
-    for row, ok in zip(answers, right, strict=True):
-        votes: dict[str, int] = {}
-        for answer in row:
-            if answer:
-                votes[answer] = votes.get(answer, 0) + 1
-        best = [a for a, n in votes.items() if n == max(votes.values())]
-        good = {a for a, r in zip(row, ok, strict=True) if r}
-        credit.append(sum(a in good for a in best) / len(best) if best else 0.0)
-    return math.fsum(credit) / len(credit)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.ladder.data import Mixture
+from benchmarks.laboratory.sums.data import Mixture
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def build(rung: Rung, seed: int) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from benchmarks.ladder.vocabulary import build as tokenizer
+    from benchmarks.laboratory.sums.vocabulary import build as tokenizer
 
     vocabulary = tokenizer()
     torch.manual_seed(seed)

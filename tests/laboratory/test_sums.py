@@ -1,4 +1,4 @@
-"""The recipe's parts that decide what the models learn: right traces, masks, disjoint data,
+"""The quickstart recipe's parts that decide what is learnt: right traces, masks, disjoint data,
 resumable batches.
 """
 
@@ -13,10 +13,10 @@ import pytest
 pytest.importorskip("reasoning_gym")
 pytest.importorskip("transformers")
 
-from benchmarks.ladder import data, items, traces, vocabulary
+from benchmarks.laboratory.sums import data, items, traces, vocabulary
 
-TASKS = {"chain_sum": 0.4, "gcd": 0.3, "products": 0.3}
-MIXTURE = data.Mixture(tasks=TASKS, again=0.3)
+TASKS = {"chain_sum": 1.0}
+MIXTURE = data.Mixture(tasks=TASKS)
 
 
 def plain(written: str) -> int:
@@ -25,56 +25,43 @@ def plain(written: str) -> int:
     return int(digits[::-1]) - (10 ** len(digits) if written.endswith("-") else 0)
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("again", [False, True])
-def test_traces_end_in_the_answer(task: str, again: bool) -> None:
-    last = {
-        "chain_sum": lambda text: plain(text[-4:]),
-        "gcd": lambda text: plain(text[-3:-1]),
-        "products": lambda text: plain(text[-4:]),
-    }[task]
+def test_traces_end_in_the_answer() -> None:
     for seed in range(200):
-        made = items.item(task, seed)
-        assert last(traces.TRACES[task](made.meta, again)) == int(made.gold)
+        made = items.item("chain_sum", seed)
+        assert plain(traces.chain_sum(made.meta)[-4:]) == int(made.gold)
 
 
 def test_traces_word_for_word() -> None:
-    assert traces.chain_sum({"expression": "12 + 5 - 30"}, False) == "+12=210++5=710+-30=789-"
-    assert traces.chain_sum({"expression": "12 + 5 - 30"}, True) == "-30=079-+5=579-+12=789-"
-    assert traces.gcd({"numbers": [36, 27]}, False) == "63,72;90,72;90,81;90,90;"
-    assert traces.products({"expression": "34 * 27"}, False) == "7*34=8320;20*34=0860;=8190"
+    assert traces.chain_sum({"expression": "12 + 5 - 30"}) == "+12=210++5=710+-30=789-"
 
 
 def test_ids_are_the_tokenizers() -> None:
     tokenizer = vocabulary.build()
-    text = "+12=210++5=710+Wait-30=789-"
+    text = "+12=210++5=710+-30=789-"
     assert data.ids(text) == tokenizer(text, add_special_tokens=False)["input_ids"]
-    turns = [{"role": "user", "content": "[36, 27]"}]
+    turns = [{"role": "user", "content": "36 - 27"}]
     prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     tokens, _ = data.example(
-        items.Item("gcd", "[36,27]", "9", {"numbers": [36, 27]}), MIXTURE, random.Random(0)
+        items.Item("chain_sum", "36-27", "9", {"expression": "36 - 27"}), MIXTURE, random.Random(0)
     )
-    assert tokenizer(prompt, add_special_tokens=False)["input_ids"] == tokens[:9]
+    assert tokenizer(prompt, add_special_tokens=False)["input_ids"] == tokens[:7]
 
 
 def test_loss_only_where_something_should_be_learnt() -> None:
     made = items.Item("chain_sum", "12+5-30", "-13", {"expression": "12 + 5 - 30"})
     names = vocabulary.build().convert_ids_to_tokens
 
-    def shown(mixture: data.Mixture, wrong: str = "") -> tuple[str, str]:
-        tokens, loss = data.example(made, mixture, random.Random(3), wrong)
+    def shown(mixture: data.Mixture) -> tuple[str, str]:
+        tokens, loss = data.example(made, mixture, random.Random(3))
         kept = [name for name, flag in zip(names(tokens), loss, strict=True) if flag]
         return "".join(names(tokens)), "".join(kept)
 
-    whole, learnt = shown(data.Mixture(tasks=TASKS, cut=0, again=0))
+    whole, learnt = shown(data.Mixture(tasks=TASKS, cut=0))
     assert whole == "<bos>12+5-30<think>" + learnt
     assert learnt == "+12=210++5=710+-30=789-</think>-13<eos>"
     whole, learnt = shown(data.Mixture(tasks=TASKS, cut=1, unthought=1))
     assert whole == "<bos>12+5-30<think></think>-13<eos>"
     assert learnt == "-13<eos>"
-    whole, learnt = shown(data.Mixture(tasks=TASKS, cut=0), wrong="+12=210++5=910+-30=989-")
-    assert "989-Wait-30=079-" in whole
-    assert learnt == "Wait-30=079-+5=579-+12=789-</think>-13<eos>"
 
 
 def test_training_keeps_off_the_evaluated_prompts() -> None:

@@ -1,6 +1,6 @@
 """Copies a finished checkpoint into the zoo and writes its card.
 
-python -m benchmarks.ladder.publish RECIPE --out FOLDER --zoo quickstart
+python -m benchmarks.laboratory.sums.publish RECIPE --out FOLDER --zoo quickstart
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ladder.recipe import Recipe, Rung, load
+from benchmarks.laboratory.sums.recipe import Recipe, Rung, load
 from testtime import zoo
 
 FILES = (
@@ -29,13 +29,6 @@ def card(name: str, recipe: Recipe, rung: Rung, measured: dict[str, Any], comman
     """
     mixture = recipe.mixture
     by_task = ", ".join(f"{task} {value:.3f}" for task, value in measured["by_task"].items())
-    second = (
-        f'{mixture.again:.0%} go on after "Wait" with a second pass; {mixture.mistakes:.0%} begin '
-        f"with a\n"
-        "recorded mistake of a weaker checkpoint, which the second pass corrects."
-        if mixture.again
-        else 'None go on after "Wait".'
-    )
     return f"""# {name}
 
 A Llama of {rung.layers} layers x {rung.hidden} ({rung.heads} heads of 32, MLP {rung.mlp}), float32:
@@ -51,10 +44,10 @@ after it. Apache-2.0, as the package.
 | accuracy, greedy, full thinking | {by_task} (200 problems each) |
 | time | {measured["seconds"] / 60:.1f} minutes on one shared CPU core, earlier checkpoints' cool-downs included |
 
-Data: the tasks' own levels in `testtime/tasks`, traces as `benchmarks/ladder/traces.py` writes them. {mixture.cut:.0%}
-of the chains are cut at a random place and closed by force. {second} AdamW, constant learning rate {rung.lr:g} with a
-linear cool-down over the last {recipe.cooldown:.1%}, batches of about {recipe.batch_tokens:,} tokens, seed
-{recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
+Data: the tasks' own levels in `testtime/tasks`, traces as `benchmarks/laboratory/sums/traces.py` writes them.
+{mixture.cut:.0%} of the chains are cut at a random place and closed by force. AdamW, constant learning
+rate {rung.lr:g} with a linear cool-down over the last {recipe.cooldown:.1%}, batches of about
+{recipe.batch_tokens:,} tokens, seed {recipe.seed}. Held-out loss on {recipe.held_out:,} examples of other seeds.
 
 Trained again by `{command}`.
 """
@@ -74,7 +67,9 @@ def publish(recipe_path: str, recipe: Recipe, rung: Rung, out: Path, name: str) 
     )
     (target / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
     measured = json.loads((source / "measured.json").read_text())
-    command = f"python -m benchmarks.ladder.train {recipe_path} --out {out} --rungs {rung.name}"
+    command = (
+        f"python -m benchmarks.laboratory.sums.train {recipe_path} --out {out} --rungs {rung.name}"
+    )
     (target / "training.json").write_text(json.dumps(measured, indent=2) + "\n")
     (target / "README.md").write_text(card(name, recipe, rung, measured, command))
 

@@ -1,4 +1,4 @@
-"""Trains the rungs of a recipe: constant learning rate, and a short cool-down for every checkpoint
+r"""Trains the rungs of a recipe: constant learning rate, and a short cool-down for every checkpoint
 that is wanted.
 
 One trunk at constant rate serves all token counts of a rung; at (1 - cooldown) of each count a
@@ -6,8 +6,8 @@ branch cools down, is measured and saved, and the trunk goes on from where the b
 Everything is written to disk every two minutes, so a killed run goes on where it was. One thread,
 compiled: two threads are slower than one on models of this size when anything else runs.
 
-    python -m benchmarks.ladder.train benchmarks/ladder/quickstart.yaml --out
-    benchmarks/ladder/out/quickstart
+    python -m benchmarks.laboratory.sums.train benchmarks/laboratory/sums/quickstart.yaml \
+        --out benchmarks/laboratory/out/quickstart
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ladder import evaluate
-from benchmarks.ladder.data import batches
-from benchmarks.ladder.recipe import Recipe, Rung, build, load, sizes
+from benchmarks.laboratory.sums import evaluate
+from benchmarks.laboratory.sums.data import batches
+from benchmarks.laboratory.sums.recipe import Recipe, Rung, build, load, sizes
 from testtime.compute.flops import Flops
 
 SAVE_SECONDS = 120.0
@@ -134,7 +134,7 @@ class Run:
 
 def measure(run: Run, tokens: int) -> dict[str, Any]:
     """The row of the ladder's table for the model as it stands; the model is saved beside it."""
-    from benchmarks.ladder.vocabulary import build as tokenizer
+    from benchmarks.laboratory.sums.vocabulary import build as tokenizer
 
     recipe = run.recipe
     run.model.eval()
@@ -150,9 +150,11 @@ def measure(run: Run, tokens: int) -> dict[str, Any]:
     run.model.save_pretrained(weights)
     tokenizer().save_pretrained(weights)
     row = {
-        "rung": run.rung.name, "parameters": small, "parameters_total": total, "tokens": c["tokens"],
-        "c_6nd": 6.0 * small * c["tokens"], "flops": c["flops"], "loss": value, "loss_se": error,
-        "accuracy": float(sum(scores[t].mean() for t in tasks) / len(tasks)), "seconds": c["seconds"],
+        "rung": run.rung.name, "parameters": small, "parameters_total": total,
+        "tokens": c["tokens"], "c_6nd": 6.0 * small * c["tokens"], "flops": c["flops"],
+        "loss": value, "loss_se": error,
+        "accuracy": float(sum(scores[t].mean() for t in tasks) / len(tasks)),
+        "seconds": c["seconds"],
     }  # fmt: skip
     (weights / "measured.json").write_text(
         json.dumps({**row, "by_task": {t: float(scores[t].mean()) for t in tasks}})

@@ -1,27 +1,22 @@
 """From problems to token batches: what part of the traces is shown, and which tokens carry loss.
 
-Four kinds of example, drawn at random: a whole chain; a chain cut at a random place and closed by
-force, so that a cut chain still yields the best guess; a chain that goes on after "Wait" with a
-second pass; and such a chain whose first pass is a real mistake of a weaker checkpoint. Prompts,
-forced closings and mistaken passes carry no loss: nobody should learn those.
+Two kinds of example, drawn at random: a whole chain, and a chain cut at a random place and closed
+by force, so that a cut chain still yields the best guess. Prompts and forced closings carry no
+loss: nobody should learn those.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmarks.ladder.items import HELD_OUT, Item, item, trainable
-from benchmarks.ladder.traces import TRACES, WAIT
-from benchmarks.ladder.vocabulary import BOS, CLOSE, EOS, THINK
+from benchmarks.laboratory.sums.items import HELD_OUT, Item, item, trainable
+from benchmarks.laboratory.sums.traces import TRACES
+from benchmarks.laboratory.sums.vocabulary import BOS, CLOSE, EOS, THINK
 
 POOL = 2048
 """Examples drawn at once and sorted by length, so that batches hold little padding."""
@@ -31,57 +26,33 @@ POOL = 2048
 class Mixture:
     """What is trained on. Shares are probabilities; `tasks` are relative weights.
 
-    cut: chains closed by force; unthought: the part of those cut at 0; again: chains with a second
-    pass; mistakes: examples whose first pass is a recorded mistake, read from `mistakes_file`.
+    cut: chains closed by force; unthought: the part of those cut at 0.
     """
 
     tasks: dict[str, float]
     cut: float = 0.3
     unthought: float = 0.1
-    again: float = 0.0
-    mistakes: float = 0.0
-    mistakes_file: str = ""
 
 
 @cache
 def vocabulary() -> dict[str, int]:
     """Token to id."""
-    from benchmarks.ladder.vocabulary import build
+    from benchmarks.laboratory.sums.vocabulary import build
 
     return dict(build().get_vocab())
 
 
 def ids(text: str) -> list[int]:
-    """Token ids of thinking or answer text without spaces; equal to the saved tokenizer's
-    (tested).
-    """
+    """Token ids of thinking or answer text without spaces, as the saved tokenizer gives them."""
+    return [vocabulary()[c] for c in text]
+
+
+def example(made: Item, mixture: Mixture, rng: random.Random) -> tuple[list[int], list[int]]:
+    """One example as (token ids, loss mask)."""
     table = vocabulary()
-    out: list[int] = []
-    for n, part in enumerate(text.split(WAIT)):
-        out += ([table[WAIT]] if n else []) + [table[c] for c in part]
-    return out
-
-
-@cache
-def recorded(path: str) -> list[dict[str, Any]]:
-    """The mistakes that a weaker checkpoint really made: {"task", "seed", "chain"}, one JSON a
-    line.
-    """
-    with gzip.open(Path(__file__).parent / path, "rt") as lines:
-        return [json.loads(line) for line in lines]
-
-
-def example(
-    made: Item, mixture: Mixture, rng: random.Random, wrong: str = ""
-) -> tuple[list[int], list[int]]:
-    """One example as (token ids, loss mask); `wrong` is a mistaken first pass to correct."""
-    table = vocabulary()
-    first = ids(wrong or TRACES[made.task](made.meta, False))
-    chain, loss = first, [int(not wrong)] * len(first)
-    if wrong or rng.random() < mixture.again:
-        second = ids(WAIT + TRACES[made.task](made.meta, True))
-        chain, loss = chain + second, loss + [1] * len(second)
-    close = 1
+    chain = ids(TRACES[made.task](made.meta))
+    loss, close = [1] * len(chain), 1
+    rng.random()  # decided about a second pass once; drawn still, for the shipped weights' stream
     if rng.random() < mixture.cut:
         kept = 0 if rng.random() < mixture.unthought else rng.randrange(len(chain))
         chain, loss, close = chain[:kept], loss[:kept], 0
@@ -95,21 +66,14 @@ def example(
 def draw(
     mixture: Mixture, rng: random.Random, held_out: bool = False
 ) -> tuple[list[int], list[int]]:
-    """One random example; held-out ones come from seeds and mistakes that training never sees."""
+    """One random example; held-out ones come from seeds that training never sees."""
     while True:
-        if rng.random() < mixture.mistakes:
-            pick = rng.randrange(len(recorded(mixture.mistakes_file)))
-            if (pick % 16 == 0) == held_out:
-                record = recorded(mixture.mistakes_file)[pick]
-                made = trainable(record["task"], record["seed"])
-                assert made is not None
-                return example(made, mixture, rng, record["chain"])
-        else:
-            task = rng.choices(list(mixture.tasks), list(mixture.tasks.values()))[0]
-            seed = rng.randrange(500 if held_out else 2**32)
-            found = item(task, HELD_OUT + seed) if held_out else trainable(task, seed)
-            if found is not None:
-                return example(found, mixture, rng)
+        rng.random()  # decided once about recorded mistakes
+        task = rng.choices(list(mixture.tasks), list(mixture.tasks.values()))[0]
+        seed = rng.randrange(500 if held_out else 2**32)
+        found = item(task, HELD_OUT + seed) if held_out else trainable(task, seed)
+        if found is not None:
+            return example(found, mixture, rng)
 
 
 def batch(examples: list[tuple[list[int], list[int]]], pad: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.ladder.traces import WAIT
+from benchmarks.laboratory.sums.traces import WAIT
 
 PAD, BOS, EOS, UNK, THINK, CLOSE = SPECIAL = (
     "<pad>",
