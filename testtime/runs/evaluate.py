@@ -36,8 +36,9 @@ def evaluate(store: Store, progress: Progress) -> Run:
         manifest["problems"],
         config.samples,
         manifest["model"],
-        _flops(manifest),
+        _flops(manifest["model_config"]),
         config.model[0].setting,
+        _flops(manifest.get("verifier_config", {})),
     )
     if table["score"].isna().all():
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
@@ -78,9 +79,9 @@ def _overspent(table: pd.DataFrame) -> str | None:
     )
 
 
-def _flops(manifest: Mapping[str, Any]) -> Flops | None:
-    """The model's FLOPs; None where its config says too little (imported runs)."""
+def _flops(config: Mapping[str, Any]) -> Flops | None:
+    """A model's FLOPs; None where its config says too little (imported runs)."""
     try:
-        return Flops.from_config(manifest["model_config"])
+        return Flops.from_config(config)
     except UserError:
         return None
