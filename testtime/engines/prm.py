@@ -163,26 +163,33 @@ class StepScorer:
         self.name = name
         config = _config(path)
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
-        weights = _weights(path, ("v_head.", "score.")) if Path(path).is_dir() else {}
-        valued = any(key.startswith("v_head.") for key in weights)
+        heads = _heads(path)
+        valued = any(key.startswith("v_head.") for key in heads)
         known = family or family_of(config, bool(self.tokenizer.chat_template), valued)
         if known not in FAMILIES:
             raise UserError(f"thinking.prm.family: {known!r} is unknown{suggest(known, FAMILIES)}")
-        self.family, self.longest = (
-            FAMILIES[known],
-            int(config.get("max_position_embeddings") or 2**31),
-        )
+        self.family = FAMILIES[known]
+        self.longest = int(config.get("max_position_embeddings") or 2**31)
         self.read_at = self.family.read_at if read_at is None else read_at
         self.labels = label_tokens or self.family.labels
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if self.labels:
-            whole = transformers.AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype)
-            wrong_right = [self._token(text) for text in reversed(self.labels)]
-            rows = whole.get_output_embeddings().weight.detach()[wrong_right]
-            self._body, self._head = whole.base_model, _linear(rows, None)
-        else:
-            self._body = transformers.AutoModel.from_pretrained(str(path), dtype=dtype)
-            self._head = _head(path, weights)
+        said = transformers.logging.get_verbosity()
+        transformers.logging.set_verbosity_error()  # a head that AutoModel passes over is read here
+        try:
+            if self.labels:
+                whole = transformers.AutoModelForCausalLM.from_pretrained(str(path), dtype=dtype)
+                wrong_right = [self._token(text) for text in reversed(self.labels)]
+                rows = whole.get_output_embeddings().weight.detach()[wrong_right]
+                self._body, self._head = whole.base_model, _linear(rows, None)
+            else:
+                self._body = transformers.AutoModel.from_pretrained(str(path), dtype=dtype)
+                self._head = _head(path, heads)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"verifier {path}: cannot be loaded ({' '.join(str(error).split())[:200]})"
+            ) from None
+        finally:
+            transformers.logging.set_verbosity(said)
         self._body.to(self.device).eval()
         self._head.to(self.device, self._body.dtype).eval()
         self._waiting: list[tuple[Read, asyncio.Future[Scored]]] = []
@@ -262,15 +269,15 @@ def _config(path: str | Path) -> dict[str, Any]:
     return dict(transformers.AutoConfig.from_pretrained(str(path)).to_dict())
 
 
-def _weights(path: str | Path, beginnings: tuple[str, ...]) -> dict[str, Any]:
-    """The tensors of a folder whose names begin so, with any prefix of a wrapper taken off."""
+def _heads(path: str | Path) -> dict[str, Any]:
+    """The tensors of a folder's heads."""
     from safetensors import safe_open
 
     held = {}
     for file in sorted(Path(path).glob("*.safetensors")):
         with safe_open(file, framework="pt") as tensors:
             for key in tensors.keys():  # noqa: SIM118 - not a mapping
-                if key.startswith(beginnings):
+                if key.startswith(("v_head.", "score.", "classifier.")):
                     held[key] = tensors.get_tensor(key)
     return held
 
@@ -295,7 +302,7 @@ def _head(path: str | Path, weights: dict[str, Any]) -> Any:
     stems = sorted({key.rsplit(".", 1)[0] for key in weights})
     if not stems:
         raise UserError(
-            f"verifier {path}: its weights hold no head (score.* or v_head.*); give a local folder "
+            f"verifier {path}: its weights hold no head (score.*, classifier.* or v_head.*); give a local folder "
             "with safetensors of a process reward model"
         )
     layers: list[Any] = []
