@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
@@ -12,7 +13,6 @@ from testtime.runs.progress import Progress
 from testtime.runs.run import Run, form_of, priced_tables, ungraded
 from testtime.runs.scores import scores
 from testtime.runs.verdicts import grade_pool
-from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.strategies.registry import parse
 
@@ -36,8 +36,9 @@ def evaluate(store: Store, progress: Progress) -> Run:
         manifest.problems,
         config.samples,
         manifest.model,
-        _flops(manifest),
+        _flops(manifest.architecture),
         config.model[0].setting,
+        _flops(manifest.verifier),
     )
     if table["score"].isna().all():
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
@@ -78,9 +79,9 @@ def _overspent(table: pd.DataFrame) -> str | None:
     )
 
 
-def _flops(manifest: Manifest) -> Flops | None:
-    """The model's FLOPs; None where its config says too little (imported runs)."""
+def _flops(config: Mapping[str, Any]) -> Flops | None:
+    """A model's FLOPs; None where its config says too little (imported runs)."""
     try:
-        return Flops.from_config(manifest.architecture)
+        return Flops.from_config(config)
     except UserError:
         return None

@@ -33,7 +33,9 @@ from testtime.strategies.ledger import key_of
 
 @dataclass(frozen=True)
 class Job:
-    """One model's share of a run, ready to be drawn. form: how the model marks its thinking."""
+    """One model's share of a run, ready to be drawn. form: how the model marks its thinking;
+    verifier: of the steps of a search.
+    """
 
     config: Config[Strategy]
     ref: ModelRef
@@ -41,6 +43,7 @@ class Job:
     form: Format
     problems: list[ProblemRow]
     store: Store
+    verifier: Model | None = None
 
     @property
     def answer(self) -> Sampling:
@@ -124,7 +127,9 @@ def prepare(
             )
         )
     folder = model.folder_name + (f"--{ref.setting}" if ref.setting else "")
-    job = Job(config, ref, model, form, rows, Store(config.out, config.name, folder))
+    asked_of = config.thinking.verifier()
+    verifier = resolve(asked_of.name) if asked_of else None
+    job = Job(config, ref, model, form, rows, Store(config.out, config.name, folder), verifier)
     check(job)
     return job
 
@@ -178,7 +183,11 @@ def requested(job: Job) -> dict[str, Any]:
 def identity(job: Job) -> dict[str, Any]:
     """What makes calls comparable: a folder holds calls of one identity only."""
     config = job.config
-    more = {"model.request": requested(job)} if config.engine.name == "endpoint" else {}
+    more: dict[str, Any] = (
+        {"model.request": requested(job)} if config.engine.name == "endpoint" else {}
+    )
+    if job.verifier:
+        more["thinking.prm"] = job.verifier.fingerprint
     return {
         "model": job.model.fingerprint,
         "sampling": config.sampling.model_dump(),
@@ -223,6 +232,7 @@ def register(job: Job) -> None:
         "problems": [row.problem_id for row in job.problems],
         "architecture": job.model.config,
         "thinking_format": asdict(job.form),
+        "verifier": job.verifier.config if job.verifier else {},
     }
     if store.exists:
         old = store.manifest()

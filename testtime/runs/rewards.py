@@ -31,6 +31,7 @@ TAKEN = {
     *("problem_id", "model", "setting", "budget", "wait", "round", "turn", "nodes", "sample"),
     *("score", "answer_key", "thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens"),
     *("context_tokens", "path_tokens", "calls", "flops", "prompt_flops", "forced", "verdict"),
+    *("width", "prm", "verifier_flops"),
     *("truncated", "logprob_mean", "logprob_min", "answer_logprob", "level", "difficulty"),
     *("tokens", "usd", "seconds", "prompt_usd", "prompt_seconds", *SCHEMAS["calls"].names),
 }  # of the scores table: what a reward's column cannot be called

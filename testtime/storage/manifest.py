@@ -62,8 +62,8 @@ class Imported:
 @dataclass(frozen=True, config=_STRICT)
 class Manifest:
     """model: its name; identity: what makes its calls comparable; config: of this model, as plain
-    data; architecture: the model's own config; thinking_format: its delimiters, None of an imported
-    run; rates: as measured.
+    data; architecture: the model's own config; verifier: that of the model that scores steps;
+    thinking_format: its delimiters, empty of an imported run; rates: as measured.
     """
 
     model: str
@@ -73,6 +73,7 @@ class Manifest:
     testtime: str = ""
     identity: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, Any] = field(default_factory=dict)
+    verifier: dict[str, Any] = field(default_factory=dict)
     thinking_format: dict[str, Any] = field(default_factory=dict)
     sessions: list[Session] = field(default_factory=list)
     rates: dict[str, Any] = field(default_factory=dict)
