@@ -219,7 +219,7 @@ def runs(sets: int) -> None:
                     widths.append(hi - lo)
         for kind, kept in (("runs resampled", holds), ("rows resampled (as before)", rows_hold)):
             print(
-                f"{label[:7] + ', ' + kind:<34}"
+                f"{label.split()[0] + ', ' + kind:<34}"
                 + "".join(f"{100 * v:>8.1f}" for v in np.mean(kept, axis=0))
             )
         print(
@@ -243,9 +243,9 @@ def main() -> None:
         exchanges(options.sets)
     if "runs" in options.parts:
         runs(options.sets)
-    print(
-        f"\n{options.sets} data sets a line, so 2.2 points of Monte Carlo error at 95 % with 100; {time.perf_counter() - start:.0f} s"
-    )
+    error = 100 * np.sqrt(0.05 * 0.95 / options.sets)
+    print(f"\n{options.sets} data sets a line: Monte Carlo error {error:.1f} points at 95 %")
+    print(f"{time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":
