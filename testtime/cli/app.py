@@ -16,6 +16,7 @@ import typer
 from testtime.cli.laws import laws
 from testtime.cli.look import look
 from testtime.cli.options import Figure, Json, Price, Rate, RunDir, Settings
+from testtime.cli.stored import stored
 from testtime.cli.transfer import exporting, importing, wrote
 from testtime.errors import UserError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     "size, with intervals.",
 )
 app.add_typer(look)
+app.add_typer(stored)
 
 
 @app.command()

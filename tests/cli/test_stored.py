@@ -1,0 +1,38 @@
+"""What a stored pool says, from a run or any table, on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.report import made
+from testtime.cli.app import app
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("made") / "scores.csv"
+    made.scores(problems=20, samples=4).to_csv(path, index=False)
+    return str(path)
+
+
+def test_what_a_doubling_buys_is_told_for_every_step(table: str, tmp_path: Path) -> None:
+    csv = tmp_path / "steps.csv"
+    told = CliRunner().invoke(app, ["doubling", table, "--csv", str(csv)])
+    assert told.exit_code == 0, told.output
+    assert "along budget" in told.output and "along n" in told.output
+    assert "a doubling" in told.output and csv.read_text().startswith("model,along")
+
+
+def test_rules_that_stop_early_are_set_against_drawing_all(table: str) -> None:
+    told = CliRunner().invoke(app, ["stop", table, "--rule", "beta:0.9", "--rule", "share"])
+    assert told.exit_code == 0, told.output
+    assert "one by one" in told.output and "launch and cancel" in told.output
+    assert "beta:0.9" in told.output and "esc" not in told.output
+
+
+def test_an_unknown_rule_is_one_line(table: str) -> None:
+    told = CliRunner().invoke(app, ["stop", table, "--rule", "beat"])
+    assert told.exit_code != 0 and "did you mean 'beta'" in str(told.exception)

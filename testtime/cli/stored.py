@@ -1,0 +1,126 @@
+"""The commands that ask a stored pool, or any scores table, what it already says: no new token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from testtime.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+stored = typer.Typer()
+Tables = Annotated[
+    list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")
+]
+Csv = Annotated[Path | None, typer.Option("--csv", help="Write every column to this file.")]
+
+
+@stored.command()
+def doubling(
+    tables: Tables,
+    selector: Annotated[str, typer.Option(help="What joins n samples.")] = "majority",
+    run: Annotated[
+        str | None, typer.Option(help="A column that tells runs of one level apart; pooled.")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="Points below which a gain counts as flat.")] = 1.0,
+    csv: Csv = None,
+) -> None:
+    """What a doubling of tokens buys at every step along budgets, effort levels and n, and from
+    where it is flat; it works from two points and needs no law.
+
+    Example: testtime doubling runs/quickstart/quickstart
+    """
+    from testtime.estimators.steps import between_runs, doubling_buys
+
+    scores = _scores(tables)
+    steps = doubling_buys(scores, selector=selector, run=run, margin=margin / 100)
+    lines = ["points gained, and points a doubling of tokens, each with its own 95 % interval"]
+    for (model, along), rows in steps.groupby(["model", "along"], sort=False):
+        lines.append(f"{model}, along {along}")
+        for row in rows.to_dict("records"):
+            flat = f"; {row['from_here']} from here" if row["from_here"] else ""
+            lines.append(
+                f"  {row['from_']!s:>12} -> {row['to_']!s:<12} {100 * row['from_value']:5.1f} -> "
+                f"{100 * row['to_value']:5.1f} %  {_points(row, 'gain')}  a doubling "
+                f"{_points(row, 'per_doubling')}  {row['verdict']}{flat}"
+            )
+    lines.append("verdicts hold for all rows together, at most 5 % wrong")
+    typer.echo("\n".join(lines))
+    if run is not None:
+        typer.echo(between_runs(scores, run).to_string(index=False))
+    _write(steps, csv)
+
+
+@stored.command()
+def stop(
+    tables: Tables,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="fixed, beta:LEVEL, dirichlet, esc:COUNT, share:SHARE, bar:COLUMN:BAR."),
+    ] = None,
+    n: Annotated[list[int] | None, typer.Option(help="The most samples a rule may draw.")] = None,
+    csv: Csv = None,
+) -> None:
+    """What rules that stop sampling early lose and save against drawing all n, drawn one by one or
+    launched together and cancelled.
+
+    Example: testtime stop runs/quickstart/quickstart --rule beta:0.95 --rule esc:5
+    """
+    from testtime.estimators.deployments import stopped
+    from testtime.estimators.rule_frontier import against_fixed
+
+    rules = ["fixed", *(r for r in rule or ("beta", "dirichlet", "esc", "share") if r != "fixed")]
+    result = stopped(_scores(tables), rules, n)
+    against = against_fixed(result)
+    lines = ["rule - fixed in points, simultaneous 95 % intervals; tokens truly generated"]
+    for (model, setting, budget), rows in against.groupby(
+        ["model", "setting", "budget"], sort=False, dropna=False
+    ):
+        parts = str(setting), "" if budget != budget else f"{budget:g}"
+        place = " ".join(filter(None, parts))
+        lines.append(f"{model}, {place or 'its samples'}, up to n = {rows['n'].max()}")
+        for row in rows[rows["n"] == rows["n"].max()].to_dict("records"):
+            lines.append(
+                f"  {row['rule']:<16} {row['deployment']:<14} {100 * row['value']:5.1f} %  "
+                f"{_points(row, 'difference', 'lo', 'hi')}  {100 * row['tokens_share']:5.1f} % of "
+                f"the tokens, {100 * row['latency_share']:6.1f} % of the latency, "
+                f"{row['samples']:.1f} samples"
+            )
+    typer.echo("\n".join(lines))
+    _write(result.table(), csv)
+
+
+def _points(row: Mapping[Any, Any], name: str, lo: str = "", hi: str = "") -> str:
+    value, low, high = row[name], row[lo or f"{name}_lo"], row[hi or f"{name}_hi"]
+    if value != value:
+        return f"{'-':>20}"
+    return f"{100 * value:+5.1f} [{100 * low:+5.1f}, {100 * high:+5.1f}]"
+
+
+def _scores(tables: list[str]) -> pd.DataFrame:
+    """The scores of runs and tables as one."""
+    import pandas as pd
+
+    from testtime.cli.options import without_reports
+    from testtime.estimators.table import read_table
+    from testtime.runs.run import load
+    from testtime.storage.files import exists, place
+
+    paths = [place(path) for path in without_reports(tables)]
+    found = [load(path).scores if exists(path / "run.json") else read_table(path) for path in paths]
+    return pd.concat(found, ignore_index=True)
+
+
+def _write(table: pd.DataFrame, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        table.to_csv(path, index=False)
+    except OSError as error:
+        raise UserError(f"--csv {path}: cannot be written ({error.strerror})") from None
+    typer.echo(str(path))
