@@ -175,8 +175,9 @@ def cell(row: Any) -> str:
 
 
 def short_model(name: str) -> str:
-    """A model without its owner or folder: `Qwen3-8B` for `Qwen/Qwen3-8B`."""
-    return name.rstrip("/").rsplit("/", 1)[-1]
+    """A model without its owner or folder: `Qwen3-8B` for `Qwen/Qwen3-8B`; `ladder/3` stays."""
+    last = name.rstrip("/").rsplit("/", 1)[-1]
+    return last if len(last) > 3 else name
 
 
 def sentence(text: str) -> str:

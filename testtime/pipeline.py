@@ -122,7 +122,7 @@ def _execute(job: prepare.Job, progress: Progress) -> Run:
 def grade(path: str | Path, progress: Progress | None = None) -> Run:
     """Grade what has no verdict of its grader's current version, and make the tables again."""
     store = Store(path)
-    if "imported" in store.manifest():
+    if store.manifest().imported is not None:
         raise UserError(
             f"{path}: an imported run keeps its log's own verdicts, there is nothing to grade"
         )

@@ -5,12 +5,14 @@ budgets.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.storage.test_store import MANIFEST
 from testtime.cli.options import without_reports
 from testtime.compare.comparison import compare
 from testtime.compare.inputs import read
@@ -18,7 +20,7 @@ from testtime.compare.text import describe
 from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report.comparison import figure, write
-from testtime.storage.tables import FORMAT
+from testtime.storage.manifest import Imported
 
 
 def run(
@@ -327,14 +329,17 @@ def test_runs_without_common_problems_are_refused() -> None:
 def test_runs_and_tables_are_read_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "small"
     (folder / "tables").mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"format": FORMAT}))
+    imported = Imported("csv", ["small.csv"])
+    told = replace(MANIFEST, imported=imported).plain()
+    (folder / "run.json").write_text(json.dumps(told))
     for name in ("scores", "cells"):
-        run().to_parquet(folder / "tables" / f"{name}.parquet")
+        table = run().assign(flops=2.0, prompt_flops=1.0)
+        table.to_parquet(folder / "tables" / f"{name}.parquet")
     run("other").to_csv(tmp_path / "table.csv", index=False)
     found = read([folder, tmp_path / "table.csv"], prices=Prices(1.0, 2.0, 0.5))
     assert list(found) == ["small", "table"]
-    assert {"usd", "prompt_usd"} <= set(found["small"].columns)
-    assert "usd" in found["table"]
+    assert {"flops", "prompt_flops", "usd", "prompt_usd"} <= set(found["small"].columns)
+    assert "flops" not in found["table"] and "usd" in found["table"]
     with pytest.raises(UserError, match="given twice"):
         read([folder, folder, folder])
     with pytest.raises(UserError, match="no such file"):

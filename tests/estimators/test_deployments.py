@@ -132,6 +132,8 @@ def literally(rule: str, order: Sequence[dict], cap: int, deployment: str) -> di
     if kind == "bar" or (kind == "deepconf" and n >= int(rule.split(":")[3])):
         passed = [r for r in above(rule, seen) if r["answer_key"] is not None]
         believed = passed or seen
+    if kind == "esc" and says_stop(rule, seen):
+        believed = seen[-int(rule.split(":")[1]) :]
     counted = sum(path[:n]) + sum(r["forced_tokens"] for r in seen)
     result = {"value": vote(believed), "samples": n, "counted_tokens": counted}
     if deployment == "launch and cancel":

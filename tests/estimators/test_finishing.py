@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from testtime.errors import UserError
+from testtime.estimators.deployments import stopped
 from testtime.estimators.finishing import first_finish, order_weights
-from testtime.estimators.rule_frontier import with_rules
+from testtime.estimators.rule_frontier import against_fixed, with_rules
 
 
 def pool(problems: int = 4, samples: int = 6, seed: int = 0) -> pd.DataFrame:
@@ -52,6 +53,20 @@ def test_order_weights_are_a_distribution() -> None:
 def test_lengths_are_needed() -> None:
     with pytest.raises(UserError, match="first finish: needs a column 'thinking_tokens'"):
         first_finish(pool().drop(columns="thinking_tokens"))
+
+
+def test_a_rule_against_all_samples() -> None:
+    result = stopped(pool(20, 5), ["fixed", "beta:0.8"], n=[5])
+    found = against_fixed(result, resamples=200).set_index("deployment")
+    table = result.table().set_index(["rule", "deployment"])
+    for way in ("one by one", "launch and cancel"):
+        rule, fixed = table.loc[("beta:0.8", way)], table.loc[("fixed", way)]
+        row = found.loc[way]
+        assert row["difference"] == pytest.approx(rule["value"] - fixed["value"])
+        assert row["tokens_share"] == pytest.approx(rule["tokens"] / fixed["tokens"])
+        assert row["lo"] < row["difference"] < row["hi"]
+    with pytest.raises(UserError, match="add 'fixed'"):
+        against_fixed(stopped(pool(), ["esc"]))
 
 
 def test_rules_win_where_they_save_and_are_never_named_where_nothing_differs() -> None:

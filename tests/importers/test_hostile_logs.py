@@ -4,7 +4,6 @@ and what is read from a table is said.
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 import zipfile
@@ -17,6 +16,8 @@ from testtime.errors import UserError
 from testtime.importers import import_csv, import_inspect, import_lm_eval, inspect_log
 from testtime.storage.names import original
 
+from ..mutate import mutants, survives
+
 LOG: dict[str, Any] = {
     "eval": {"task": "t", "model": "m", "model_generate_config": {"reasoning_effort": "low"}},
     "results": {"scores": [{"name": "match", "metrics": {"accuracy": {"name": "accuracy", "value": 1.0}}}]},
@@ -26,34 +27,6 @@ LOG: dict[str, Any] = {
         for n in range(3)
     ],
 }  # fmt: skip
-ODD: list[Any] = [None, 7, "x", [], {}, [[]], -1, 1e308, True, {"value": None}, "\ud800", "9" * 400]
-
-
-def mutants(tree: Any, seed: int, count: int) -> Any:
-    """Copies of a tree of plain data, each with one node replaced, removed or doubled."""
-    chance = random.Random(seed)
-    for _ in range(count):
-        whole = copy.deepcopy({"root": tree})
-        node: Any = whole
-        while True:
-            key = chance.choice(list(node) if isinstance(node, dict) else range(len(node)))
-            inner = node[key]
-            if not (isinstance(inner, (dict, list)) and inner) or chance.random() < 0.2:
-                break
-            node = inner
-        if chance.random() < 0.3 and node is not whole:
-            del node[key]
-        else:
-            node[key] = chance.choice(ODD)
-        yield whole.get("root")
-
-
-def survives(work: Any) -> None:
-    try:
-        work()
-    except UserError as error:
-        assert "\n" not in str(error)
-        str(error).encode()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -149,7 +122,7 @@ def test_it_is_said_which_columns_were_used(tmp_path: Path) -> None:
         "question_id,correct,output_tokens,reasoning_tokens,reward\np,1,100,80,.5\np,0,90,90,.2\n"
     )
     run = import_csv(table, tmp_path / "runs")
-    said = " | ".join(run.manifest["imported"]["notes"])
+    said = " | ".join(run.manifest.imported.notes)
     assert "problem_id = question_id" in said and "score = correct" in said and "reward" in said
     assert "taken out of answer_tokens" in said
     assert list(run.scores["answer_tokens"]) == [20, 0] and list(run.scores["thinking_tokens"]) == [
@@ -167,4 +140,4 @@ def test_output_tokens_that_leave_out_reasoning_stay(tmp_path: Path) -> None:
     )
     run = import_csv(table, tmp_path / "runs", columns={"answer_tokens": "output_tokens"})
     assert list(run.scores["answer_tokens"]) == [100, 90]
-    assert "taken as they are" in " ".join(run.manifest["imported"]["notes"])
+    assert "taken as they are" in " ".join(run.manifest.imported.notes)

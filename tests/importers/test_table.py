@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_common_names_letters_and_blanks_are_understood(tmp_path: Path) -> None:
         True,
         False,
     ]
-    assert run.manifest["model"] == "lab/model"
+    assert run.manifest.model == "lab/model"
 
 
 def test_columns_can_be_named_and_missing_ones_are(tmp_path: Path) -> None:
@@ -111,7 +112,8 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
     import_csv(path, tmp_path)
-    (run.path / "run.json").write_text('{"format": 2}')
+    drawn = {**run.manifest.plain(), "imported": None, "thinking_format": {"open": []}}
+    (run.path / "run.json").write_text(json.dumps(drawn))
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)
 

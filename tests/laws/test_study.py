@@ -198,6 +198,33 @@ def test_flat_curves_call_for_no_law():
     )
 
 
+def test_chains_that_end_by_themselves_have_a_law_of_the_budget_they_were_given():
+    table = scores_table(problems=40)
+    spent = table.assign(thinking_tokens=np.minimum(table["budget"], 70 + table["budget"] / 50))
+    given = study.testtime(spent, axis="budget", resamples=50).curves[0]
+    assert given.curve.axis == "budget" and given.supported
+    assert given.curve.x.tolist() == sorted(table["budget"].unique())
+    assert study.testtime(spent, resamples=50).curves[0].curve.axis == "tokens"
+    with pytest.raises(UserError, match="no axis 'miles' here"):
+        study.testtime(spent, axis="miles")
+
+
+def test_effort_levels_are_a_curve_sorted_by_what_was_thought():
+    names = {16: "high", 64: "low", 256: "medium"}
+    told = scores_table(budgets=tuple(names), problems=20)
+    thought = told["budget"].map({16: 900.0, 64: 50.0, 256: 300.0})
+    levels = told.assign(
+        setting="effort=" + told["budget"].map(names), budget=None, thinking_tokens=thought
+    )
+    one = study.testtime(levels, resamples=20).curves[0].curve
+    assert one.along == "effort" and one.x.tolist() == [50.0, 300.0, 900.0]
+    assert [name.split(",")[0] for name in one.names] == [
+        "effort=low",
+        "effort=medium",
+        "effort=high",
+    ]
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [

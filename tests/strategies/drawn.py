@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.tiny import FORM
 from testtime.config.schema import Sampling
-from testtime.engines.base import EngineError
+from testtime.engines.base import EngineError, Scorer
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Attempt, Strategy
@@ -53,6 +53,9 @@ def draw(
     seed: int = 0,
     turns: tuple[dict[str, str], ...] = ({"role": "user", "content": "1+1"},),
     prompt: tuple[int, ...] = PROMPT,
+    scorer: Scorer | None = None,
+    separators: tuple[tuple[int, ...], ...] = (),
+    decode: Callable[[Sequence[int]], str] = lambda ids: str(list(ids)),
 ) -> Drawn:
     """Run a strategy for some problems and samples; `stored`: calls of an earlier pool."""
     drawn = Drawn()
@@ -65,9 +68,11 @@ def draw(
         ANSWER_TOKENS,
         render=lambda turns: tuple(40 + len(turn["content"]) % 9 for turn in turns),
         encode=lambda text: tuple(30 + i for i in range(len(text))),
-        decode=lambda ids: str(list(ids)),
+        decode=decode,
         store=drawn.calls.append,
         admission=Admission(engine.max_num_seqs),
+        scorer=scorer,
+        ends=lambda separator: separators,
     )
     merged = whole(stored)
 
@@ -77,7 +82,7 @@ def draw(
             for key, call in merged.items()
             if (call.problem_id, call.sample) == (problem, sample)
         }
-        ledger = SampleLedger(drawing, problem, sample, mine, order)
+        ledger = SampleLedger(drawing, problem, sample, mine, order, f"question {problem}")
         place, attempts = ledger.start(prompt, turns), list[Attempt]()
         try:
             attempts = await (chosen or strategy()).attempts(place, ledger)

@@ -9,7 +9,7 @@ from testtime.engines.base import Completion
 from testtime.models.delimiters import Format
 from testtime.strategies.base import Call, Chain, Node
 from testtime.strategies.budget import Cut, Thinking, cut, paid, read
-from testtime.strategies.ledger import _ended
+from testtime.strategies.completions import ended
 
 EOS = 9
 ROOT = Node("#", None, (50, 51, 52))
@@ -22,7 +22,7 @@ FORMS = {
 
 def chain(tape: list[int], stopped: bool, form: Format, before: tuple[int, ...] = ()) -> Thinking:
     done = Completion(tape, "", "stop" if stopped else "length", [], 0)
-    ids, finish = _ended(list(before), done, (form.close,) if form.close else ())
+    ids, finish = ended(list(before), done, (form.close,) if form.close else ())
     return read(Chain(Node("c", ROOT, ids), finish), form)
 
 

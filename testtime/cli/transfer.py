@@ -125,14 +125,16 @@ def _imported(result: object) -> None:
     from testtime.runs.run import Run
 
     assert isinstance(result, Run)
+    imported = result.manifest.imported
+    assert imported is not None
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
-    for note in result.manifest["imported"].get("notes", []):
+    for note in imported.notes:
         typer.echo(f"  {note}")
-    if left_out := result.manifest["imported"]["left_out"]:
+    if left_out := imported.left_out:
         typer.echo(
             f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}"
         )
-    for entry in result.manifest["imported"]["printed"]:
+    for entry in imported.printed:
         typer.echo(
             f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here"
         )

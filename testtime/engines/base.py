@@ -7,6 +7,7 @@ never go through text; messages exist only for endpoints that take nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -76,6 +77,30 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Release the model, child processes and sockets."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a verifier says of steps. scores: a probability of "right so far" at the end of each
+    step; read: tokens that it has read at the end of the question, then of each step.
+    """
+
+    scores: list[float]
+    read: list[int]
+
+
+class Scorer(Protocol):
+    """A verifier of steps; requests in flight at once are its business to batch. `name` tells
+    checkpoints apart: scores of another one are not its own.
+    """
+
+    name: str
+
+    async def score(self, question: str, steps: Sequence[str]) -> Scored:
+        """Raises EngineError where it fails."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class EngineError(Exception):

@@ -81,7 +81,7 @@ def stopped(
     """Every rule on every pool of a scores table.
 
     rules: names as `stopping` lists them; n: the most samples a rule may draw (None: powers of two
-    and all). draws: random orders a problem (None: as many as READS allows, 32 to 512). Launch and
+    and all). draws: random orders a problem (None: as many as READS allows, 16 to 512). Launch and
     cancel needs lengths (thinking_tokens, answer_tokens) and is left out of pools without them.
     Raises UserError for unknown rules, absent columns, and tables without votes.
     """
@@ -191,8 +191,7 @@ def _replays(seen: Ordered, names: Sequence[Name]) -> Iterator[tuple[Name, Repla
     """Each rule with the votes as it counts them; rules that read no column share one count."""
     plain = count(seen.key, seen.score)
     for name in names:
-        column = seen.column.get(name.column)
-        yield name, plain if column is None else stopping.filtered(name, plain, seen.score, column)
+        yield name, stopping.counted(name, plain, seen.score, seen.column.get(name.column))
 
 
 def _one_by_one(

@@ -8,6 +8,7 @@ the selector `shortest:k`; `longest:k`, which needs all n to end, is beside it f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,24 +69,29 @@ def first_finish(
     for pool in groups:
         same = (grid.cells["model"] == pool.model) & (grid.cells["setting"] == pool.setting)
         same &= (budgets == pool.budget) | (np.isnan(budgets) & np.isnan(pool.budget))
-        path = np.where(np.isnan(pool.score), np.nan, path_tokens(pool))
+        drawn = np.where(np.isnan(pool.score), np.nan, path_tokens(pool))
+        path = [np.sort(x[~np.isnan(x)]) for x in drawn]
         for row in np.flatnonzero(same):
             count, name = int(counts[row]), selector(str(table["selector"].iloc[row]))
             voters = min(int(name.numbers[0]) if name.numbers else count, count)
-            each = [_expected(x[~np.isnan(x)], count, voters, name.kind) for x in path]
-            costs[row] = np.mean(each, axis=0)
+            costs[row] = np.mean([_expected(x, count, voters, name.kind) for x in path], axis=0)
     table["counted_tokens"], table["tokens"], table["latency"] = costs.T
     identity = ["model", "setting", "budget", "n", "selector", "value", "lo", "hi", "problems"]
     return table[[*identity, "counted_tokens", "tokens", "latency", "mc_error"]]
 
 
 def _expected(path: Floats, n: int, k: int, kind: str) -> tuple[float, float, float]:
-    """(counted, generated, latency) in tokens of one problem; path: lengths of its samples."""
+    """(counted, generated, latency) in tokens of one problem; path: sorted lengths."""
     if len(path) < n:
         return (np.nan, np.nan, np.nan)
-    ordered = np.sort(path)
-    length = np.array([order_weights(len(path), n, i) @ ordered for i in range(1, n + 1)])
+    length = _all_orders(len(path), n) @ path
     if kind == "longest":
         return float(length[n - k :].sum()), float(length.sum()), float(length[-1])
     counted, last = float(length[:k].sum()), float(length[k - 1])
     return counted, counted + (n - k) * last, last
+
+
+@lru_cache(maxsize=64)
+def _all_orders(size: int, n: int) -> Floats:
+    """`order_weights` of every i: (n, size)."""
+    return np.array([order_weights(size, n, i) for i in range(1, n + 1)])

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ALL_ORDERS = 720  # pools of up to this many orders (6 samples) are read in all of them
-READS = 1 << 20  # samples read a pool and deployment, where the number of orders is not given
+READS = 1 << 19  # samples read a pool and deployment, where the number of orders is not given
 CHUNK = 1 << 19  # samples read at once, to bound memory
 
 
@@ -91,7 +91,7 @@ def orders(
         held = np.argsort(null, axis=1, kind="stable")[:, :steps]
         count = len(deck)
     else:
-        count = draws or int(np.clip(READS // (problems * samples), 32, 512))
+        count = draws or int(np.clip(READS // (problems * samples), 16, 512))
     for rows in np.array_split(np.arange(problems), -(-problems * count * steps // CHUNK)):
         if complete(pool, draws):
             order = held[rows][:, deck]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.estimators.deployments import DEPLOYMENTS, Deployment, stopped
+from testtime.errors import UserError
+from testtime.estimators.deployments import DEPLOYMENTS, Deployment, Stopped, stopped
 from testtime.estimators.frontier import choose, costs, halvings
 from testtime.estimators.grid import Grid, build
 from testtime.estimators.paired import together
@@ -109,3 +110,43 @@ def _words(grid: Grid, cell: int) -> str:
     row = grid.cells.iloc[cell]
     where = " ".join(str(x) for x in (row["setting"], row["budget"]) if str(x) not in ("", "<NA>"))
     return f"{where}: {row['selector']} of {row['n']}"
+
+
+def against_fixed(
+    result: Stopped, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> pd.DataFrame:
+    """What each rule loses and saves against drawing all n, in the same deployment.
+
+    result: of `deployments.stopped`, "fixed" among its rules. Columns: model, setting, budget,
+    rule, deployment, n; value, difference (rule - fixed) with lo and hi, simultaneous over rows;
+    tokens_share and latency_share, of what fixed spends (tokens truly generated); samples. Raises
+    UserError where "fixed" is not among the rules.
+    """
+
+    cells, grid = result.grid.cells, result.grid
+    pool = [tuple(map(str, row)) for row in cells[["model", "setting", "budget", "n"]].to_numpy()]
+    keys = list(zip(pool, result.deployment, strict=True))
+    fixed = {
+        key: i
+        for i, (key, rule) in enumerate(zip(keys, result.rule, strict=True))
+        if rule == "fixed"
+    }
+    if not fixed:
+        raise UserError("stopping rules: add 'fixed' to the rules to compare with it")
+    own = np.array([i for i, rule in enumerate(result.rule) if rule != "fixed"], dtype=np.int64)
+    base = np.array([fixed[keys[i]] for i in own], dtype=np.int64)
+    apart = grid.value[:, own] - grid.value[:, base]
+    tokens, latency = grid.means(grid.cost("tokens")), grid.means(result.latency)
+    table = cells.iloc[own][["model", "setting", "budget"]].reset_index(drop=True)
+    table["rule"], table["deployment"] = (
+        [x[i] for i in own] for x in (result.rule, result.deployment)
+    )
+    table["n"] = cells["n"].to_numpy()[own]
+    table["value"] = grid.means(grid.value)[own]
+    table["difference"], table["lo"], table["hi"] = together(
+        apart, grid.bootstrap(resamples, seed), level
+    )
+    table["tokens_share"] = tokens[own] / tokens[base]
+    table["latency_share"] = latency[own] / latency[base]
+    table["samples"] = grid.means(result.samples)[own]
+    return table

@@ -171,8 +171,8 @@ class _Apart(ast.NodeTransformer):
             self.calls.append(ast.unparse(node))
             return ast.Name(f"{_CALL}{len(self.calls) - 1}")
         allowed = (
-            ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare, ast.BoolOp, ast.UnaryOp,
-            ast.BinOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.Load,
+            ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare, ast.BoolOp,
+            ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.Load,
         )  # fmt: skip
         if not isinstance(node, allowed):
             raise _WholeError

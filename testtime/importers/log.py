@@ -18,6 +18,7 @@ from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
 from testtime.runs.run import Run, load
+from testtime.storage.manifest import Imported, Manifest, Printed
 from testtime.storage.names import file_name, storable
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
@@ -69,16 +70,17 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     names = list(dict.fromkeys(table["model"]))
     task = file_name(storable(log.task) or "imported")
     store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
-    if store.exists and "imported" not in store.manifest():
-        raise UserError(
-            f"{store.root}: a run drawn by testtime is here; give another folder with --out"
-        )
-    if store.exists and store.manifest()["imported"]["files"] != list(log.files):
-        raise UserError(
-            f"{store.root}: holds an import of "
-            f"{', '.join(store.manifest()['imported']['files'])}; give another folder"
-            " with --out, or move it away"
-        )
+    if store.exists:
+        held = store.manifest().imported
+        if held is None:
+            raise UserError(
+                f"{store.root}: a run drawn by testtime is here; give another folder with --out"
+            )
+        if held.files != list(log.files):
+            raise UserError(
+                f"{store.root}: holds an import of {', '.join(held.files)}; give another folder"
+                " with --out, or move it away"
+            )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
     config = parse(_config(task, names, table, chosen), "import")
@@ -95,25 +97,17 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
             "tables/scores.parquet", table.drop(columns=present).to_parquet(index=False)
         )
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
-        printed = [{"metric": m, "printed": float(p), "here": float(h)} for m, p, h in log.printed]
+        printed = [Printed(metric=m, printed=float(p), here=float(h)) for m, p, h in log.printed]
         store.write_manifest(
-            {
-                "created": time.time(),
-                "testtime": metadata.version("testtime"),
-                "model": names[0] if len(names) == 1 else f"{len(names)} models",
-                "identity": {"model": f"imported from {log.format}"},
-                "imported": {
-                    "format": log.format,
-                    "files": list(log.files),
-                    "printed": printed,
-                    "left_out": left_out,
-                    "notes": log.notes,
-                },
-                "config": config.model_dump(mode="json"),
-                "problems": list(dict.fromkeys(table["problem_id"])),
-                "model_config": {},
-                "sessions": [],
-            }
+            Manifest(
+                model=names[0] if len(names) == 1 else f"{len(names)} models",
+                config=config.model_dump(mode="json"),
+                problems=list(dict.fromkeys(table["problem_id"])),
+                created=time.time(),
+                testtime=metadata.version("testtime"),
+                identity={"model": f"imported from {log.format}"},
+                imported=Imported(log.format, list(log.files), printed, left_out, list(log.notes)),
+            )
         )
     return load(store.root)
 

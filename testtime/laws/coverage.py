@@ -62,10 +62,8 @@ class BetaBinomial:
         if self.replicates is None:
             raise UserError("intervals of a beta-binomial fit need resamples > 0")
         lo, hi = np.quantile(self.replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return {
-            name: (float(a), float(b))
-            for name, a, b in zip(("alpha", "beta", "scale"), lo, hi, strict=True)
-        }
+        ends = zip(lo.tolist(), hi.tolist(), strict=True)
+        return dict(zip(("alpha", "beta", "scale"), ends, strict=True))
 
     def band(self, k: float, level: float = 0.95) -> tuple[float, float]:
         """Percentile interval of expected pass@k; NaN where no resamples were drawn."""
@@ -169,10 +167,9 @@ def report(correct: ArrayLike, total: ArrayLike, *, resamples: int = 1000, seed:
     law = beta_binomial(c, n, resamples=resamples, seed=seed)
     scaled = scaled_beta_binomial(c, n)
     lines = [f"coverage of {len(c)} problems, {n.min():g} to {n.max():g} samples each"]
-    for name, (lo, hi) in law.interval().items():
-        if name != "scale":
-            value = law.alpha if name == "alpha" else law.beta
-            lines.append(f"{name:<8}{value:>10.4g}   [{lo:.4g}, {hi:.4g}]")
+    ends = law.interval()
+    for name, value in (("alpha", law.alpha), ("beta", law.beta)):
+        lines.append(f"{name:<8}{value:>10.4g}   [{ends[name][0]:.4g}, {ends[name][1]:.4g}]")
     if scaled.log_likelihood - law.log_likelihood > GAIN:
         lines.append(
             f"better with a largest success rate of {scaled.scale:.3g}: no problem is sure"
@@ -184,8 +181,8 @@ def report(correct: ArrayLike, total: ArrayLike, *, resamples: int = 1000, seed:
     for k in [*inside, 10 * top, 100 * top]:
         seen = f"{np.mean(pass_at_k(c, n, k)):.4f}" if k <= top else "beyond"
         lo, hi = law.band(k)
-        ends = f"   [{lo:.4f}, {hi:.4f}]" if np.isfinite(lo) else ""
-        lines.append(f"{k:>8}{seen:>10}{float(law.coverage(k)):>8.4f}{ends}")
+        sure = f"   [{lo:.4f}, {hi:.4f}]" if np.isfinite(lo) else ""
+        lines.append(f"{k:>8}{seen:>10}{float(law.coverage(k)):>8.4f}{sure}")
     return "\n".join(lines)
 
 

@@ -37,7 +37,7 @@ class CurveStudy:
 
     curve: curves.Curve
     fits: tuple[Fit, ...]
-    plateau: forms.Plateau
+    plateau: forms.Plateau | None
     too_few: tuple[str, ...]
 
     @property
@@ -132,7 +132,8 @@ class CurveStudy:
             lines.append(f"left out     {'; '.join(curve.left_out)}: no {curve.axis} above 0")
         if self.too_few:
             lines.append(f"not tried    {', '.join(self.too_few)}: too few budgets")
-        lines.append(f"plateau      {self.plateau}")
+        if self.plateau is not None:
+            lines.append(f"plateau      {self.plateau}")
         if self.best is not None:
             lines.append(self.best.report())
         return "\n".join(lines)
@@ -161,13 +162,19 @@ class TesttimeStudy:
 
 
 def testtime(
-    source: str | Path | pd.DataFrame, *, resamples: int = 2000, seed: int = 0
+    source: str | Path | pd.DataFrame,
+    *,
+    axis: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> TesttimeStudy:
     """Fit the test-time laws to a scores or a cells table.
 
     Scores (columns problem_id, sample, score): generalised least squares with the cells' bootstrap
     covariance, every replicate refitted. Cells (a column value, and a compute axis): taken as
-    independent, with a note. Raises UserError for a table that is neither, and where no curve has
+    independent, with a note. axis: of `curves.AXES`, or budget, as requested: where chains end by
+    themselves what they spend comes to a stop while accuracy grows, and no law of it fits. Raises
+    UserError for a table that is neither, and where no curve has
     two points; models without one are noted.
     """
     table, name = read_source(source)
@@ -175,9 +182,9 @@ def testtime(
     if {"problem_id", "sample", "score"} <= set(table.columns):
         votes = "answer_key" in table and table["answer_key"].notna().any()
         selectors = ("majority", "oracle") if votes else ("oracle",)
-        lines = curves.from_scores(table, selectors, resamples=resamples, seed=seed)
+        lines = curves.from_scores(table, selectors, axis=axis, resamples=resamples, seed=seed)
     elif "value" in table.columns:
-        lines = curves.from_cells(table)
+        lines = curves.from_cells(table, axis)
         notes = (INDEPENDENT,)
     else:
         raise UserError(
@@ -210,7 +217,8 @@ def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) ->
         fits.append(_fit_curve(law, curve, resamples, seed))
     fits.sort(key=lambda f: f.rank)
     problems = None if curve.problems is None else curve.problems[1]
-    stopped = forms.plateau(fits, curve.x, curve.y, problems)
+    many = len(curve.x) > 1
+    stopped = forms.plateau(fits, curve.x, curve.y, problems) if many else None
     return CurveStudy(curve, tuple(fits), stopped, tuple(too_few))
 
 

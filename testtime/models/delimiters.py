@@ -94,6 +94,22 @@ def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
     return ids
 
 
+def holding(tokenizer: Any, separator: str) -> tuple[tuple[int, ...], ...]:
+    """What ends a step, as id sequences: each token whose text holds the separator, or the
+    separator's own ids where no token does. Raises UserError where the tokenizer cannot write it.
+    """
+    texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+    tokens = tuple((i,) for i, text in enumerate(texts) if separator in text)
+    if tokens:
+        return tokens
+    ids = tuple(tokenizer.encode(separator, add_special_tokens=False))
+    if tokenizer.decode(list(ids)) != separator:
+        raise UserError(
+            f"the model's tokenizer cannot write {separator!r}; choose another thinking.separator"
+        )
+    return (ids,)
+
+
 def detect(tokenizer: Any) -> str | None:
     """The family whose delimiters the tokenizer holds as single tokens or its chat template names,
     or None.

@@ -83,7 +83,7 @@ def by_difficulty(results: Results) -> Chart | None:
     if len(results.levels) < 2 or results.problems < 4 * BINS:
         results.left_out[what] = f"it needs two budgets or settings and {4 * BINS} problems"
         return None
-    config = results.run.manifest["config"]
+    config = results.run.manifest.config
     drawn = {"resamples": config["resamples"], "seed": config["seed"]}
     cells = results.attempt(
         what, lambda: cells_by_difficulty(results.scores, [1], ["mean"], bins=BINS, **drawn)

@@ -141,7 +141,7 @@ class _Page:
         return render(page, self.folder / "index.html")
 
     def _title(self) -> str:
-        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest["config"]["task"])
+        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest.config["task"])
         distinct = len({one.model for one in self.models})
         name = labels.short_model(self.models[0].model) if distinct == 1 else f"{distinct} models"
         return f"What test compute buys: {name} on {tasks}"
@@ -206,7 +206,7 @@ class _Page:
             "accuracy": [{**self._chart(c, key), "value": axis} for axis, c in drawn],
             "options": [(a, labels.axis(a).unit) for a in one.axes],
             "unavailable": missing,
-            "law": laws.findings(law, one.axis),
+            "law": laws.findings(law, one.axis) + laws.requested(one, law),
             "sections": sections,
             "left_out": one.left_out,
             "browser": browser(one, 1 if self.many else len(self.models)),

@@ -91,9 +91,9 @@ def place(results: Results) -> dict[str, float] | None:
     manifest = results.run.manifest
     if results.model in zoo.names():
         return {k: float(v) for k, v in zoo.training(results.model).items() if k in PLACE}
-    tokens = manifest["config"]["model"][0].get("training_tokens")
+    tokens = manifest.config["model"][0].get("training_tokens")
     try:
-        size = Flops.from_config(manifest["model_config"]).parameters
+        size = Flops.from_config(manifest.architecture).parameters
     except UserError:
         return None
     if tokens is None:

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 
 from testtime import engines
 from testtime.config.schema import EngineSpec
-from testtime.engines.base import Engine, EngineError
+from testtime.engines.base import Engine, EngineError, Scorer
 from testtime.models import delimiters
 from testtime.models.resolve import decoder
 from testtime.runs import pricing
@@ -63,7 +64,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
         progress.tokens(call.tokens)
         writer.add("calls", call)
 
-    drawing = _drawing(job, engine, store)
+    scorer = _scorer(job)
+    drawing = _drawing(job, engine, scorer, store)
 
     async def work() -> list[str]:
         nonlocal seconds
@@ -87,6 +89,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
                 writer.flush()
             finally:
                 await engine.close()
+                if scorer:
+                    await scorer.close()
 
     def finished(sample: Sample, attempts: Sequence[Attempt]) -> None:
         progress.sample()
@@ -118,9 +122,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
             "machine": platform.platform(),
         }
         manifest = job.store.manifest()
-        job.store.write_manifest(
-            {**manifest, **measured, "sessions": [*manifest["sessions"], session]}
-        )
+        sessions = [*manifest.sessions, session]
+        job.store.write_manifest(manifest.changed(**measured, sessions=sessions))
     return missing
 
 
@@ -151,7 +154,8 @@ async def _samples(
     async def worker() -> None:
         for order, (sample, calls) in queue:  # shared: each worker takes the next
             row, number = sample
-            ledger = SampleLedger(drawing, row.problem_id, number, calls, order)
+            known = row.problem_id, number, calls, order, row.question
+            ledger = SampleLedger(drawing, *known)
             turns: Turns = tuple(json.loads(row.turns))
             prompt = ledger.start(tuple(row.prompt_ids), turns)
             attempts: list[Attempt] = []
@@ -188,6 +192,8 @@ def attempt_row(problem_id: str, sample: int, recipe: str, attempt: Attempt) -> 
         [call.context for call in attempt.spent],
         [call.fed for call in attempt.spent],
         [call.drawn for call in attempt.spent],
+        [call.model for call in attempt.spent],
+        attempt.value,
     )
 
 
@@ -221,7 +227,9 @@ def _read(
         yield (row, sample), calls.pop((row.problem_id, sample), {})
 
 
-def _drawing(job: Job, engine: Engine, store: Callable[[CallRow], None]) -> Drawing:
+def _drawing(
+    job: Job, engine: Engine, scorer: Scorer | None, store: Callable[[CallRow], None]
+) -> Drawing:
     tokenizer, form, template = job.model.tokenizer, job.form, job.ref.template
 
     def render(turns: Turns) -> tuple[int, ...]:
@@ -239,6 +247,22 @@ def _drawing(job: Job, engine: Engine, store: Callable[[CallRow], None]) -> Draw
         decoder(tokenizer),
         store,
         Admission(engine.max_num_seqs),
+        scorer,
+        cache(lambda separator: delimiters.holding(tokenizer, separator)),
+    )
+
+
+def _scorer(job: Job) -> Scorer | None:
+    asked = job.config.thinking.verifier()
+    if asked is None or job.verifier is None:
+        return None
+    from testtime.engines.prm import StepScorer
+
+    return StepScorer(
+        job.verifier.source,
+        name=job.verifier.fingerprint,
+        **asked.model_dump(exclude={"name"}),
+        dtype=job.config.engine.dtype,
     )
 
 

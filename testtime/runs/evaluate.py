@@ -27,17 +27,18 @@ def evaluate(store: Store, progress: Progress) -> Run:
     progress.say(f"graded {graded} distinct answers")
     store.compact("grades")
     manifest = store.manifest()
-    config = parse(manifest["config"], str(store.root / "run.json"))
+    config = parse(manifest.config, str(store.root / "run.json"))
     form = form_of(manifest)
     table = scores(
         store,
         recipe(config, form),
         config.thinking.cells(form),
-        manifest["problems"],
+        manifest.problems,
         config.samples,
-        manifest["model"],
-        _flops(manifest),
+        manifest.model,
+        _flops(manifest.architecture),
         config.model[0].setting,
+        _flops(manifest.verifier),
     )
     if table["score"].isna().all():
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
@@ -78,9 +79,9 @@ def _overspent(table: pd.DataFrame) -> str | None:
     )
 
 
-def _flops(manifest: Mapping[str, Any]) -> Flops | None:
-    """The model's FLOPs; None where its config says too little (imported runs)."""
+def _flops(config: Mapping[str, Any]) -> Flops | None:
+    """A model's FLOPs; None where its config says too little (imported runs)."""
     try:
-        return Flops.from_config(manifest["model_config"])
+        return Flops.from_config(config)
     except UserError:
         return None

@@ -24,6 +24,7 @@ from testtime.models import delimiters
 from testtime.models.delimiters import Format
 from testtime.models.resolve import Model, resolve, served
 from testtime.redact import redact
+from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
 from testtime.strategies.base import Amounts, Strategy
@@ -32,7 +33,9 @@ from testtime.strategies.ledger import key_of
 
 @dataclass(frozen=True)
 class Job:
-    """One model's share of a run, ready to be drawn. form: how the model marks its thinking."""
+    """One model's share of a run, ready to be drawn. form: how the model marks its thinking;
+    verifier: of the steps of a search.
+    """
 
     config: Config[Strategy]
     ref: ModelRef
@@ -40,6 +43,7 @@ class Job:
     form: Format
     problems: list[ProblemRow]
     store: Store
+    verifier: Model | None = None
 
     @property
     def answer(self) -> Sampling:
@@ -123,7 +127,9 @@ def prepare(
             )
         )
     folder = model.folder_name + (f"--{ref.setting}" if ref.setting else "")
-    job = Job(config, ref, model, form, rows, Store(config.out, config.name, folder))
+    asked_of = config.thinking.verifier()
+    verifier = resolve(asked_of.name) if asked_of else None
+    job = Job(config, ref, model, form, rows, Store(config.out, config.name, folder), verifier)
     check(job)
     return job
 
@@ -177,7 +183,11 @@ def requested(job: Job) -> dict[str, Any]:
 def identity(job: Job) -> dict[str, Any]:
     """What makes calls comparable: a folder holds calls of one identity only."""
     config = job.config
-    more = {"model.request": requested(job)} if config.engine.name == "endpoint" else {}
+    more: dict[str, Any] = (
+        {"model.request": requested(job)} if config.engine.name == "endpoint" else {}
+    )
+    if job.verifier:
+        more["thinking.prm"] = job.verifier.fingerprint
     return {
         "model": job.model.fingerprint,
         "sampling": config.sampling.model_dump(),
@@ -192,7 +202,7 @@ def check(job: Job) -> None:
     """Refuse a folder whose chains were drawn otherwise, naming what changed."""
     if not job.store.exists:
         return
-    root, now, old = job.store.root, identity(job), job.store.manifest().get("identity", {})
+    root, now, old = job.store.root, identity(job), job.store.manifest().identity
     for key, value in now.items():
         if key in old and old[key] != value:
             said = f"{old[key]} there, {value} now" if key != "delimiters" else "other ids"
@@ -214,21 +224,22 @@ def check(job: Job) -> None:
 def register(job: Job) -> None:
     """Write the manifest and the problems."""
     store = job.store
-    old: dict[str, Any] = (
-        store.manifest() if store.exists else {"created": time.time(), "sessions": []}
-    )
-    store.write_manifest(
-        {
-            **old,
-            "testtime": metadata.version("testtime"),
-            "model": job.model.name,
-            "identity": {**old.get("identity", {}), **identity(job)},
-            "config": job.config.model_copy(update={"model": [job.ref]}).model_dump(mode="json"),
-            "problems": [row.problem_id for row in job.problems],
-            "model_config": job.model.config,
-            "thinking_format": asdict(job.form),
-        }
-    )
+    told = job.config.model_copy(update={"model": [job.ref]}).model_dump(mode="json")
+    now: dict[str, Any] = {
+        "testtime": metadata.version("testtime"),
+        "model": job.model.name,
+        "config": told,
+        "problems": [row.problem_id for row in job.problems],
+        "architecture": job.model.config,
+        "thinking_format": asdict(job.form),
+        "verifier": job.verifier.config if job.verifier else {},
+    }
+    if store.exists:
+        old = store.manifest()
+        store.write_manifest(old.changed(**now, identity={**old.identity, **identity(job)}))
+    else:
+        begun = Manifest(**now, identity=identity(job), created=time.time())
+        store.write_manifest(begun)
     rows = store.read("problems").to_pylist()
     kept = {row["problem_id"]: ProblemRow(**row) for row in rows}
     merged = {**kept, **{row.problem_id: row for row in job.problems}}

@@ -44,6 +44,7 @@ def scores(
     model: str,
     flops: Flops | None,
     setting: str = "",
+    verifier: Flops | None = None,
 ) -> pd.DataFrame:
     """The `scores` table of a pool: one row for each cell of the strategy, problem and sample.
 
@@ -51,6 +52,8 @@ def scores(
     ("wait=1", "round=2") join it and are columns too. What was not drawn is a row with verdict
     "missing" and a null score. Columns as in DESIGN: thinking_tokens are all sampled tokens but the
     answer's; forced_tokens what was fed after the prompt; prompt_flops what n samples share.
+    Tokens are the policy's; where a verifier steered, its FLOPs are part of flops and a column
+    verifier_flops, and what it says of the attempt is the column prm.
     """
     import pandas as pd
 
@@ -70,24 +73,33 @@ def scores(
         whole[place] = values
         return whole
 
-    context, fed, drawn, first = _calls(attempts)
+    (context, fed, drawn), first, judge = _calls(attempts)
     answer_tokens = attempts["answer_tokens"].to_numpy().astype(float)
     lengths = problems["prompt_ids"].map(len).to_numpy(dtype=float)[grid.problem]
     # Where only the server could count the prompt, its count is what the first call was fed.
     counted = np.where(lengths[place] > 0, lengths[place], fed[first] if len(fed) else 0)
-    total_fed, total_drawn = _sums(fed, first), _sums(drawn, first)
+    ours = np.where(judge, 0.0, 1.0)
+    total_fed, total_drawn = _sums(fed * ours, first), _sums(drawn, first)
     table["thinking_tokens"] = spread(total_drawn - answer_tokens)
     table["forced_tokens"] = spread(total_fed - counted)
     table["answer_tokens"] = spread(answer_tokens)
     table["prompt_tokens"] = np.where(np.isnan(spread(counted)), lengths, spread(counted))
-    table["context_tokens"] = spread(_sums(context, first))
+    table["context_tokens"] = spread(_sums(context * ours, first))
     table["path_tokens"] = spread(attempts["path"].to_numpy())
     table["calls"] = spread(pc.list_value_length(attempts["drawn"]).to_numpy())
     table["flops"] = table["prompt_flops"] = np.nan
     if flops is not None:
-        table["flops"] = spread(_sums(flops.call(context, fed, drawn), first))
+        table["flops"] = spread(_sums(flops.call(context, fed, drawn) * ours, first))
         shared = flops.prefill(table["prompt_tokens"].to_numpy())
         table["prompt_flops"] = np.where(table["flops"].notna(), shared, np.nan)
+    searched = bool(judge.any())
+    if searched:
+        table["prm"] = spread(attempts["value"].to_numpy().astype(float))
+        table["verifier_flops"] = np.nan
+        if verifier is not None:
+            read = np.where(judge, verifier.forward(context, fed), 0.0)
+            table["verifier_flops"] = spread(_sums(read, first))
+        table["flops"] += table["verifier_flops"]
     table["forced"] = spread(attempts["forced"].to_numpy(zero_copy_only=False), bool, False)
 
     answers, rewarded = _answers(store)
@@ -145,11 +157,15 @@ class _Grid:
         return np.where(asked, place, -1)
 
 
-def _calls(attempts: pa.Table) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
-    """context, fed and drawn of all attempts' calls, flat, and where each attempt's begin."""
+def _calls(
+    attempts: pa.Table,
+) -> tuple[list[Floats], NDArray[np.int64], NDArray[np.bool_]]:
+    """context, fed and drawn of all attempts' calls, flat; where each attempt's begin; and which
+    calls are a verifier's.
+    """
     flat = (pc.list_flatten(attempts[c]).to_numpy() for c in ("context", "fed", "drawn"))
-    context, fed, drawn = (values.astype(np.float64) for values in flat)
-    return context, fed, drawn, _starts(attempts["drawn"])[0]
+    judge = pc.equal(pc.list_flatten(attempts["models"]), "prm").to_numpy().astype(bool)
+    return [values.astype(np.float64) for values in flat], _starts(attempts["drawn"])[0], judge
 
 
 def _starts(lists: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

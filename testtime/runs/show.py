@@ -87,14 +87,14 @@ def _page(found: Transcript, model: str, several: bool) -> str:
 
 def summary(run: Run) -> str:
     """Accuracy by budget and n with intervals, for the terminal, and where the report is."""
-    config = run.manifest["config"]
+    config = run.manifest.config
     lines = []
     for selector in config["selectors"]:
         grid = run.cells[run.cells["selector"] == selector]
         counts = sorted(grid["n"].unique())
         lines.append(
-            f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), "
-            f"{len(run.manifest['problems'])} problems, 95 % intervals"
+            f"{run.manifest.model}: accuracy in % by thinking budget and n ({selector}), "
+            f"{len(run.manifest.problems)} problems, 95 % intervals"
         )
         lines.append(
             f"{'budget':>14} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts)

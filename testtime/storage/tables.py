@@ -12,8 +12,6 @@ from typing import Any, get_type_hints
 
 import pyarrow as pa
 
-FORMAT = 2  # of the run directory; an older one is refused by name
-
 
 @dataclass(slots=True)
 class ProblemRow:
@@ -41,7 +39,9 @@ class CallRow:
     `parent` (the sample itself where it begins with "#"); fed: ids read before the first is drawn.
     thinking: tokens of a "told" call before its answer; forced: whether its thinking was closed for
     it. text: of an answer, with what the forced ending says before it. logprob_*: mean and least
-    over the thinking kept and the answer; answer_logprob: sum over the answer.
+    over the thinking kept and the answer; answer_logprob: sum over the answer. model: the verifier
+    that gave `scores`, one a step; its prompt_tokens are those it has read, cached_tokens of them
+    before.
     """
 
     key: str
@@ -65,13 +65,16 @@ class CallRow:
     seed: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    model: str = "policy"
+    scores: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class AttemptRow:
     """recipe: hash of how its answers are asked for; cell: what it is nested in, such as
     "budget=8,round=2"; answers: keys of calls, weights beside them; context, fed, drawn: of each
-    call that deploying it pays for; path: sampled tokens on the longest sequential path.
+    call that deploying it pays for, by which of `models`; path: sampled tokens on the longest
+    sequential path; value: what the verifier of a search says of it.
     """
 
     problem_id: str
@@ -86,6 +89,8 @@ class AttemptRow:
     context: list[int]
     fed: list[int]
     drawn: list[int]
+    models: list[str]
+    value: float | None = None
 
 
 @dataclass(slots=True)

@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
+from pydantic import BaseModel, ConfigDict
+
 from testtime.config.schema import Config, Sampling, Thinking
 from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
@@ -106,12 +108,14 @@ class Answer:
 @dataclass(frozen=True)
 class Call:
     """One priced call. context: tokens that a cache could hold; fed: tokens read now (prompt,
-    ending, marker, tool result, feedback); drawn: tokens sampled.
+    ending, marker, tool result, feedback); drawn: tokens sampled. model: "policy" or "prm", whose
+    own tokens these are.
     """
 
     context: int
     fed: int
     drawn: int
+    model: str = "policy"
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class Attempt:
     """One answer with all the calls that deploying it pays for.
 
     answers: one, or a search's several with weights, joined after grading; spent: pruned branches
-    and probes included; path: sampled tokens on the longest sequential path.
+    and probes included; path: sampled tokens on the longest sequential path; value: what the
+    verifier of a search says of it.
     """
 
     amounts: Amounts
@@ -127,6 +132,17 @@ class Attempt:
     spent: tuple[Call, ...]
     path: int
     forced: bool = False
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the verifier says of steps, and what it read for that. scores: one a step; call: what
+    is read beyond the steps it knew, as a priced call.
+    """
+
+    scores: tuple[float, ...]
+    call: Call
 
 
 class Ledger(Protocol):
@@ -161,6 +177,18 @@ class Ledger(Protocol):
         """One request in which the engine, told a budget or level, thinks and answers."""
         ...
 
+    async def score(self, at: Node, steps: Sequence[int], known: int = 0) -> Judged:
+        """What the verifier says of each step of the text up to here. steps: where each ends, in
+        tokens behind the prompt; known: how many of them it has read on this path before.
+        """
+        ...
+
+    def ends(self, separator: str) -> tuple[Ids, ...]:
+        """What ends a step: each token whose text holds the separator, or its ids where no token
+        does.
+        """
+        ...
+
     def prompt(self, turns: Turns) -> Node:
         """The place after a prompt of these chat turns, thinking opened."""
         ...
@@ -172,6 +200,19 @@ class Ledger(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens left out."""
         ...
+
+
+class Verifier(BaseModel):
+    """A process reward model: a zoo name, a local folder or a hub id. family: how it reads steps,
+    where that is not found by itself; read_at: the text after each step at which it is read;
+    label_tokens: of a causal model, the tokens that say right and wrong.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    family: str | None = None
+    read_at: str | None = None
+    label_tokens: tuple[str, str] | None = None
 
 
 class Strategy(Thinking):
@@ -197,6 +238,10 @@ class Strategy(Thinking):
         """What its attempts depend on, besides how the model's thinking is marked."""
         left_out = {*self.grows, *Thinking.model_fields} - {"strategy"}
         return tuple(sorted(self.model_dump(exclude=left_out).items()))
+
+    def verifier(self) -> Verifier | None:
+        """The process reward model that steers it."""
+        return None
 
     def feeds(self) -> tuple[str, ...]:
         """Texts that the model's tokenizer must be able to write."""

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Call, Chain, Ledger, Node, gathered
+from testtime.strategies.base import Amounts, Answer, Attempt, Call, Chain, Ledger, Node, gathered
 
 Finish = Literal["natural", "eos", "length"]
 
@@ -90,20 +90,25 @@ async def answered(
     """The attempt at one budget. before: calls that were paid to get to this prompt; cached: how
     many tokens of it a cache holds from them.
     """
-    form = ledger.form
     at = cut(thinking.node.length, thinking.finish, budget)
     if at is None:
         raise ValueError(f"a chain of {thinking.node.length} tokens says nothing about {budget}")
-    place = thinking.node.cut(at.tokens)
-    if at.forced:
-        place = place.feed(form.ending)
-        answer = await ledger.answer(place, lead=form.lead, branch=branch)
-    elif form.delimited:
-        answer = await ledger.answer(place, branch=branch)
-    else:
-        answer = await ledger.own(place)
+    place, answer = await closed(ledger, thinking.node.cut(at.tokens), at.forced, branch)
     spent = (*before, *paid(place, answer.tokens, cached))
     return Attempt(amounts, ((answer, 1.0),), spent, sum(c.drawn for c in spent), at.forced)
+
+
+async def closed(
+    ledger: Ledger, place: Node, forced: bool, branch: str = ""
+) -> tuple[Node, Answer]:
+    """The answer to thinking that ends at a place, by force or by itself, and where it stands."""
+    form = ledger.form
+    if forced:
+        place = place.feed(form.ending)
+        return place, await ledger.answer(place, lead=form.lead, branch=branch)
+    if form.delimited:
+        return place, await ledger.answer(place, branch=branch)
+    return place, await ledger.own(place)
 
 
 def shown(ledger: Ledger, thinking: Thinking, attempt: Attempt) -> str:

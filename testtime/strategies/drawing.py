@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from testtime.config.schema import Sampling
-from testtime.engines.base import Engine
+from testtime.engines.base import Engine, Scorer
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Ids, Turns
@@ -47,7 +47,8 @@ class Admission:
 @dataclass
 class Spent:
     """What an engine did for a pool: tokens it generated of thinking and of answers, those that no
-    call kept (beyond a delimiter of several tokens), prompt tokens, and how many were cached.
+    call kept (beyond a delimiter of several tokens), prompt tokens, how many were cached, and those
+    that a verifier read.
     """
 
     chain_tokens: int = 0
@@ -55,12 +56,14 @@ class Spent:
     discarded_tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    scored_tokens: int = 0
 
 
 @dataclass
 class Drawing:
     """What all samples of a run share. answer: how answers are drawn, at most answer_tokens long;
-    render: chat turns to a prompt's ids; store: takes each finished call.
+    render: chat turns to a prompt's ids; store: takes each finished call; ends: what ends a step,
+    from its separator.
     """
 
     engine: Engine
@@ -74,4 +77,6 @@ class Drawing:
     decode: Callable[[Sequence[int]], str]
     store: Callable[[CallRow], None]
     admission: Admission
+    scorer: Scorer | None = None
+    ends: Callable[[str], tuple[Ids, ...]] = lambda separator: ()
     spent: Spent = field(default_factory=Spent)

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from testtime.config.schema import Sampling
 from testtime.engines.base import Completion, EngineError, Request
-from testtime.models.delimiters import Format, find
 from testtime.storage.tables import CallRow
-from testtime.strategies.base import Answer, Chain, Ids, Node, Turns
+from testtime.strategies.base import Answer, Call, Chain, Ids, Judged, Node, Turns
+from testtime.strategies.completions import ended, logprobs, split, texts_of
 from testtime.strategies.drawing import Drawing
 
 
@@ -39,7 +40,7 @@ def key_of(*parts: object) -> str:
 
 class SampleLedger:
     """The ledger of one sample. stored: its calls by key, parts merged; order: when it was begun;
-    failures: what its requests failed for.
+    failures: what its requests failed for; question: as a verifier reads it.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class SampleLedger:
         sample: int,
         stored: Mapping[str, CallRow],
         order: int = 0,
+        question: str = "",
     ) -> None:
         self.form = drawing.form
         self.failures: list[str] = []
         self._drawing, self._problem, self._sample = drawing, problem_id, sample
-        self._order, self._calls = order, dict(stored)
+        self._order, self._calls, self._question = order, dict(stored), question
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def start(self, ids: Ids, turns: Turns = ()) -> Node:
@@ -86,11 +88,11 @@ class SampleLedger:
             if call is None or (call.finish == "length" and call.tokens < cap):
                 async with self._drawing.admission.place(self._order):
                     call = await self._onward(at, key, call, cap, stop, chosen)
-        ids, logprobs = call.token_ids, call.logprobs
+        ids, raw = call.token_ids, call.logprobs
         if call.tokens > cap:
-            return Chain(Node(key, at, ids[:cap], logprobs[:cap]), "length")
+            return Chain(Node(key, at, ids[:cap], raw[:cap]), "length")
         finish: Literal["stop", "eos", "length"] = call.finish  # type: ignore[assignment]
-        return Chain(Node(key, at, ids, logprobs), finish)
+        return Chain(Node(key, at, ids, raw), finish)
 
     async def _onward(
         self,
@@ -113,7 +115,7 @@ class SampleLedger:
             affinity=at.first(key),
         )
         done = await self._complete(request)
-        ids, finish = _ended(before, done, stop)
+        ids, finish = ended(before, done, stop)
         new = len(ids) - len(before)
         self._drawing.spent.chain_tokens += len(done.token_ids)
         self._drawing.spent.discarded_tokens += len(done.token_ids) - new
@@ -130,9 +132,9 @@ class SampleLedger:
             prompt_tokens=done.prompt_tokens,
             cached_tokens=done.cached_tokens,
         )
-        logprobs = [*(call.logprobs if call else ()), *row.logprobs]
+        raw = [*(call.logprobs if call else ()), *row.logprobs]
         self._drawing.store(row)
-        whole = replace(row, start=0, token_ids=ids, logprobs=logprobs, tokens=len(ids))
+        whole = replace(row, start=0, token_ids=ids, logprobs=raw, tokens=len(ids))
         self._calls[key] = whole
         return whole
 
@@ -160,7 +162,7 @@ class SampleLedger:
                         tokens=len(done.token_ids),
                         finish=done.finish,
                         text=lead + drawing.decode(done.token_ids),
-                        **_logprobs([*at.sampled_logprobs, *done.logprobs], done.logprobs),
+                        **logprobs([*at.sampled_logprobs, *done.logprobs], done.logprobs),
                         seed=own,
                         prompt_tokens=done.prompt_tokens,
                         cached_tokens=done.cached_tokens,
@@ -178,7 +180,7 @@ class SampleLedger:
                     key,
                     "own",
                     text=self._drawing.decode(thinking),
-                    **_logprobs(at.sampled_logprobs, []),
+                    **logprobs(at.sampled_logprobs, []),
                 )
             )
         return _answer(self._calls[key])
@@ -200,7 +202,7 @@ class SampleLedger:
                 )
                 async with drawing.admission.place(self._order):
                     done = await self._complete(request)
-                thinking, forced = _split(done, self.form, budget)
+                thinking, forced = split(done, self.form, budget)
                 total = sum(done.counts) if done.counts else len(done.token_ids)
                 # Closed right after the budget: the closing tokens are the engine's.
                 answer = done.token_ids[thinking + (close if forced else 0) :]
@@ -219,13 +221,47 @@ class SampleLedger:
                         forced=forced,
                         finish=done.finish,
                         text=done.text if done.counts else drawing.decode(answer),
-                        **_logprobs(done.logprobs, after),
+                        **logprobs(done.logprobs, after),
                         seed=own,
                         prompt_tokens=done.prompt_tokens,
                         cached_tokens=done.cached_tokens,
                     )
                 )
         return _answer(self._calls[key])
+
+    async def score(self, at: Node, steps: Sequence[int], known: int = 0) -> Judged:
+        scorer = self._drawing.scorer
+        if scorer is None:
+            raise ValueError("this run has no verifier")
+        key = _key(at, "score", scorer.name, tuple(steps), known)
+        async with self._locks[key]:
+            if key not in self._calls:
+                ids = at.context[len(at.root.kept) :]
+                try:
+                    texts = texts_of(ids, steps, self._drawing.decode)
+                    done = await scorer.score(self._question, texts)
+                except EngineError as error:
+                    self.failures.append(str(error))
+                    raise
+                self._drawing.spent.scored_tokens += done.read[-1]
+                self._keep(
+                    self._row(
+                        at,
+                        key,
+                        "score",
+                        # As they are stored: a replayed search must choose alike.
+                        scores=np.asarray(done.scores, np.float32).tolist(),
+                        model=scorer.name,
+                        prompt_tokens=done.read[-1],
+                        cached_tokens=done.read[known],
+                    )
+                )
+        row = self._calls[key]
+        new = row.prompt_tokens - row.cached_tokens
+        return Judged(tuple(row.scores), Call(row.cached_tokens, new, 0, "prm"))
+
+    def ends(self, separator: str) -> tuple[Ids, ...]:
+        return self._drawing.ends(separator)
 
     def _row(self, at: Node, key: str, kind: str, **drawn: Any) -> CallRow:
         kept = len(at.kept) if at.base else 0
@@ -249,42 +285,6 @@ class SampleLedger:
 
 def _key(at: Node, *asked: object) -> str:
     return key_of(at.key, len(at.kept) if at.base else 0, at.fed, *asked)
-
-
-def _ended(
-    before: list[int], done: Completion, stop: Sequence[Ids]
-) -> tuple[list[int], Literal["stop", "eos", "length"]]:
-    """The ids of a chain up to the first stop sequence in it, which may have begun in what was
-    stored before. Only one of a single token can stop the engine; a longer one is found here.
-    """
-    ids = [*before, *done.token_ids]
-    ends = []
-    for part in stop:
-        if (at := find(ids, part, max(0, len(before) - len(part) + 1))) >= 0:
-            ends.append(at + len(part))
-    if ends:
-        return ids[: min(ends)], "stop"
-    return ids, "eos" if done.finish == "stop" else "length"
-
-
-def _split(done: Completion, form: Format, budget: int) -> tuple[int, bool]:
-    """How many tokens of a told completion are thinking, and whether the engine closed it."""
-    if done.counts is not None:
-        return done.counts[0], False
-    close = len(form.close)
-    at = find(done.token_ids, form.close)
-    if at < 0:  # never closed: no answer, which no grader can parse
-        return len(done.token_ids), False
-    return (budget, True) if at == budget else (at + close, False)
-
-
-def _logprobs(all_of_it: Sequence[float], answer: Sequence[float]) -> dict[str, Any]:
-    known = [x for x in all_of_it if not math.isnan(x)]
-    return {
-        "logprob_mean": sum(known) / len(known) if known else None,
-        "logprob_min": min(known, default=None),
-        "answer_logprob": sum(answer) if len(answer) else None,
-    }
 
 
 def _answer(row: CallRow) -> Answer:

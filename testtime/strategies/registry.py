@@ -10,9 +10,11 @@ from testtime.config import load as reader
 from testtime.config.schema import Config
 from testtime.errors import UserError, suggest
 from testtime.strategies.base import Strategy
+from testtime.strategies.beam import Beam
 from testtime.strategies.native import Native
 from testtime.strategies.nested import Fresh, Nested, Wait
 from testtime.strategies.revise import Revise
+from testtime.strategies.stepwise import Stepwise
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "nested": Nested,
@@ -20,6 +22,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "wait": Wait,
     "native": Native,
     "revise": Revise,
+    "stepwise": Stepwise,
+    "beam": Beam,
 }
 
 

@@ -148,6 +148,10 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
     _refuse_grants(raw, where)
     if trouble := vet({"task": [raw, overrides]}, where):
         raise UserError(trouble)
+    loader = raw.get("loader")
+    if not is_path and isinstance(loader, dict) and loader.get("kind") == "file":
+        # Data that comes with the package.
+        raw["loader"] = {**loader, "path": str(FOLDER / loader["path"])}
     return parse_spec(with_overrides(raw, overrides), where), where
 
 
