@@ -42,7 +42,8 @@ class Standing:
     """Settings against the best of them, an entry a setting. columns: their places in the grid;
     best: whether it may be the best; gap: its mean less the best one observed; lo and hi: interval
     of its gap to the true best, which all settings keep together at `level`; spread: variance over
-    problems of its difference to the best one observed; quantile: that this difference is judged by.
+    problems of its difference to the best one observed; quantile: that this difference is judged
+    by.
     """
 
     columns: NDArray[np.int64]
