@@ -92,6 +92,8 @@ def test_names_in_the_figure_never_collide(tmp_path: Path, models: int) -> None:
     drawn = chart.figure.axes[0]
     renderer = chart.figure.canvas.get_renderer()
     named = [t for t in drawn.texts if "model-" in t.get_text()]
+    for text in named:
+        text.update_positions(renderer)
     boxes = [Text.get_window_extent(t, renderer) for t in named]  # without its line to the point
     assert len(boxes) >= min(models, 5)
     for i, a in enumerate(boxes):
