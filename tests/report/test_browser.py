@@ -196,18 +196,21 @@ def test_the_nearest_point_says_what_it_is(chromium: Any, page_file: Path) -> No
 
 def test_the_address_holds_model_axis_and_problem(chromium: Any, page_file: Path) -> None:
     page, _, _ = opened(chromium, page_file, 1280)
-    page.locator("input[name='model'][value='made-other']").check(force=True)
-    page.locator("input[name='axis-made-other'][value='tokens']").check(force=True)
-    shown = page.locator("[data-value='made-other'] .browser")
+    page.locator("input[name='axis-made-model'][value='tokens']").check(force=True)
+    shown = page.locator("[data-value='made-model'] .browser")
     shown.locator(".list button").nth(5).click()
     told, address = shown.locator(".detail h3").first.inner_text(), page.url
+    page.locator("input[name='model'][value='made-other']").check(force=True)
+    other = page.url
     page.close()
     again = chromium.new_page()
     again.goto(address)
-    assert not again.locator("[data-of='model'][data-value='made-model']").is_visible()
-    part = again.locator("[data-value='made-other']").first
+    part = again.locator("[data-value='made-model']").first
     assert part.locator("figure[data-chart='accuracy-tokens']").is_visible()
     assert part.locator(".browser .detail h3").first.inner_text() == told
+    again.goto(other)  # only the part after the # differs, so nothing is loaded again
+    assert again.locator("[data-of='model'][data-value='made-other']").is_visible()
+    assert not part.is_visible()
     again.close()
 
 

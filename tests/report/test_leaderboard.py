@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from tests.report import made
 from testtime import style
@@ -76,7 +77,7 @@ def test_every_format_says_the_same(run: Run) -> None:
     assert re.findall(r"(\d+\.\d) \[", text) == values == re.findall(r"(\d+\.\d) \[", markdown)
     assert re.findall(r"(\d+\.\d) \$\\pm\$", latex) == values
     assert "$ per 1,000" not in text, "nobody knows the dollars"
-    assert latex.startswith("\\begin{tabular}{llrlrrr}\n\\toprule") and "accuracy, \\%" in latex
+    assert latex.startswith("\\begin{tabular}{llrrlrr}\n\\toprule") and "accuracy, \\%" in latex
     assert len({line.count("|") for line in markdown.splitlines()}) == 1
     with pytest.raises(UserError, match="did you mean 'markdown'"):
         leaderboard.table(run, "markdwn")
@@ -90,7 +91,10 @@ def test_names_in_the_figure_never_collide(tmp_path: Path, models: int) -> None:
     chart = leaders.figure(board, axis)
     drawn = chart.figure.axes[0]
     renderer = chart.figure.canvas.get_renderer()
-    boxes = [t.get_window_extent(renderer) for t in drawn.texts if "model-" in t.get_text()]
+    named = [t for t in drawn.texts if "model-" in t.get_text()]
+    for text in named:
+        text.update_positions(renderer)
+    boxes = [Text.get_window_extent(t, renderer) for t in named]  # without its line to the point
     assert len(boxes) >= min(models, 5)
     for i, a in enumerate(boxes):
         assert a.x1 <= chart.figure.bbox.x1 + 1 and a.x0 >= 0
