@@ -226,8 +226,8 @@ def test_a_soak_of_20000_requests_with_a_fifth_of_faults_draws_the_same_tokens(
     def answer(body: dict[str, Any]) -> Any:
         return (200, {}, noise.choice(junk)) if noise.random() < 0.1 else draw(body)
 
-    server = serve(fault=fault, answer=answer)
-    engine = EndpointEngine("m", urls=server.url, timeout=2.0, max_num_seqs=64, attempts=12)
+    urls = [serve(fault=fault, answer=answer).url for _ in range(4)]
+    engine = EndpointEngine("m", urls=urls, timeout=2.0, max_num_seqs=64, attempts=12)
     slots = asyncio.Semaphore(64)
 
     async def one(number: int) -> list[int]:
