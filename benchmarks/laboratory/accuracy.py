@@ -1,5 +1,5 @@
-"""Accuracy at fixed thinking of every checkpoint of the ladder, beside its training compute and
-loss.
+"""Accuracy at fixed thinking of every checkpoint of the first seeds, beside its training compute
+and loss.
 
     python -m benchmarks.laboratory.accuracy
 
@@ -69,7 +69,7 @@ def main() -> None:
         with given.file.open(newline="") as file:
             known = list(csv.DictReader(file))
     done = {(row["run"], row["target"]) for row in known}
-    for found in sorted(given.out.glob("*/*/*/measured.json")):
+    for found in sorted(given.out.glob("*/1/*/measured.json")):
         row = json.loads(found.read_text())
         if (row["run"], str(row["target"])) in done:
             continue

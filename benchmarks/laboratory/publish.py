@@ -63,10 +63,9 @@ def rung_card(name: str, recipe: Recipe, rung: Rung, row: dict[str, Any], comman
         .format(
             name=name,
             recipe=recipe,
-            rung=rung,
             rate=recipe.rate / rung.hidden,
             command=command,
-            **row,
+            **{**row, "rung": rung},
         )
     )
 
