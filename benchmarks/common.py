@@ -56,7 +56,8 @@ class Recorder:
         self.seen: list[tuple[Request, Completion]] = []
 
     async def complete(self, request: Request) -> Completion:
-        done = await self.inner.complete(replace(request, ignore_eos=True, stop_token_ids=()))
+        request = replace(request, ignore_eos=True, stop_token_ids=())
+        done = await self.inner.complete(request)
         self.seen.append((request, done))
         return done
 

@@ -51,7 +51,7 @@ def config(folder: Path, samples: int, tokens: int) -> Config[Strategy]:
             "thinking": {"budgets": [b for b in BUDGETS if b <= tokens]},
             "answer": {"max_tokens": 64},
             "samples": samples,
-            "selectors": ["majority", "oracle", "weighted:logprob_mean"],
+            "selectors": ["majority", "oracle", "weighted-logprob:logprob_mean"],
             "out": str(folder),
         }
     )

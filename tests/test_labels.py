@@ -63,4 +63,8 @@ def test_settings_and_cells_have_one_name() -> None:
         "1 sample",
         "2,000 samples",
     )
+    assert [labels.short_model(m) for m in ("Qwen/Qwen3-8B", "ladder/3")] == [
+        "Qwen3-8B",
+        "ladder/3",
+    ]
     assert len(labels.short_level(("a setting with a very long name", 4096.0))) <= labels.LONGEST

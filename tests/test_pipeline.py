@@ -20,10 +20,10 @@ from testtime.cli import progress
 from testtime.compare import inputs as compare
 from testtime.errors import UserError
 from testtime.laws import study
-from testtime.pipeline import summary
 from testtime.runs import prepare as jobs
 from testtime.runs import show as shows
 from testtime.runs import status
+from testtime.runs.show import summary
 from testtime.storage.store import Store
 
 
@@ -86,7 +86,7 @@ def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_poo
     (first,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
     (same,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
     pd.testing.assert_frame_equal(rows(first, "calls"), rows(same, "calls"))
-    assert len(same.manifest["sessions"]) == 1
+    assert len(same.manifest.sessions) == 1
     (larger,) = testtime.run(config(tmp_path, samples=3, thinking={"budgets": [0, 4, 8, 40]}))
     old, new = rows(first, "calls"), rows(larger, "calls")
     kept = new.merge(old[["key", "start"]])
@@ -121,15 +121,15 @@ def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lo
 
 def test_another_selector_or_fewer_samples_only_read_the_pool_again(finished: testtime.Run) -> None:
     out = finished.path.parent.parent
-    sessions = len(testtime.load(finished.path).manifest["sessions"])
+    sessions = len(testtime.load(finished.path).manifest.sessions)
     (run,) = testtime.run(
-        config(out, selectors=["best:answer_logprob", "weighted:logprob_mean"], samples=2)
+        config(out, selectors=["best:answer_logprob", "weighted-logprob:logprob_mean"], samples=2)
     )
     assert (
-        set(run.cells["selector"]) == {"best:answer_logprob", "weighted:logprob_mean"}
+        set(run.cells["selector"]) == {"best:answer_logprob", "weighted-logprob:logprob_mean"}
         and run.cells["n"].max() == 2
     )
-    assert len(run.manifest["sessions"]) == sessions
+    assert len(run.manifest.sessions) == sessions
 
 
 def test_a_run_works_where_a_loop_is_already_running(tmp_path: Path) -> None:

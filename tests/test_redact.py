@@ -43,7 +43,13 @@ def test_a_registered_key_is_taken_out_by_value(text: str) -> None:
 def test_a_key_is_found_in_every_spelling() -> None:
     odd = 'pa"ss wörd+/=\nsecond-line-of-it'
     redact.register(odd)
-    for text in (odd, " ".join(odd.split()), json.dumps(odd), repr(odd), "x%2B%2F%3D second-line-of-it"):
+    for text in (
+        odd,
+        " ".join(odd.split()),
+        json.dumps(odd),
+        repr(odd),
+        "x%2B%2F%3D second-line-of-it",
+    ):
         assert "second-line" not in redact.redact(text)
 
 

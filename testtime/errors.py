@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from testtime.redact import redact
 
+LONGEST = 4000  # characters of a message; what it quotes may be of any length
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -21,7 +22,8 @@ class UserError(Exception):
     """A mistake in the input: one line saying what, where, and what to write instead."""
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(printable(redact(str(message))))
+        said = printable(redact(str(message)))
+        super().__init__(" ".join(said.split("\n"))[:LONGEST])
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from testtime import grammar
+
 Level = tuple[str, float]  # (setting, thinking budget or NaN): what a pool of answers was drawn at
 LONGEST = 18  # letters of a level under an axis
 
@@ -30,9 +32,9 @@ class Axis:
         return f"{self.unit} {self.per}"
 
 
-AXES = {  # column of the cells table -> how it is said; the order is that of the report
-    "tokens": Axis("tokens"),
+AXES = {  # column of the cells table -> how it is said; the first known is the main one everywhere
     "flops": Axis("FLOPs"),
+    "tokens": Axis("tokens"),
     "usd": Axis("dollars", "per 1,000 problems", 1000.0),
     "seconds": Axis("seconds"),
 }
@@ -148,14 +150,21 @@ def row_level(row: Any, prefix: str = "") -> Level:
 
 def selector(name: str, n: int | None = None) -> str:
     """A selector in words: `majority vote`; with n: `majority vote of 16`, `one sample`."""
-    kind, _, column = name.partition(":")
-    words = {"mean": "one sample", "majority": "majority vote", "oracle": "oracle (pass@n)"}
-    told = words.get(kind) or f"{'weighted vote' if kind == 'weighted' else 'best'} by " + (
-        column.replace("_", " ")
-    )
+    read = grammar.selector(name)
+    by = f" by {read.column.replace('_', ' ')}"
+    amount = f"{read.numbers[0]:g}" if read.numbers else ""
+    told = {
+        "mean": "one sample",
+        "majority": "majority vote",
+        "oracle": "oracle (pass@n)",
+        "best": "best" + by,
+        "filtered": f"vote of the best {float(amount or 1):.0%}{by}",
+        "shortest": f"vote of the {amount} shortest",
+        "longest": f"vote of the {amount} longest",
+    }.get(read.kind, "weighted vote" + by)
     if n is None:
         return told
-    if kind == "oracle":
+    if read.kind == "oracle":
         return f"oracle (pass@{n})"
     return "one sample" if n == 1 else f"{told} of {n}"
 
@@ -166,8 +175,9 @@ def cell(row: Any) -> str:
 
 
 def short_model(name: str) -> str:
-    """A model without its owner or folder: `Qwen3-8B` for `Qwen/Qwen3-8B`."""
-    return name.rstrip("/").rsplit("/", 1)[-1]
+    """A model without its owner or folder: `Qwen3-8B` for `Qwen/Qwen3-8B`; `ladder/3` stays."""
+    last = name.rstrip("/").rsplit("/", 1)[-1]
+    return last if len(last) > 3 else name
 
 
 def sentence(text: str) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from testtime import report
 from testtime.config.schema import Config, Prices, Rates
 from testtime.errors import UserError
+from testtime.runs import plan as plans
 from testtime.runs import prepare, rewards
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
@@ -31,23 +32,69 @@ def run(
     config: Config[Any] | Mapping[str, Any] | str | Path,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
+    limit: int | None = None,
 ) -> list[Run]:
     """Draw, grade and evaluate a config; one Run for each of its models. Resumes what is already
     there.
 
-    config: a Config, plain data of the same form, or a YAML path. Raises UserError for anything a
-    user can mend.
+    config: a Config, plain data of the same form, or a YAML path; limit: only so many problems of
+    each task. Raises UserError for anything a user can mend.
     """
+    progress = progress or Progress()
+    return [_execute(job, progress) for job in ready(config, overrides, progress, limit)]
+
+
+def ready(
+    config: Config[Any] | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    limit: int | None = None,
+) -> list[prepare.Job]:
+    """The jobs of a config, one a model, with every mistake found and nothing written: golds and
+    graders, prompts, delimiters, folders.
+    """
+    progress = progress or Progress()
     if isinstance(config, (str, Path)):
         config = registry.load(config, overrides)
     elif not isinstance(config, Config):
         config = registry.parse(config)
-    progress = progress or Progress()
+    if limit is not None:
+        fewer = [
+            ref.model_copy(update={"limit": min(limit, ref.limit or limit)}) for ref in config.task
+        ]
+        config = config.model_copy(update={"task": fewer})
     problems = prepare.load_problems(config, progress.say)
-    # Every mistake shows before the first token.
-    ready = [prepare.prepare(config, ref, problems) for ref in config.model]
-    prepare.distinct_folders(ready)
-    return [_execute(job, progress) for job in ready]
+    jobs = [prepare.prepare(config, ref, problems) for ref in config.model]
+    prepare.distinct_folders(jobs)
+    return jobs
+
+
+def dry_run(
+    config: Config[Any] | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+    limit: int | None = None,
+) -> str:
+    """Everything that can be checked without drawing: a rendered prompt, cells, and the plan."""
+    jobs = ready(config, overrides, progress, limit)
+    first = jobs[0].problems[0]
+    lines = [
+        f"{first.problem_id}, as {jobs[0].model.name} is asked:",
+        first.prompt,
+        f"right answer: {first.gold}",
+        f"cells of a sample: {' '.join(cell or 'one' for cell in jobs[0].cells)}",
+        *(line for job in jobs for line in plans.plan(job)),
+    ]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def plan(
+    config: Config[Any] | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+) -> str:
+    """What a config's runs take, and what they will be able to tell apart; draws nothing."""
+    jobs = ready(config, overrides)
+    lines = [line for job in jobs for line in plans.plan(job)]
+    return "\n".join([*dict.fromkeys(lines), plans.table(jobs[0])])
 
 
 def _execute(job: prepare.Job, progress: Progress) -> Run:
@@ -55,6 +102,8 @@ def _execute(job: prepare.Job, progress: Progress) -> Run:
     with store.lock(progress.say):
         prepare.check(job)  # another process may have begun the folder since
         prepare.register(job)
+        for line in plans.plan(job):
+            progress.say(line)
         missing = draw(job, progress)
         for table in ("calls", "attempts"):
             store.compact(table)
@@ -73,7 +122,7 @@ def _execute(job: prepare.Job, progress: Progress) -> Run:
 def grade(path: str | Path, progress: Progress | None = None) -> Run:
     """Grade what has no verdict of its grader's current version, and make the tables again."""
     store = Store(path)
-    if "imported" in store.manifest():
+    if store.manifest().imported is not None:
         raise UserError(
             f"{path}: an imported run keeps its log's own verdicts, there is nothing to grade"
         )
@@ -120,39 +169,15 @@ def write_report(
     return report.write([priced(load(path), prices, rates) for path in paths], folder)
 
 
-def summary(run: Run) -> str:
-    """Accuracy by budget and n with intervals, for the terminal, and where the report is."""
-    config = run.manifest["config"]
-    lines = []
-    for selector in config["selectors"]:
-        grid = run.cells[run.cells["selector"] == selector]
-        counts = sorted(grid["n"].unique())
-        lines.append(
-            f"{run.manifest['model']}: accuracy in % by thinking budget and n ({selector}), "
-            f"{len(run.manifest['problems'])} problems, 95 % intervals"
-        )
-        lines.append(
-            f"{'budget':>14} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts)
-        )
-        levels = (grid["setting"] + " " + grid["budget"].astype("string").fillna("")).str.strip()
-        for level, row in grid.groupby(levels, sort=False):
-            tokens = row.loc[row["n"] == counts[0], "thinking_tokens"].iloc[0] / counts[0]
-            cells = {int(c["n"]): _cell(c) for c in row.to_dict("records")}
-            lines.append(
-                f"{level:>14} {tokens:>9.1f} "
-                + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts)
-            )
-        lines.append("")
-    if "verdict" in run.scores:
-        verdicts = run.scores["verdict"].value_counts()
-        lines.append(
-            "verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items())
-        )
-    lines.append(f"report: {run.path / 'report'}")
-    return "\n".join(lines)
+def leaderboard(
+    paths: Sequence[str | Path],
+    format: str = "text",
+    interval: Literal["brackets", "pm"] = "brackets",
+    prices: Prices | None = None,
+    rates: Rates | None = None,
+) -> str:
+    """The runs in some folders as one table: text, markdown, csv or latex."""
+    from testtime.report import leaderboard as boards
 
-
-def _cell(cell: Mapping[Any, Any]) -> str:
-    """A cell of the summary in percent; one problem has no interval."""
-    ends = [f"{100 * end:5.1f}" if end == end else f"{'-':>5}" for end in (cell["lo"], cell["hi"])]
-    return f"{100 * cell['value']:5.1f} [{','.join(ends)}]"
+    runs = [priced(load(path), prices, rates) for path in paths]
+    return boards.table(runs, format, interval=interval)

@@ -2,8 +2,8 @@
 
 A secret is registered once, by whoever learns of it (an engine its key, `vet` what a config or a
 URL holds), and from then on `redact` puts *** in its place: in messages (`UserError` calls it),
-logs, manifests, tables and reports. By value and not by name, because a server may quote a key, name
-its model like one, or cut it in half.
+logs, manifests, tables and reports. By value and not by name, because a server may quote a key,
+name its model like one, or cut it in half.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def redact_tree(value: _Tree) -> _Tree:
     if isinstance(value, Mapping):
         return {redact_tree(k): redact_tree(v) for k, v in value.items()}  # type: ignore[return-value]
     if isinstance(value, (list, tuple)):
-        return type(value)(redact_tree(v) for v in value)  # type: ignore[return-value]
+        return type(value)(redact_tree(v) for v in value)
     return value
 
 

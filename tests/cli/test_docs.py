@@ -23,7 +23,7 @@ from testtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LADDER = ["--set", "task=[{name: chain_sum, limit: 8}]", "--set", "model=[ladder/0, ladder/1]"]
+LADDER = ["--set", "task=[{name: facts, limit: 8}]", "--set", "model=[ladder/0, ladder/1]"]
 SMALL = ["--set", "task.limit=8", "--set", "samples=4", "--set", "engine=transformers"]
 
 

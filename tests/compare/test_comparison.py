@@ -5,12 +5,14 @@ budgets.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.storage.test_store import MANIFEST
 from testtime.cli.options import without_reports
 from testtime.compare.comparison import compare
 from testtime.compare.inputs import read
@@ -18,6 +20,7 @@ from testtime.compare.text import describe
 from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report.comparison import figure, write
+from testtime.storage.manifest import Imported
 
 
 def run(
@@ -242,6 +245,79 @@ def test_wrong_arguments_are_named(arguments: dict[str, object], word: str) -> N
         compare({"x": run()}, resamples=100, **arguments)  # type: ignore[arg-type]
 
 
+def elsewhere(table: pd.DataFrame) -> pd.DataFrame:
+    """The same rows as those of another benchmark."""
+    return table.assign(problem_id=lambda t: "q" + t["problem_id"])
+
+
+def test_benchmarks_are_pooled_and_shown_one_by_one() -> None:
+    """Two models on two contests of 30 and 20 problems, one of which is far easier."""
+    runs = {
+        "a24": run("a", problems=30),
+        "a25": elsewhere(run("a", problems=20, skill=0.95, seed=1)),
+        "b24": run("b", problems=30, skill=0.5, seed=2),
+        "b25": elsewhere(run("b", problems=20, skill=0.9, seed=3)),
+    }
+    pooled = compare(runs, resamples=200, bins=0)
+    assert pooled.problems == 50
+    assert pooled.notes[0].startswith("pooled: a24 (30 problems), a25 (20 problems)")
+    alone = pooled.tables["by_benchmark"]
+    first = compare({name: runs[name] for name in ("a24", "b24")}, resamples=200, bins=0)
+    cells = first.tables["cells"]
+    mine = alone[alone["benchmark"] == "a24"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        mine[["model", "budget", "n", "value", "lo", "hi"]],
+        cells[["model", "budget", "n", "value", "lo", "hi"]],
+    )
+    whole = pooled.tables["cells"]["value"].to_numpy()
+    parts = [alone.loc[alone["benchmark"] == b, "value"].to_numpy() for b in ("a24", "a25")]
+    assert whole == pytest.approx(0.6 * parts[0] + 0.4 * parts[1])
+    assert "On each benchmark by itself" in describe(pooled) and ", a25 " in describe(pooled)
+
+
+def test_a_column_names_the_benchmark_where_ids_are_the_same() -> None:
+    both = pd.concat(
+        [run(problems=12).assign(benchmark="I"), run(problems=12, seed=1).assign(benchmark="II")]
+    )
+    one = run("other", problems=12, seed=2)
+    found = compare(
+        {"m": both[both["benchmark"] == "I"], "more": both[both["benchmark"] == "II"]},
+        resamples=100,
+    )
+    assert found.problems == 24 and set(found.tables["by_benchmark"]["benchmark"]) == {"I", "II"}
+    assert "by_difficulty_frontier" in found.tables
+    single = compare({"m": both[both["benchmark"] == "I"], "o": one}, resamples=100, bins=0)
+    assert single.problems == 12 and "by_benchmark" not in single.tables
+
+
+def test_a_cell_that_one_benchmark_lacks_is_left_out() -> None:
+    short = elsewhere(run(problems=20, seed=1)).query("budget < 64")
+    found = compare({"a": run(problems=20), "b": short}, resamples=100, bins=0)
+    assert 64 not in set(found.tables["cells"]["budget"])
+    assert any("cells that not every benchmark has" in note for note in found.notes)
+
+
+def test_two_models_that_are_one_have_no_winner() -> None:
+    found = compare({"a": run("a"), "b": run("b", seed=1)}, resamples=300, bins=0)
+    table = found.tables["differences"].query("selector != 'oracle'")
+    assert set(table["better"]) == {"undecided"} and len(table) > 20
+    assert (table["all_lo"] <= table["lo"]).all() and (table["all_hi"] >= table["hi"]).all()
+    assert "together: no winner, at 95 % over all rows" in describe(found)
+
+
+def test_what_thirty_problems_cannot_tell_is_said() -> None:
+    found = compare(
+        {"x": run(problems=30, samples=4, seed=1)}, resamples=300, bins=0, tolerance=0.05
+    )
+    row = found.tables["recommended"].iloc[1]
+    assert not row["told"]
+    assert "30 problems cannot tell 5 points; about" in describe(found)
+    assert "settings may be the best instead" in describe(found)
+    wide = compare({"x": run(samples=4)}, resamples=300, bins=0, tolerance=0.5)
+    assert wide.tables["recommended"].iloc[1]["told"]
+    assert "points to the best" in describe(wide)
+
+
 def test_runs_without_common_problems_are_refused() -> None:
     other = run("b").assign(problem_id=lambda t: "q" + t["problem_id"])
     with pytest.raises(UserError, match="no problem in common"):
@@ -253,16 +329,12 @@ def test_runs_without_common_problems_are_refused() -> None:
 def test_runs_and_tables_are_read_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "small"
     (folder / "tables").mkdir(parents=True)
-    sizes = {
-        "vocab_size": 32,
-        "hidden_size": 8,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 1,
-        "intermediate_size": 16,
-    }
-    (folder / "run.json").write_text(json.dumps({"model_config": {"model_type": "llama", **sizes}}))
+    imported = Imported("csv", ["small.csv"])
+    told = replace(MANIFEST, imported=imported).plain()
+    (folder / "run.json").write_text(json.dumps(told))
     for name in ("scores", "cells"):
-        run().to_parquet(folder / "tables" / f"{name}.parquet")
+        table = run().assign(flops=2.0, prompt_flops=1.0)
+        table.to_parquet(folder / "tables" / f"{name}.parquet")
     run("other").to_csv(tmp_path / "table.csv", index=False)
     found = read([folder, tmp_path / "table.csv"], prices=Prices(1.0, 2.0, 0.5))
     assert list(found) == ["small", "table"]

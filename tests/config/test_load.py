@@ -81,7 +81,7 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
         (("samples: 12", "samples: many"), r"study.yaml:5: samples: .*integer"),
         (("samples: 12", "samples: 4\nn: [1, 8]"), r"n: 8 is more than samples \(4\)"),
         (("samples: 12", "selectors: [majorty]"), r"study.yaml:5: selectors: .*'majorty'"),
-        (("samples: 12", "selectors: [weighted]"), r"weighted:SCORE"),
+        (("samples: 12", "selectors: [weighted]"), r"write weighted:COLUMN"),
         (
             ("samples: 12", "sampling: {presence_penalty: 0.5}"),
             r"sampling.presence_penalty: nested budgets cannot",

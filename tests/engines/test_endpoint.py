@@ -309,7 +309,7 @@ def test_when_no_server_answers_any_more_the_run_stops_with_one_line_and_resumes
     assert any(row["kind"] == "answer" for row in kept)
     second = work(serve().url)
     assert drawing.draw(second, Progress()) == [] and not drawing.unfinished(second)
-    dead, alive = second.store.manifest()["sessions"]
+    dead, alive = second.store.manifest().sessions
     assert dead["retries"] > 0 and alive["retries"] == 0
     assert all(row in second.store.read("calls").to_pylist() for row in kept)
 

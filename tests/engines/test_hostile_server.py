@@ -94,7 +94,9 @@ def test_four_bad_replies_of_forty_cost_four_requests(
         number = body["seed"]
         return 200, {}, bad[number // 10] if number % 10 == 7 else said()
 
-    engine = EndpointEngine("m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3)
+    engine = EndpointEngine(
+        "m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3
+    )
 
     async def work() -> list[Any]:
         requests = [Request(None, 30, n, messages=ASKED.messages) for n in range(40)]
@@ -144,7 +146,9 @@ def test_one_request_that_fails_last_and_alone_is_missing_and_does_not_stop_the_
     def answer(body: dict[str, Any]) -> Any:
         return (500, {}, b"no") if body["seed"] == 1 else (200, {}, said())
 
-    engine = EndpointEngine("m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3)
+    engine = EndpointEngine(
+        "m", urls=serve(answer=answer).url, api="chat", attempts=2, patience=0.3
+    )
 
     async def work() -> None:
         await engine.complete(Request(None, 30, 0, messages=ASKED.messages))
@@ -163,7 +167,11 @@ def test_a_reply_without_end_is_cut(
     monkeypatch.setattr("testtime.engines.endpoint.LARGEST", 100_000)
     endless = said('"' + "x" * 10_000_000 + '"')
     engine = EndpointEngine(
-        "m", urls=serve(answer=lambda body: (200, {}, endless)).url, api="chat", attempts=1, patience=0.2
+        "m",
+        urls=serve(answer=lambda body: (200, {}, endless)).url,
+        api="chat",
+        attempts=1,
+        patience=0.2,
     )
 
     async def work() -> None:
@@ -182,3 +190,65 @@ def test_the_helper_server_is_read_as_before() -> None:
     done = WIRES["completions"].read(json.dumps(reply).encode(), Request((1, 2), 30, 1))
     assert done is not None and done.token_ids == reply["choices"][0]["token_ids"]
     assert done.cached_tokens == 2 and done.prompt_tokens == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_soak_of_20000_requests_with_a_fifth_of_faults_draws_the_same_tokens(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import random
+
+    monkeypatch.setattr("testtime.engines.replicas.LONGEST_WAIT", 0.5)
+    noise = random.Random(9)
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    junk = [
+        *(BAD[name] for name in ("nested", "no UTF-8", "a list", "null", "nothing", "no choices")),
+        rb'{"choices": [{"text": "\ud800", "token_ids": [1], "finish_reason": "stop"}], "usage": '
+        + json.dumps(usage).encode()
+        + b"}",
+        *(
+            json.dumps({"choices": [{"text": "", "token_ids": ids, "finish_reason": "stop"}], "usage": {**usage, "completion_tokens": count}}).encode()
+            for ids, count in (([1], 1e30), ([-1], 1), ([1, 2], 1), (list(range(999)), 999), ([1], float("nan")))
+        ),
+    ]  # fmt: skip
+    kinds = ["429", "500", "cut", "truncated"]
+
+    def fault(number: int) -> str | None:
+        return (
+            noise.choice(kinds)
+            if noise.random() < 0.1
+            else "stall"
+            if noise.random() < 0.001
+            else None
+        )
+
+    def answer(body: dict[str, Any]) -> Any:
+        return (200, {}, noise.choice(junk)) if noise.random() < 0.1 else draw(body)
+
+    server = serve(fault=fault, answer=answer)
+    engine = EndpointEngine("m", urls=server.url, timeout=2.0, max_num_seqs=64, attempts=12)
+    slots = asyncio.Semaphore(64)
+
+    async def one(number: int) -> list[int]:
+        async with slots:
+            done = await engine.complete(Request((1, 2, 3), 30, number, affinity=str(number)))
+            return done.token_ids
+
+    async def work() -> list[list[int]]:
+        try:
+            return await asyncio.gather(*map(one, range(20_000)))
+        finally:
+            await engine.close()
+
+    got = asyncio.run(work())
+    for number, ids in enumerate(got):
+        body = {
+            "prompt": [1, 2, 3],
+            "seed": number,
+            "temperature": 1.0,
+            "max_tokens": 30,
+            "stop_token_ids": [],
+        }
+        assert ids == draw(body)["choices"][0]["token_ids"]
+    assert engine.replicas.retries > 3000

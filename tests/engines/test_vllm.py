@@ -90,7 +90,7 @@ def test_greedy_chains_are_equal_and_accuracies_agree(tmp_path: Path) -> None:
     paired = ours.scores.merge(theirs.scores, on=["problem_id", "budget", "sample"])
     difference = (paired["score_x"] - paired["score_y"]).groupby(paired["budget"])
     assert (difference.mean().abs() <= 1.96 * difference.std() / 200**0.5 + 1e-9).all()
-    session = theirs.manifest["sessions"][0]
+    session = theirs.manifest.sessions[0]
     assert session["engine"] == "vllm" and session["cached_tokens"] > 0
 
 

@@ -181,7 +181,11 @@ def test_cells_tables_that_would_mislead_are_refused(column, held, words):
         ("vote", "does not exist"),
         ("best:rewards", "did you mean 'reward'"),
         ("majority", "answer_key"),
-        ("best", "does not exist"),
+        ("best", "write best:COLUMN"),
+        ("vote", "does not exist"),
+        ("filtered:reward", "write filtered:COLUMN:SHARE"),
+        ("shortest:0", "COUNT is a whole number from 1"),
+        ("shortest:2", "answer_key"),
     ],
 )
 def test_selectors_are_checked(selector, words):
@@ -189,37 +193,43 @@ def test_selectors_are_checked(selector, words):
         cells(table(pool()[0], reward=1.0), None, [selector])
 
 
-def test_log_probabilities_weigh_as_probabilities_and_raw_scores_as_log_odds():
+def test_the_link_of_a_weight_stands_in_the_selectors_name():
     score, key = pool()
     logprob = np.log(np.random.default_rng(0).random(score.shape))
     raw = np.random.default_rng(1).normal(size=score.shape) * 4
-    same = table(
-        score, key, logprob_mean=logprob, w=np.exp(logprob), raw=raw, odds=1 / (1 + np.exp(-raw))
-    )
-    value = cells(same, [4], [f"weighted:{c}" for c in ("logprob_mean", "w", "raw", "odds")])[
-        "value"
-    ].to_numpy()
+    odds = 1 / (1 + np.exp(-raw))
+    same = table(score, key, logprob_mean=logprob, w=np.exp(logprob), raw=raw, odds=odds)
+    names = ["weighted-logprob:logprob_mean", "weighted:w", "weighted-logit:raw", "weighted:odds"]
+    value = cells(same, [4], names)["value"].to_numpy()
     assert value[0] == pytest.approx(value[1]) and value[2] == pytest.approx(value[3])
-    with pytest.raises(UserError, match="use 'best:r'"):
+    with pytest.raises(UserError, match=r"write weighted-logprob:r for log-prob.*or best:r"):
         cells(table(score, key, r=-1.0), [4], ["weighted:r"])
+
+
+def test_a_weighted_vote_depends_on_its_own_run_alone():
+    score, key = pool()
+    raw = np.random.default_rng(1).uniform(0, 4, size=score.shape)
+    own = table(score, key, reward=raw)
+    other = table(score, key, reward=-raw).assign(model="other")
+    names = ["weighted-logit:reward", "weighted-logprob:reward"]
+    alone = cells(own, [4], names)["value"].tolist()
+    both = cells(pd.concat([own, other]), [4], names)
+    assert both[both["model"] == "model"]["value"].tolist() == alone
 
 
 def test_the_smallest_log_probabilities_still_vote():
     rng = np.random.default_rng(0)
     score, key = pool()
     logprob = rng.uniform(-400, 0, score.shape)
-    far = table(score, key, near_logprob=logprob, far_logprob=logprob - 2000, mean=score)
-    got = cells(
-        far, [1, 2, 4], ["majority", "weighted:near_logprob", "weighted:far_logprob"]
-    ).pivot(index="n", columns="selector", values="value")
-    assert got["weighted:far_logprob"].tolist() == pytest.approx(
-        got["weighted:near_logprob"].tolist()
+    far = table(score, key, near=logprob, far=logprob - 2000)
+    weighted = ["weighted-logprob:near", "weighted-logprob:far"]
+    got = cells(far, [1, 2, 4], ["majority", *weighted]).pivot(
+        index="n", columns="selector", values="value"
     )
-    assert got.loc[1, "weighted:far_logprob"] == pytest.approx(got.loc[1, "majority"])
-    best = cells(far, [2, 4], ["best:far_logprob"])["value"].tolist()
-    assert got["weighted:far_logprob"].tolist()[1] == pytest.approx(best[0]), (
-        "of two votes the larger wins"
-    )
+    assert got[weighted[1]].tolist() == pytest.approx(got[weighted[0]].tolist())
+    assert got.loc[1, weighted[1]] == pytest.approx(got.loc[1, "majority"])
+    best = cells(far, [2, 4], ["best:far"])["value"].tolist()
+    assert got[weighted[1]].tolist()[1] == pytest.approx(best[0]), "of two votes the larger wins"
 
 
 def test_a_pool_without_the_selectors_values_has_no_such_cell():

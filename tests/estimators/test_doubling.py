@@ -156,7 +156,7 @@ def test_words_agree_with_the_verdicts_on_the_starts() -> None:
     mixed = crossovers(
         drawn(*noisy(list(rates), rates.__getitem__, problems=20), selectors=("majority",))
     )
-    assert mixed["note"].iloc[2] == "no crossover shown: longer from 2, undecided from 1 starts"
+    assert mixed["note"].iloc[2] == "no crossover shown: longer from 1, undecided from 2 starts"
     faint = crossovers(
         drawn(*noisy([8, 16, 32, 64], lambda b: 0.3, problems=20), selectors=("majority",))
     )

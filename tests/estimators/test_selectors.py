@@ -5,8 +5,10 @@ of the pool.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testtime.estimators.cells import cells
+from testtime.estimators.ranked_votes import SETS, ranked_vote_at_k
+from testtime.estimators.selectors import KERNELS
+from testtime.grammar import SELECTORS as WRITTEN
 
-SELECTORS = ("oracle", "majority", "weighted:weight", "best:weight")
+SELECTORS = (
+    "oracle",
+    "majority",
+    "weighted:weight",
+    "best:weight",
+    "filtered:weight:0.5",
+    "shortest:1",
+    "shortest:2",
+    "longest:3",
+)
 
 
 def by_definition(
@@ -29,6 +43,26 @@ def by_definition(
     if selector.startswith("best"):
         top = max(weight)
         return float(np.mean([s for s, w in zip(score, weight, strict=True) if w == top]))
+    kind, _, rest = selector.partition(":")
+    if kind in ("filtered", "shortest", "longest"):
+        # weights are lengths here too; ties at the edge: every choice among them alike
+        count = -(-len(score) // 2) if kind == "filtered" else min(int(rest), len(score))
+        sign = -1 if kind == "shortest" else 1
+        rank = [sign * w for w in weight]
+        edge = sorted(rank, reverse=True)[count - 1]
+        sure = [i for i, r in enumerate(rank) if r > edge]
+        tied = [i for i, r in enumerate(rank) if r == edge]
+        return float(
+            np.mean(
+                [
+                    by_definition(
+                        "majority",
+                        *([x[i] for i in [*sure, *extra]] for x in (score, answer, weight)),
+                    )
+                    for extra in combinations(tied, count - len(sure))
+                ]
+            )
+        )
     votes: dict[str, float] = {}
     for a, w in zip(answer, weight, strict=True):
         vote = 1.0 if selector == "majority" else w
@@ -81,6 +115,7 @@ def test_random_pools_with_ties_silent_answers_and_nulls(
         (f"p{i}", 99, np.nan, None, 1.0) for i in range(len(pools))
     ]  # an unscored sample in every pool
     table = pd.DataFrame(rows, columns=["problem_id", "sample", "score", "answer_key", "weight"])
+    table["answer_tokens"] = table["weight"]
     selectors = [
         s for s in SELECTORS if table["answer_key"].notna().any() or s in ("oracle", "best:weight")
     ]
@@ -108,7 +143,42 @@ def test_real_chains_with_a_reward_model(shared_data: Path) -> None:
                 (str(item["idx"]), s, float(score), str(pred) or None, 1 / (1 + np.exp(-reward[0])))
             )
     table = pd.DataFrame(rows, columns=["problem_id", "sample", "score", "answer_key", "weight"])
+    table["answer_tokens"] = table["weight"]
     found = cells(table, range(1, 9), SELECTORS, resamples=100)
     assert len(found) == 8 * len(SELECTORS) and (found["mc_error"] == 0).all()
     for row in found.itertuples():
         assert row.value == pytest.approx(enumerated(table, row.selector, row.n), abs=1e-9)
+
+
+def test_large_pools_are_drawn_and_agree_with_the_exact_value() -> None:
+    rng = np.random.default_rng(0)
+    score = (rng.random((60, 20)) < 0.5).astype(float)
+    key = np.where(score > 0, 0, rng.integers(1, 4, score.shape))
+    rank = rng.integers(0, 5, score.shape)
+    exact = ranked_vote_at_k(score, key, rank, [12], [3])
+    assert (exact.mc_error == 0).all() and comb(20, 8) > SETS
+    many = ranked_vote_at_k(score, key, rank, [12], [8], draws=400)
+    assert (many.mc_error > 0).any()
+    for found, k, v in ((exact, 12, 3), (many, 12, 8)):
+        drawn = _by_draws(score, key, rank, k, v)
+        error = np.sqrt((found.mc_error**2).sum()) / 60 + 0.5 / np.sqrt(8000)
+        assert abs(found.value.mean() - drawn) < 4 * error
+
+
+def _by_draws(
+    score: np.ndarray, key: np.ndarray, rank: np.ndarray, k: int, v: int, draws: int = 8000
+) -> float:
+    """One subset, one sort, one vote at a time."""
+    rng, total = np.random.default_rng(1), 0.0
+    for _ in range(draws):
+        i = int(rng.integers(len(score)))
+        drawn = rng.permutation(score.shape[1])[:k]
+        first = sorted(drawn, key=lambda s: -rank[i, s])[:v]
+        votes = Counter(key[i, first].tolist())
+        leaders = [a for a, c in votes.items() if c == max(votes.values())]
+        total += (0 in leaders) / len(leaders)
+    return total / draws
+
+
+def test_every_selector_that_can_be_written_has_a_kernel() -> None:
+    assert set(KERNELS) == set(WRITTEN)

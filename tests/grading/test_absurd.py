@@ -73,7 +73,11 @@ def test_nothing_normalises_to_the_empty_text_and_then_equals_it(
 
 def test_a_blank_gold_makes_nothing_right() -> None:
     for name in ("text", "math", "exact"):
-        assert {g.verdict for g in grade(name, [("", a) for a in ("", "x", "...", " ")])} <= {"error", "wrong", "unparsed"}
+        assert {g.verdict for g in grade(name, [("", a) for a in ("", "x", "...", " ")])} <= {
+            "error",
+            "wrong",
+            "unparsed",
+        }
 
 
 ABSURD: list[tuple[str, str, Any]] = [

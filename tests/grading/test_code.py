@@ -306,7 +306,9 @@ def test_success_is_not_faked(name: str) -> None:
 @sandboxed
 @pytest.mark.parametrize("name", list(FAKES)[:4])
 def test_the_short_holes_are_closed_where_tests_run_beside_the_program(name: str) -> None:
-    looped = json.dumps({"tests": ["for i in range(3):\n    assert add(i, 1) == i + 1"], "setup": ""})
+    looped = json.dumps(
+        {"tests": ["for i in range(3):\n    assert add(i, 1) == i + 1"], "setup": ""}
+    )
     assert code(looped, f"```python\n{FAKES[name]}\n```").verdict == "wrong"
     right = code(looped, "def add(a, b): return a + b")
     assert (right.verdict, right.detail) == ("correct", "its tests ran beside the program")
@@ -374,7 +376,10 @@ def test_all_processes_together_have_a_limit(by: str, monkeypatch: pytest.Monkey
         pytest.skip("no cgroup can be made here")
     outcome = sandbox.run(FORKS, sandbox.Bounds(cpu_s=5, wall_s=30, memory_mb=256))
     assert outcome.status == "memory", outcome
-    fine = sandbox.run(FORKS.replace("70 << 20", "1 << 20").replace("(20)", "(.2)"), sandbox.Bounds(cpu_s=5, memory_mb=256))
+    fine = sandbox.run(
+        FORKS.replace("70 << 20", "1 << 20").replace("(20)", "(.2)"),
+        sandbox.Bounds(cpu_s=5, memory_mb=256),
+    )
     assert fine.status == "finished", fine
 
 

@@ -54,7 +54,12 @@ def test_the_170_hostile_pairs_twice(shared_data: Path) -> None:
 def test_a_power_too_long_to_write_out_is_never_evaluated() -> None:
     found = grade(
         "math",
-        [("1", r"\boxed{9^{9^{9}}}"), ("1", r"\boxed{9^{9^{9}} - 9^{9^{8}}}"), (r"2^{10}", r"\boxed{1024}"), ("x", r"\boxed{x^{99999999}}")],
+        [
+            ("1", r"\boxed{9^{9^{9}}}"),
+            ("1", r"\boxed{9^{9^{9}} - 9^{9^{8}}}"),
+            (r"2^{10}", r"\boxed{1024}"),
+            ("x", r"\boxed{x^{99999999}}"),
+        ],
     )
     assert [g.verdict for g in found] == ["wrong", "timeout", "correct", "wrong"]
     assert all("not evaluated" in g.detail for g in found[:2])

@@ -86,7 +86,7 @@ def test_scores_tokens_and_texts_are_read(tmp_path: Path) -> None:
         10,
         15,
     ]
-    assert run.manifest["imported"]["printed"] == [
+    assert run.manifest.imported.printed == [
         {"metric": "match accuracy", "printed": 0.5, "here": 0.375}
     ]
     told = next(iter(transcripts.read(run.path, run.scores, ["a"])))
@@ -123,9 +123,7 @@ def test_failed_and_unscored_samples_are_unknown_not_wrong(tmp_path: Path) -> No
 def test_a_problem_that_was_never_scored_is_left_out_and_named(tmp_path: Path) -> None:
     samples = [sample("a", 1, "I"), sample("b", 1, "C", error={"message": "lost"})]
     run = import_inspect([write(tmp_path / "log.json", log(samples))], tmp_path)
-    assert run.scores["problem_id"].tolist() == ["a"] and run.manifest["imported"]["left_out"] == [
-        "b"
-    ]
+    assert run.scores["problem_id"].tolist() == ["a"] and run.manifest.imported.left_out == ["b"]
 
 
 def test_logs_of_several_efforts_become_settings_of_one_run(tmp_path: Path) -> None:
@@ -213,7 +211,7 @@ def test_real_logs_give_the_accuracy_that_inspect_printed(
     shared_data: Path, tmp_path: Path, name: str, accuracy: float
 ) -> None:
     run = import_inspect([shared_data / "logs" / "inspect" / name], tmp_path)
-    (entry,) = run.manifest["imported"]["printed"]
+    (entry,) = run.manifest.imported.printed
     assert entry["printed"] == pytest.approx(accuracy) and entry["here"] == pytest.approx(accuracy)
     first = run.cells[(run.cells["n"] == 1) & (run.cells["selector"] == "oracle")]
     assert first["value"].tolist() == [pytest.approx(accuracy)]

@@ -69,8 +69,8 @@ def test_every_repeat_is_scored_by_the_logs_own_rule(tmp_path: Path) -> None:
         "correct",
     ]
     assert scores["answer_key"].tolist()[:2] == ["1000", "7"]
-    assert run.manifest["model"] == "lab/model" and run.path == tmp_path / "sums" / "lab-model"
-    assert run.manifest["imported"]["printed"][0] == {
+    assert run.manifest.model == "lab/model" and run.path == tmp_path / "sums" / "lab--model"
+    assert run.manifest.imported.printed[0] == {
         "metric": "exact_match,strict",
         "printed": 0.5,
         "here": 0.5,
@@ -118,7 +118,7 @@ def test_real_logs_give_the_accuracy_that_lm_eval_printed(
 ) -> None:
     generated, choices = import_lm_eval(shared_data / "logs" / "lm-eval", tmp_path)
     for run in (generated, choices):
-        (entry,) = run.manifest["imported"]["printed"]
+        (entry,) = run.manifest.imported.printed
         assert entry["printed"] == entry["here"]
     assert generated.scores.groupby("problem_id").size().tolist() == [3, 3, 3, 3]
     assert generated.scores.sort_values(["problem_id", "sample"])["score"].tolist() == [

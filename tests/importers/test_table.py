@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from testtime.errors import UserError
 from testtime.estimators.majority import majority_at_k
 from testtime.estimators.table import pools
 from testtime.importers import import_csv
-from testtime.pipeline import grade, summary
+from testtime.pipeline import grade
+from testtime.runs.show import summary
 from testtime.runs.status import describe, status
 
 
@@ -45,7 +47,7 @@ def test_common_names_letters_and_blanks_are_understood(tmp_path: Path) -> None:
         True,
         False,
     ]
-    assert run.manifest["model"] == "lab/model"
+    assert run.manifest.model == "lab/model"
 
 
 def test_columns_can_be_named_and_missing_ones_are(tmp_path: Path) -> None:
@@ -110,12 +112,13 @@ def test_an_imported_run_is_not_graded_again_and_keeps_other_runs_safe(tmp_path:
     with pytest.raises(UserError, match=r"holds an import of .*t\.csv; give another folder"):
         import_csv(again, tmp_path)
     import_csv(path, tmp_path)
-    (run.path / "run.json").write_text("{}")
+    drawn = {**run.manifest.plain(), "imported": None, "thinking_format": {"open": []}}
+    (run.path / "run.json").write_text(json.dumps(drawn))
     with pytest.raises(UserError, match="give another folder with --out"):
         import_csv(path, tmp_path)
 
 
-SELECTED = ["majority", "weighted:pred_score", "best:pred_score", "oracle"]
+SELECTED = ["majority", "weighted-logit:pred_score", "best:pred_score", "oracle"]
 
 
 def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_path: Path) -> None:
@@ -131,6 +134,6 @@ def test_real_chains_give_the_published_selection_curves(shared_data: Path, tmp_
     (pool,) = pools(run.scores)
     weight = 1 / (1 + np.exp(-pool.columns["pred_score"]))  # raw scores of both signs are log-odds
     weighted = majority_at_k(pool.score, pool.key, list(range(1, 9)), weight).value.mean(axis=0)
-    assert value["weighted:pred_score"].tolist() == pytest.approx(
+    assert value["weighted-logit:pred_score"].tolist() == pytest.approx(
         weighted[[k - 1 for k in value.index]].tolist()
     )

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from testtime.errors import UserError
-from testtime.laws import figures, study
-from testtime.laws.exchange import exchange
+from testtime.estimators import paired_difference
+from testtime.laws import joint, study
+from testtime.laws.pretraining import pretraining
 from testtime.laws.published import BESIROGLU
 
 
@@ -43,7 +44,7 @@ def scores_table(budgets=(16, 32, 64, 128, 256, 512, 1024), problems=80, samples
 
 def test_runs_from_a_file(tmp_path):
     run_table().to_csv(tmp_path / "runs.csv", index=False)
-    got = study.pretraining(tmp_path / "runs.csv", resamples=50)
+    got = pretraining(tmp_path / "runs.csv", resamples=50)
     assert got.fit.params["alpha"] == pytest.approx(0.348, abs=0.05)
     text = got.report()
     for words in ("alpha", "held out", "approach 1", "besiroglu", "5.76e+23"):
@@ -53,7 +54,7 @@ def test_runs_from_a_file(tmp_path):
 
 
 def test_epochs_file_as_it_is(shared_data):
-    got = study.pretraining(
+    got = pretraining(
         shared_data / "laws" / "epoch_chinchilla" / "svg_extracted_data.csv", skip=5, resamples=20
     )
     assert got.fit.params["A"] == pytest.approx(477.83, abs=0.5)
@@ -72,7 +73,7 @@ def test_epochs_file_as_it_is(shared_data):
 )
 def test_run_tables_that_cannot_be_fitted(table, words):
     with pytest.raises(UserError, match=words):
-        study.pretraining(table, resamples=0)
+        pretraining(table, resamples=0)
 
 
 def test_scores_give_curves_with_replicates(tmp_path):
@@ -84,7 +85,7 @@ def test_scores_give_curves_with_replicates(tmp_path):
         "model, oracle along n at budget 1024",
     ]
     budgets = got.curves[0]
-    assert budgets.curve.axis == "tokens" and len(budgets.fits) == 5
+    assert budgets.curve.axis == "tokens" and len(budgets.fits) == 6
     assert budgets.best.replicates.shape == (200, len(budgets.best.values))
     assert budgets.best.heldout == pytest.approx(min(f.heldout for f in budgets.fits), rel=0.1)
     assert "too few budgets" in got.curves[1].verdict  # four sample counts
@@ -135,23 +136,34 @@ def test_a_point_without_cost_and_a_model_without_costs_are_named():
     assert "note: c: no curve" in got.report()
 
 
-def test_noise_alone_seldom_rejects_a_true_law():
-    rejected = 0
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        share = 0.2 + 0.07 * np.arange(8)
-        score = rng.random((50, 8)) < np.clip(share + rng.normal(0, 0.1, 50)[:, None], 0, 1)
-        table = pd.DataFrame(
-            {
-                "problem_id": np.repeat(np.arange(50), 8),
-                "budget": np.tile(2 ** np.arange(4, 12), 50),
-                "sample": 0,
-                "thinking_tokens": np.tile(2 ** np.arange(4, 12), 50),
-                "score": score.ravel().astype(float),
-            }
-        )
-        rejected += "no law fits" in study.testtime(table, resamples=200).curves[0].verdict
-    assert rejected <= 3
+def test_beyond_the_data_the_band_holds_every_law_left_and_a_standstill():
+    one = study.testtime(scores_table(problems=40), resamples=200).curves[0]
+    assert one.supported and one.curve.control == 1.0 and "control 100.0 %" in one.report()
+    left = [f for f in one.fits if not f.rejected]
+    far = one.curve.x[-1] * np.array([2.0, 4.0])
+    lo, hi = one.band(far)
+    for f in left:
+        low, high = f.band(x=far)
+        assert np.all(lo <= np.clip(low, 0, 1)) and np.all(hi >= np.clip(high, 0, 1))
+    assert np.all(lo <= one.curve.lo[-1]) and np.all(hi <= 1)
+    assert f"{100 * lo[1]:.1f} to {100 * hi[1]:.1f} % at 4 times" in one.report()
+    none = study.CurveStudy(one.curve, (), one.plateau, ())
+    assert none.band(far) is None and none.beyond == "no law supports extrapolation"
+
+
+def test_the_last_step_is_the_paired_difference_of_the_two_top_points():
+    table = scores_table(problems=40)
+    one = study.testtime(table, resamples=50).curves[0]
+    mean = table.pivot_table("score", "problem_id", "budget")
+    pair = paired_difference(mean[1024], mean[512])
+    got = one.plateau
+    assert (got.gain, got.lo, got.hi, got.factor) == pytest.approx(
+        (pair.value, pair.lo, pair.hi, 2)
+    )
+    assert "paired difference" in str(got) and "depends on the form" in got.ceiling
+    cells = pd.DataFrame({"tokens": [10, 20, 40], "value": [0.1, 0.2, 0.4]})
+    few = study.testtime(cells).curves[0].plateau
+    assert "is not known" in str(few) and "too few points" in few.ceiling
 
 
 def test_a_law_is_drawn_only_where_it_is_supported(monkeypatch):
@@ -169,7 +181,7 @@ def test_a_law_is_drawn_only_where_it_is_supported(monkeypatch):
     monkeypatch.setattr(
         study.figures,
         "testtime",
-        lambda panels, path: drawn.update({c.model: f for c, f in panels}),
+        lambda panels, path: drawn.update({c.model: f for c, f, _ in panels}),
     )
     found.figure("law.png")
     assert drawn["steps"] is None and drawn["smooth"] is not None
@@ -184,6 +196,33 @@ def test_flat_curves_call_for_no_law():
     assert (
         "accuracy is 0 at every point" in study.testtime(table.assign(value=0.0)).curves[0].verdict
     )
+
+
+def test_chains_that_end_by_themselves_have_a_law_of_the_budget_they_were_given():
+    table = scores_table(problems=40)
+    spent = table.assign(thinking_tokens=np.minimum(table["budget"], 70 + table["budget"] / 50))
+    given = study.testtime(spent, axis="budget", resamples=50).curves[0]
+    assert given.curve.axis == "budget" and given.supported
+    assert given.curve.x.tolist() == sorted(table["budget"].unique())
+    assert study.testtime(spent, resamples=50).curves[0].curve.axis == "tokens"
+    with pytest.raises(UserError, match="no axis 'miles' here"):
+        study.testtime(spent, axis="miles")
+
+
+def test_effort_levels_are_a_curve_sorted_by_what_was_thought():
+    names = {16: "high", 64: "low", 256: "medium"}
+    told = scores_table(budgets=tuple(names), problems=20)
+    thought = told["budget"].map({16: 900.0, 64: 50.0, 256: 300.0})
+    levels = told.assign(
+        setting="effort=" + told["budget"].map(names), budget=None, thinking_tokens=thought
+    )
+    one = study.testtime(levels, resamples=20).curves[0].curve
+    assert one.along == "effort" and one.x.tolist() == [50.0, 300.0, 900.0]
+    assert [name.split(",")[0] for name in one.names] == [
+        "effort=low",
+        "effort=medium",
+        "effort=high",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -224,21 +263,35 @@ def model_scores(train_flops, problems=60, samples=4):
 
 
 def test_exchange_rate_from_scores_of_several_models():
-    spent = {"small": 1e15, "medium": 1e16, "large": 1e17, "largest": 1e18}
-    got = exchange(model_scores(spent), spent, resamples=200)
-    assert len(got.points) == 16 and {f.law.name for f in got.fits} == {
-        "surface",
-        "surface-plateau",
-    }
-    assert got.rate.lo < 10 ** (0.3 / 0.25) < got.rate.hi
-    assert "times the test compute" in got.report()
-    with pytest.raises(UserError, match="two models"):
-        exchange(model_scores(spent), {"small": 1e15})
+    spent = {name: 10.0**power for name, power in zip("abcde", (15, 16, 17, 18, 19), strict=True)}
+    got = joint.from_scores(model_scores(spent), spent)
+    assert len(got.models) == 5 and got.rejected == ()
+    assert got.lo < 10 ** (0.3 / 0.25) < got.hi and got.value == pytest.approx(15.8, rel=0.6)
+    assert "times the test compute" in got.report() and "scatter by" in str(got)
+    four = {name: spent[name] for name in "abcd"}
+    with pytest.raises(
+        UserError, match="needs 5 models whose training FLOPs are known, here are 4"
+    ):
+        joint.from_scores(model_scores(spent), four)
     with pytest.raises(UserError, match="column 'flops'"):
-        exchange(model_scores(spent).drop(columns="flops"), spent, resamples=20)
+        joint.from_scores(model_scores(spent).drop(columns="flops"), spent)
+    fewer = model_scores(spent).query("model != 'c' or problem_id > 3")
+    with pytest.raises(UserError, match="different problems"):
+        joint.from_scores(fewer, spent)
 
 
-def test_lineage_figure(tmp_path):
-    figures.lineage(tmp_path / "gpt.svg")
-    text = (tmp_path / "gpt.svg").read_text()
-    assert "GPT-4 (public estimate)" in text and "GPT-3 175B" in text
+def test_models_that_scatter_widen_the_exchange_rate_and_no_gain_leaves_it_open():
+    rng = np.random.default_rng(0)
+    train, noise = np.linspace(-4, 4, 8), np.full(8, 0.01)
+    even, even_se, tau = joint._random_effects(train, 0.3 * train, noise)
+    assert even == pytest.approx(0.3) and even_se < 1e-9 and tau == 0
+    slopes = [
+        joint._random_effects(train, 0.3 * train + 0.4 * rng.standard_normal(8), noise)
+        for _ in range(300)
+    ]
+    assert np.mean([tau for _, _, tau in slopes]) == pytest.approx(0.37, abs=0.05)
+    apart = np.array([abs(value - 0.3) / se for value, se, _ in slopes])
+    assert np.mean(apart < 2.447) == pytest.approx(0.95, abs=0.035)  # Student's t, 6 degrees
+    assert joint._fieller(1.0, 0.1, 0.1, 0.2, 2.0) == (-np.inf, np.inf)
+    lo, hi = joint._fieller(1.0, 0.1, 2.0, 1e-9, 2.0)
+    assert (lo, hi) == pytest.approx((0.4, 0.6))

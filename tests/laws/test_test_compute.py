@@ -6,8 +6,7 @@ import pytest
 
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
-from testtime.laws import coverage, fit, joint
-from testtime.laws import s1 as forcing
+from testtime.laws import coverage, fit, s1, train_to_test
 from testtime.laws import test_compute as accuracy
 from testtime.laws.fit import shrunk_covariance
 
@@ -22,6 +21,7 @@ X = np.geomspace(100, 10000, 9)
         (accuracy.power_plateau, (0.8, 0.3, 0.5)),
         (accuracy.logistic, (-0.5, 0.4)),
         (accuracy.logistic_plateau, (0.75, 0.5, 0.6)),
+        (accuracy.logistic_floor, (0.2, 0.5, 0.6)),
         (accuracy.coverage, (0.7, 0.4)),
     ],
     ids=lambda v: getattr(v, "__name__", ""),
@@ -82,21 +82,23 @@ def test_shrunk_covariance_can_be_inverted():
     assert matrix[0, 1] == pytest.approx(matrix[0, 0] * 50 / 54)
 
 
-def test_plateau_is_told_from_growth():
+def test_a_ceiling_needs_the_chosen_law_and_no_rival_without_one():
     law, free = (
-        accuracy.logistic(accuracy.reference(X)),
-        accuracy.logistic_plateau(accuracy.reference(X)),
+        form(accuracy.reference(X)) for form in (accuracy.logistic, accuracy.logistic_plateau)
     )
     rng = np.random.default_rng(0)
     noise = 1e-5 * np.eye(9)
     for values, flat in (((0.7, 3.0, 2.0), True), ((1 - 1e-9, 0.0, 0.5), False)):
         y = free(np.array(values), x=X) + rng.normal(0, 3e-3, 9)
-        drawn = ({"x": np.tile(X, (300, 1))}, y + rng.normal(0, 3e-3, (300, 9)))
-        saturating = fit(free, {"x": X}, y, covariance=noise, replicates=drawn)
-        straight = fit(law, {"x": X}, y, covariance=noise, replicates=drawn)
-        got = accuracy.plateau(saturating, straight, X)
-        assert (got.p_value < 1e-3) == flat
-        assert ("a plateau:" in str(got)) == flat and ("still growing" in str(got)) == (not flat)
+        saturating, straight = (fit(form, {"x": X}, y, covariance=noise) for form in (free, law))
+        assert (accuracy.ceiling_test(saturating, straight) < 1e-3) == flat
+        said = accuracy.ceiling([saturating, straight])
+        assert ("a ceiling at" in said) == flat and (
+            "without one, logistic fits too" in said
+        ) != flat
+    assert "no law fits" in accuracy.ceiling(
+        [straight.__class__(**{**vars(straight), "chi2": 1e9})]
+    )
 
 
 def test_coverage_of_the_pythia_models(shared_data):
@@ -153,10 +155,22 @@ def test_scaled_beta_binomial_finds_the_largest_rate():
         coverage.beta_binomial([1, 0], [1, 1])
 
 
-def test_browns_law_on_its_own_curve():
-    k = np.array([1, 2, 4, 8, 16, 32, 64])
-    got = fit(coverage.BROWN, {"k": k}, np.exp(-2.0 * k**-0.35))
-    assert got.params == pytest.approx({"A": 2.0, "b": 0.35}, rel=1e-5)
+def test_coverage_in_words(tmp_path):
+    rng = np.random.default_rng(0)
+    counts = pd.DataFrame({"correct": rng.binomial(32, rng.beta(0.4, 1.5, 300)), "total": 32})
+    counts.to_csv(tmp_path / "counts.csv", index=False)
+    said = coverage.report(*coverage.read_counts(str(tmp_path / "counts.csv")), resamples=50)
+    assert "coverage of 300 problems, 32 to 32 samples each" in said and "beyond" in said
+    row = next(line.split() for line in said.splitlines() if line.split()[0] == "1")
+    assert float(row[1]) == pytest.approx(counts["correct"].mean() / 32, abs=1e-4)
+    scores = pd.DataFrame(
+        {"problem_id": [1, 1, 2, 2], "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1.0]}
+    )
+    scores.to_csv(tmp_path / "scores.csv", index=False)
+    correct, total = coverage.read_counts(str(tmp_path / "scores.csv"))
+    assert correct.tolist() == [1, 2] and total.tolist() == [2, 2]
+    with pytest.raises(UserError, match="one model, setting and budget"):
+        coverage.read_counts(str(tmp_path / "scores.csv"), budget=7)
 
 
 def test_epochs_effort_levels(shared_data):
@@ -187,81 +201,47 @@ def test_epochs_effort_levels(shared_data):
         [0.788889, 0.938889, 0.961111, 0.961111], abs=1e-6
     )
     assert got["tokens"].tolist() == pytest.approx([4537.9, 7995.4, 11016.8, 18614.8], abs=0.05)
-    measured = forcing.measure(got["tokens"], got["value"])
+    measured = s1.measure(got["tokens"], got["value"])
     assert measured.points_per_thousand == pytest.approx(1.52746, abs=1e-5)
     assert measured.doubling == pytest.approx(0.083787, abs=1e-6)
     assert measured.performance == pytest.approx(0.961111, abs=1e-6)
 
 
 def test_s1_measures():
-    assert forcing.scaling([1, 2, 4], [0.1, 0.2, 0.2]) == pytest.approx((0.1 + 0.1 / 3 + 0.0) / 3)
-    assert forcing.control([10, 20, 30, 40], 15, 35) == 0.5
+    assert s1.scaling([1, 2, 4], [0.1, 0.2, 0.2]) == pytest.approx((0.1 + 0.1 / 3 + 0.0) / 3)
+    assert s1.control([10, 20, 30, 40], 15, 35) == 0.5
     with pytest.raises(UserError, match="two different"):
-        forcing.doubling([5, 5], [0.1, 0.2])
+        s1.doubling([5, 5], [0.1, 0.2])
+
+
+def grid_of_models():
+    truth = {"A": 300.0, "B": 900.0, "G": 1.5, "E": 0.2, "alpha": 0.3, "beta": 0.33, "gamma": 0.4}
+    N, D, k = np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e9, 1e12, 5), [1, 4, 16, 64])
+    data = {"N": N.ravel(), "D": D.ravel(), "k": k.ravel()}
+    return truth, data, train_to_test.TRAIN_TO_TEST(truth, **data)
 
 
 def test_train_to_test_law_is_recovered():
-    truth = {"A": 300.0, "B": 900.0, "G": 1.5, "E": 0.2, "alpha": 0.3, "beta": 0.33, "gamma": 0.4}
-    N, D, k = (
-        v.ravel()
-        for v in np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e9, 1e12, 5), [1, 4, 16, 64])
-    )
-    loss = joint.TRAIN_TO_TEST(truth, N=N, D=D, k=k)
-    got = fit(joint.TRAIN_TO_TEST, {"N": N, "D": D, "k": k}, loss)
-    assert got.params == pytest.approx(truth, rel=1e-3)
+    truth, data, loss = grid_of_models()
+    assert fit(train_to_test.TRAIN_TO_TEST, data, loss).params == pytest.approx(truth, rel=1e-3)
 
 
-def test_exchange_rate_of_a_surface():
-    rng = np.random.default_rng(0)
-    train, test = (
-        v.ravel() for v in np.meshgrid(np.geomspace(1e15, 1e18, 5), np.geomspace(1e9, 1e12, 5))
-    )
-    law = joint.accuracy_surface(train, test)
-    y = law({"odds": 0.0, "train": 0.3, "test": 0.2}, T=train, I=test)
-    drawn = (
-        {"T": np.tile(train, (200, 1)), "I": np.tile(test, (200, 1))},
-        y + rng.normal(0, 0.003, (200, 25)),
-    )
-    got = joint.exchange_rate(
-        fit(law, {"T": train, "I": test}, y, covariance=1e-5 * np.eye(25), replicates=drawn)
-    )
-    assert got.value == pytest.approx(10**1.5, rel=1e-4)
-    assert got.lo < got.value < got.hi < 2 * got.value
-    less, more = law(
-        {"odds": 0.0, "train": 0.3, "test": 0.2},
-        T=np.array([1e16, 1e17]),
-        I=np.array([1e10 * got.value, 1e10]),
-    )
-    assert less == pytest.approx(more)
-    with pytest.raises(UserError, match="training and test"):
-        joint.exchange_rate(fit(accuracy.linear(1.0), {"x": X}, np.linspace(0.1, 0.5, 9)))
-
-
-def test_test_compute_that_does_not_help_has_no_finite_rate():
-    train, test = (
-        v.ravel() for v in np.meshgrid(np.geomspace(1e15, 1e18, 4), np.geomspace(1e9, 1e12, 4))
-    )
-    law = joint.accuracy_surface(train, test)
-    y = law({"odds": 0.0, "train": 0.3, "test": -0.1}, T=train, I=test)
-    assert joint.exchange_rate(fit(law, {"T": train, "I": test}, y)).value == np.inf
-
-
-def test_cheapest_setting_trades_training_against_queries():
-    values = {"A": 300.0, "B": 900.0, "G": 1.5, "E": 0.05, "alpha": 0.3, "beta": 0.33, "gamma": 0.4}
-    reach = joint.train_to_test_accuracy(values)
-    search = {
-        "sizes": np.geomspace(1e8, 1e11, 13),
-        "tokens": np.geomspace(1e9, 1e14, 60),
-        "budgets": [1000],
-        "samples": [1, 4, 16, 64, 256],
-    }
-    few, many = (joint.cheapest(reach, 0.5, q, **search) for q in (1e3, 1e12))
-    assert few.accuracy == pytest.approx(0.5, abs=0.01) and many.accuracy == pytest.approx(
-        0.5, abs=0.01
-    )
-    assert many.query_flops < few.query_flops and many.train_flops > few.train_flops
-    assert few.accuracy >= 0.5 and many.accuracy >= 0.5
-    coarse = joint.cheapest(reach, 0.5, 1e3, **{**search, "tokens": [1e9, 1e14]})
-    assert abs(coarse.D / few.D - 1) < 1e-6 and coarse.accuracy >= 0.5
-    with pytest.raises(UserError, match="not reached"):
-        joint.cheapest(reach, 0.99, 1.0, **search)
+def test_the_cheapest_setting_trades_training_against_queries_and_extrapolates_nowhere():
+    _, data, loss = grid_of_models()
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(len(loss)))
+    table = pd.DataFrame({**data, "accuracy": np.exp(-loss * noise)})
+    few, many = (train_to_test.cheapest(table, 0.4, q, resamples=40) for q in (1e3, 1e14))
+    assert many.best["N"] * many.best["k"] < few.best["N"] * few.best["k"]
+    assert many.best["flops"] > few.best["flops"]
+    for name, value in few.best.items():
+        lo, hi = few.interval[name]
+        assert lo <= value * 1.0001 and value <= hi * 1.0001
+    for got in (few, many):
+        assert data["N"].min() <= got.best["N"] <= data["N"].max() and got.best["k"] <= 64
+        reached = got.law.predict(**{k: got.best[k] for k in ("N", "D", "k")})
+        assert float(np.exp(-reached)) >= 0.4 - 1e-9
+        assert "cheapest way to 0.4" in got.report()
+    with pytest.raises(UserError, match="not reached within what was measured"):
+        train_to_test.cheapest(table, 0.8, 1e3, resamples=5)
+    with pytest.raises(UserError, match="needs a column k"):
+        train_to_test.cheapest(table.drop(columns="k"), 0.4, 1e3)

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from testtime.errors import UserError
-from testtime.laws import fit, optimum, sizes, study
+from testtime.laws import fit, optimum, pretraining
 from testtime.laws import published as known
+from testtime.laws import test_compute as accuracy
 from testtime.laws import training as forms
 
 
@@ -97,6 +98,8 @@ def test_compute_optimal_points():
     assert (float(rounded.N), float(rounded.D / rounded.N)) == pytest.approx(
         (3.219e10, 92.6), rel=6e-4
     )
+    unrounded = optimum.parametric(known.HOFFMANN_TEX.values, 5.76e23)
+    assert float(unrounded.ratio) == pytest.approx(58.93, abs=0.005)
     assert optimum.tokens_for(known.BESIROGLU.values, best.N) == pytest.approx(best.D)
     beside = known.BESIROGLU(N=best.N * 1.01, D=best.D / 1.01)
     assert float(beside) > float(best.loss)
@@ -126,7 +129,7 @@ def test_all_three_approaches_agree_on_clean_runs():
     assert (
         len(np.unique(6 * N * noted)) > 50 and len(np.unique(optimum.budgets(6 * N * noted))) == 7
     )
-    rounded = study.pretraining(
+    rounded = pretraining.pretraining(
         pd.DataFrame({"N": N, "D": noted, "loss": loss}), resamples=20
     ).exponents
     assert rounded["IsoFLOP parabolas (approach 2)"].slope == pytest.approx(expected, abs=5e-3)
@@ -144,16 +147,9 @@ def test_porians_pairs(shared_data):
 
 
 def test_counting_without_embeddings_raises_the_exponent():
-    assert sizes.non_embedding_exponent(known.BESIROGLU.values) == pytest.approx(0.7805, abs=0.002)
-    assert sizes.non_embedding_exponent(known.HOFFMANN_TEX.values) == pytest.approx(
-        0.7388, abs=0.002
-    )
-
-
-def test_parameter_counts():
-    assert int(sizes.non_embedding(96, 12288)) == 173_946_175_488
-    N = np.array([1e3, 1e6, 1e9, 1e12])
-    assert sizes.non_embedding_from_total(sizes.total_from_non_embedding(N)) == pytest.approx(N)
+    got = optimum.non_embedding_exponent
+    assert got(known.BESIROGLU.values) == pytest.approx(0.7805, abs=0.002)
+    assert got(known.HOFFMANN_TEX.values) == pytest.approx(0.7388, abs=0.002)
 
 
 def test_kaplans_laws():
@@ -162,8 +158,6 @@ def test_kaplans_laws():
     assert float(known.KAPLAN_C_MIN(C=3.1e8)) == 1.0
     assert float(known.KAPLAN_D(D=5.4e12)) == pytest.approx(10**0.095)
     assert float(known.KAPLAN_NS(N=6.5e13, S=2.1e3)) == pytest.approx(2.0)
-    assert forms.minimum_compute(1.0, forms.critical_batch(3.0), 3.0) == pytest.approx(0.5)
-    assert forms.minimum_steps(1.0, forms.critical_batch(3.0), 3.0) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +197,7 @@ def test_the_gpt_lineage():
     for model in models.values():
         if model.name.startswith("GPT-3 "):
             assert 6 * model.parameters * model.tokens == pytest.approx(model.flops, rel=0.01)
-            assert float(sizes.non_embedding(model.layers, model.width)) < model.parameters
+            assert 12.0 * model.layers * model.width**2 < model.parameters
 
 
 @pytest.mark.parametrize(
@@ -230,3 +224,72 @@ def test_a_steep_law_is_evaluated_where_its_parts_overflow() -> None:
         + 0.5
     )
     assert value == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_power_law_takes_weights() -> None:
+    x, y = np.array([1.0, 10.0, 100.0, 1000.0]), np.array([2.0, 20.0, 200.0, 9.0])
+    assert optimum.power_law(x, y, [1, 1, 1, 1e-9]).slope == pytest.approx(1.0, abs=1e-6)
+    assert optimum.power_law(x, y, [5, 5, 5, 5]) == optimum.power_law(x, y)
+    twice = optimum.power_law(np.append(x, x[:1]), np.append(y, y[:1]))
+    assert optimum.power_law(x, y, [2, 1, 1, 1]).slope == pytest.approx(twice.slope)
+    with pytest.raises(UserError, match="weights above 0"):
+        optimum.power_law(x, y, [1, 1, 1, 0])
+
+
+def test_parameters_can_be_held_fixed() -> None:
+    N, D, loss = runs(noise=0.005)
+    got = fit(forms.HOFFMANN, {"N": N, "D": D}, loss, fixed={"alpha": 0.34}, resamples=50)
+    assert got.params["alpha"] == 0.34 and got.fixed == ("alpha",) and got.freedom == 81 - 4
+    assert (got.replicates[:, 3] == 0.34).all() and got.se["beta"] > 0
+    assert "alpha              0.34   fixed" in got.report()
+    with pytest.raises(UserError, match="no parameter 'alhpa'; did you mean 'alpha'"):
+        fit(forms.HOFFMANN, {"N": N, "D": D}, loss, fixed={"alhpa": 0.34})
+
+
+def test_profiles_agree_with_theory_where_there_is_one() -> None:
+    rng = np.random.default_rng(0)
+    x = np.geomspace(1.0, 100.0, 12)
+    law = accuracy.linear(10.0)
+    got = fit(law, {"x": x}, 0.4 + 0.05 * np.log2(x / 10) + 0.02 * rng.standard_normal(12))
+    for name in law.names:  # of a straight line the profile is Student's interval
+        assert got.profile(name) == pytest.approx(got.interval()[name], rel=1e-5)
+    known_noise = fit(law, {"x": x}, got.y, covariance=0.02**2 * np.eye(12))
+    reach = 1.959964 * known_noise.se["doubling"]
+    value = known_noise.params["doubling"]
+    if known_noise.misfit == 0:
+        assert known_noise.profile("doubling") == pytest.approx((value - reach, value + reach))
+    ceiling = fit(accuracy.logistic_plateau(10.0), {"x": x}, got.y).profile("ceiling")
+    assert ceiling[1] == 1.0 and 0.5 < ceiling[0] < 1  # no upper end but its bound
+    with pytest.raises(UserError, match="without Huber"):
+        fit(law, {"x": x}, got.y, delta=0.01).profile("doubling")
+    with pytest.raises(UserError, match="no fitted parameter 'slope'"):
+        got.profile("slope")
+
+
+def test_checkpoints_of_a_run_are_resampled_together() -> None:
+    rng = np.random.default_rng(1)
+    N = np.repeat(np.geomspace(1e8, 1e10, 20), 10)
+    D = 20 * N * np.tile(np.linspace(0.1, 1, 10), 20)
+    shared = np.repeat(rng.standard_normal(20), 10)
+    loss = known.BESIROGLU(N=N, D=D) * np.exp(0.01 * shared + 0.001 * rng.standard_normal(200))
+    table = pd.DataFrame({"N": N, "D": D, "loss": loss})
+    by_size = pretraining.pretraining(table, resamples=60).fit
+    rows = fit(forms.HOFFMANN, {"N": N, "D": D}, loss, delta=1e-3, resamples=60)
+    assert (
+        by_size.units == 20
+        and rows.units == 200
+        and "60 bootstrap resamples of 20 runs" in by_size.method
+    )
+    assert by_size.se["alpha"] > 1.5 * rows.se["alpha"]
+    named = pretraining.pretraining(table.assign(run=np.arange(200) // 5), resamples=20).fit
+    assert named.units == 40
+    lo, hi = by_size.percentiles(by_size.replicates[:, 3])
+    assert hi - lo > np.ptp(np.quantile(by_size.replicates[:, 3], [0.025, 0.975]))
+
+
+def test_rows_that_move_the_fit_are_named(shared_data) -> None:
+    path = shared_data / "laws" / "epoch_chinchilla" / "svg_extracted_data.csv"
+    said = pretraining.pretraining(path, resamples=20).leverage
+    assert "5 of 245 rows (1, 2, 3, 4, 5) move beta from 0.367 without them to 0.453" in said
+    clean = pretraining.pretraining(path, skip=5, resamples=20)
+    assert clean.leverage == () and "a = 0.5139 [" in clean.report() and "D/N [" in clean.report()

@@ -13,6 +13,7 @@ import pytest
 
 import testtime
 from tests.report import made
+from tests.report.test_leaderboard import many
 from tests.report.test_page import hostile_run
 from testtime import report
 
@@ -113,7 +114,7 @@ def test_every_figure_is_drawn_inside_the_window(
 
 def test_the_quickstarts_axes_and_search_work(chromium: Any, quickstart_file: Path) -> None:
     page, said, _ = opened(chromium, quickstart_file, 390)
-    for axis in ("flops", "usd", "seconds", "tokens"):
+    for axis in ("tokens", "usd", "seconds", "flops"):
         page.locator(f"input[name='axis-quickstart'][value='{axis}']").check(force=True)
         assert page.locator(f"figure[data-chart='accuracy-{axis}'] svg").is_visible()
     assert page.locator(".list button").count() == 24
@@ -129,12 +130,12 @@ def test_the_switches_and_the_search_work_with_the_keyboard(chromium: Any, page_
         "Array.from(document.querySelectorAll('figure')).filter(f => "
         "f.checkVisibility()).map(f => f.dataset.chart)"
     )
-    assert "accuracy-tokens" in page.evaluate(shown) and "accuracy-flops" not in page.evaluate(
+    assert "accuracy-flops" in page.evaluate(shown) and "accuracy-tokens" not in page.evaluate(
         shown
     )
-    page.locator("input[name='axis-made-model'][value='tokens']").focus()
+    page.locator("input[name='axis-made-model'][value='flops']").focus()
     page.keyboard.press("ArrowRight")
-    assert "accuracy-flops" in page.evaluate(shown) and "accuracy-tokens" not in page.evaluate(
+    assert "accuracy-tokens" in page.evaluate(shown) and "accuracy-flops" not in page.evaluate(
         shown
     )
     page.locator("input[name='model'][value='made-other']").check(force=True)
@@ -154,6 +155,93 @@ def test_the_switches_and_the_search_work_with_the_keyboard(chromium: Any, page_
     page.keyboard.press("ArrowDown")
     assert browser.locator(".detail").inner_text() != before
     assert said == []
+    page.close()
+
+
+def test_a_press_on_a_heading_sorts_by_number(chromium: Any, page_file: Path) -> None:
+    page, said, _ = opened(chromium, page_file, 1280)
+    board = page.locator("#leaderboard table")
+    column = "rows => rows.map(r => r.cells[{}].textContent)"
+    tokens = [h.inner_text() for h in board.locator("th").all()].index("tokens")
+    keys = f"rows => rows.map(r => Number(r.cells[{tokens}].dataset.sort))"
+    rows = board.locator("tbody tr")
+    board.locator("th button", has_text="tokens").first.click()
+    down = rows.evaluate_all(keys)
+    assert down == sorted(down, reverse=True) and len(set(down)) > 4
+    assert board.locator("th[aria-sort='descending']").count() == 1
+    board.locator("th button", has_text="tokens").first.press("Enter")
+    assert rows.evaluate_all(keys) == sorted(down)
+    board.locator("th button", has_text="model").click()
+    names = rows.evaluate_all(column.format(0))
+    assert names == sorted(names)
+    page.locator("#leaderboard .filter").fill("other")
+    assert set(board.locator("tbody tr:visible td:first-child").all_inner_texts()) == {"made/other"}
+    assert said == []
+    page.close()
+
+
+def test_the_nearest_point_says_what_it_is(chromium: Any, page_file: Path) -> None:
+    page, said, _ = opened(chromium, page_file, 1280)
+    figure = page.locator("figure[data-chart='accuracy-flops']").first
+    figure.scroll_into_view_if_needed()
+    box = figure.locator("svg .mark").nth(3).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 2, box["y"] + box["height"] / 2 + 1)
+    told = page.locator(".tip").inner_text()
+    assert "95% interval" in told and "FLOPs a problem" in told and "budget" in told
+    page.mouse.move(2, 2)
+    assert not page.locator(".tip").is_visible()
+    assert said == []
+    page.close()
+
+
+def test_the_address_holds_model_axis_and_problem(chromium: Any, page_file: Path) -> None:
+    page, _, _ = opened(chromium, page_file, 1280)
+    page.locator("input[name='model'][value='made-other']").check(force=True)
+    page.locator("input[name='axis-made-other'][value='tokens']").check(force=True)
+    shown = page.locator("[data-value='made-other'] .browser")
+    shown.locator(".list button").nth(5).click()
+    told, address = shown.locator(".detail h3").first.inner_text(), page.url
+    page.close()
+    again = chromium.new_page()
+    again.goto(address)
+    assert not again.locator("[data-of='model'][data-value='made-model']").is_visible()
+    part = again.locator("[data-value='made-other']").first
+    assert part.locator("figure[data-chart='accuracy-tokens']").is_visible()
+    assert part.locator(".browser .detail h3").first.inner_text() == told
+    again.close()
+
+
+def test_filters_and_steps_of_the_problems(chromium: Any, page_file: Path) -> None:
+    page, said, _ = opened(chromium, page_file, 1280)
+    browser = page.locator("[data-value='made-model'] .browser")
+    first = browser.locator(".detail h3").first.inner_text()
+    browser.locator(".step[data-step='1']").click()
+    assert browser.locator(".detail h3").first.inner_text() != first
+    browser.locator(".step[data-step='-1']").click()
+    assert browser.locator(".detail h3").first.inner_text() == first
+    browser.locator("select").select_option("every")
+    solved = browser.locator(".list small").all_inner_texts()
+    assert solved and all(text.startswith("100% right") for text in solved)
+    browser.locator("select").select_option("unparsed")
+    assert 0 < browser.locator(".list button").count() < 40
+    assert browser.locator(".detail .unparsed").count() > 0
+    assert said == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [1600, 390])
+def test_many_models_lead_with_their_leaderboard(chromium: Any, width: int, tmp_path: Path) -> None:
+    file = report.write(many(tmp_path, 30))
+    page, said, asked = opened(chromium, file, width, "dark")
+    assert page.locator("#leaderboard svg").is_visible()
+    assert page.locator("#leaderboard tbody tr").count() == 90
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert asked == [file.as_uri()], "details are not loaded before they are asked for"
+    name = page.locator("#leaderboard tbody a").first.inner_text()
+    page.locator("#leaderboard tbody a").first.click()
+    assert page.locator("h1").inner_text() == name and "Best setting" in page.content()
+    page.locator(".kicker a").click()
+    assert page.locator("#leaderboard").is_visible() and said == []
     page.close()
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -215,14 +216,15 @@ def test_an_axis_that_is_not_there_is_said_for_what_it_is(tmp_path: Path) -> Non
         .startswith("it is not known")
     )
     run = made.run(tmp_path / "none", table)
-    del run.manifest["imported"]
+    run = replace(run, manifest=run.manifest.changed(imported=None))
     assert "run it again (nothing is drawn)" in results.of(run)[0].absent("usd")
 
 
 def test_retries_are_shown_where_a_session_counted_them(tmp_path: Path) -> None:
     run = made.run(tmp_path, made.scores(problems=4, samples=2))
     session = {"started": 0.0, "engine": "e", "chain_tokens": 9, "answer_tokens": 1, "seconds": 2.0}
-    run.manifest["sessions"] = [session, {**session, "retries": 3}]
+    told = run.manifest.changed(sessions=[session, {**session, "retries": 3}])
+    run = replace(run, manifest=told)
     (sessions,) = (t for t in health.tables(results.of(run)[0]) if t.name == "sessions")
     at = list(sessions.columns).index("retries")
     assert [row[at] for row in sessions.rows] == ["-", "3"]

@@ -12,7 +12,6 @@ import pytest
 
 from tests.report import made
 from testtime import style, zoo
-from testtime.laws.published import BESIROGLU
 from testtime.report import results, training
 from testtime.report.results import Results
 
@@ -30,16 +29,9 @@ def models(folder: Path, names: list[str]) -> list[Results]:
     return [e for table in tables for e in results.of(made.run(folder, table))]
 
 
-def test_the_lineage_lies_where_the_published_law_puts_it() -> None:
-    table = training.lineage().table
-    for row in table.to_dict("records"):
-        assert row["loss"] == pytest.approx(float(BESIROGLU(N=row["parameters"], D=row["tokens"])))
-    assert table.loc[table["model"].str.contains("GPT-4"), "estimate"].tolist() == [True]
-
-
 def test_a_model_whose_training_is_unknown_is_named_and_left_out(tmp_path: Path) -> None:
     found = training.section(models(tmp_path, ["lab/unknown"]))
-    assert found.rows == [] and [p.name for p in found.charts] == ["lineage"]
+    assert found.rows == [] and found.charts == []
     assert "lab/unknown: training compute is not known" in found.omitted[0]
     assert "needs 3 models" in found.omitted[1]
 
@@ -48,12 +40,11 @@ def test_a_model_whose_training_is_unknown_is_named_and_left_out(tmp_path: Path)
 def test_the_ladder_stands_on_its_own_law_and_over_both_computes(tmp_path: Path) -> None:
     found = training.section(models(tmp_path, LADDER[:3]))
     assert [p.name for p in found.charts] == [
-        "lineage",
         "ladder-law",
         "contours",
     ] and found.omitted == []
     assert [row[0] for row in found.rows] == LADDER[:3]
-    both = found.charts[2].table
+    both = found.charts[1].table
     assert len(both) == 3 * len(made.BUDGETS)
     for name in LADDER[:3]:
         own = both[both["model"] == name]
@@ -61,4 +52,4 @@ def test_the_ladder_stands_on_its_own_law_and_over_both_computes(tmp_path: Path)
         scores = made.scores(20, 4, model=name, seed=LADDER.index(name))
         np.testing.assert_allclose(own["accuracy"], scores.groupby("budget")["score"].mean())
         np.testing.assert_allclose(own["test_flops"], scores.groupby("budget")["flops"].mean())
-    assert "xchange" in found.charts[2].note or "made up by" in found.charts[2].note
+    assert "xchange" in found.charts[1].note or "made up by" in found.charts[1].note

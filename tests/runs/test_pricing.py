@@ -64,7 +64,7 @@ def test_prices_and_rates_reach_tables_comparison_and_report_and_draw_nothing(
 ) -> None:
     before = rows(plain, "calls")
     run = again(plain, price=PRICE, rates=RATES)
-    assert len(run.manifest["sessions"]) == 1
+    assert len(run.manifest.sessions) == 1
     pd.testing.assert_frame_equal(rows(run, "calls"), before)
     cached, fed, drawn = sent(run.scores)
     assert (cached == run.scores["context_tokens"]).all() and 0 < (cached > 0).mean() < 1
@@ -92,17 +92,17 @@ def test_a_models_own_price_comes_before_the_runs(plain: testtime.Run) -> None:
 
 
 def test_rates_are_measured_by_the_run_once_a_concurrency(plain: testtime.Run) -> None:
-    before, calls = len(plain.manifest["sessions"]), rows(plain, "calls")
+    before, calls = len(plain.manifest.sessions), rows(plain, "calls")
     run = again(plain, rates={"concurrency": 4})
-    held = run.manifest["rates"]
+    held = run.manifest.rates
     assert held["concurrency"] == 4 and held["engine"] == "transformers" and held["context"] > 8
     found = Rates(held["prefill"], held["decode"], 4, held["context"])
     _, fed, drawn = sent(run.scores)
     assert run.scores["seconds"].to_numpy() == pytest.approx(seconds(found, fed, drawn))
     same = again(plain, rates={"concurrency": 4}, price=PRICE)
-    assert same.manifest["rates"] == held and len(same.manifest["sessions"]) == before + 1
+    assert same.manifest.rates == held and len(same.manifest.sessions) == before + 1
     other = again(plain, rates={"concurrency": 2})
-    assert other.manifest["rates"]["concurrency"] == 2
+    assert other.manifest.rates["concurrency"] == 2
     pd.testing.assert_frame_equal(rows(other, "calls"), calls)
     with pytest.raises(
         UserError,
@@ -114,12 +114,12 @@ def test_rates_are_measured_by_the_run_once_a_concurrency(plain: testtime.Run) -
 def test_rates_of_another_engine_are_measured_anew_once_it_draws(tmp_path: Path) -> None:
     (run,) = testtime.run(small(tmp_path, rates={"concurrency": 2}))
     store = Store(run.path)
-    elsewhere = {**run.manifest["rates"], "engine": "vllm", "decode": 1e9}
-    store.write_manifest({**store.manifest(), "rates": elsewhere})
-    assert again(run, rates={"concurrency": 2}).manifest["rates"] == elsewhere  # nothing is drawn
-    more = testtime.run({**small(tmp_path, rates={"concurrency": 2}), "samples": 3})[0].manifest[
-        "rates"
-    ]
+    elsewhere = {**run.manifest.rates, "engine": "vllm", "decode": 1e9}
+    store.write_manifest(store.manifest().changed(rates=elsewhere))
+    assert again(run, rates={"concurrency": 2}).manifest.rates == elsewhere  # nothing is drawn
+    more = testtime.run({**small(tmp_path, rates={"concurrency": 2}), "samples": 3})[
+        0
+    ].manifest.rates
     assert more["engine"] == "transformers" and more["decode"] < 1e9
 
 
@@ -131,7 +131,7 @@ def test_rates_that_cannot_be_told_leave_the_run_without_the_axis(
 
     monkeypatch.setattr(costing, "measure_rates", fails)
     run = again(plain, rates={"concurrency": 3})
-    assert run.manifest["rates"] == {} and "seconds" not in run.scores and len(run.cells)
+    assert run.manifest.rates == {} and "seconds" not in run.scores and len(run.cells)
 
 
 def test_the_report_of_a_finished_run_takes_prices_and_rates_of_its_own(

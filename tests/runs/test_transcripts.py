@@ -44,7 +44,7 @@ def test_segments_joined_are_the_whole_text_and_end_at_the_cuts(
 
 def test_a_drawn_run_tells_each_chain_with_its_answers(tmp_path: Path) -> None:
     (run,) = pipeline.run({**CONFIG, "out": str(tmp_path)})
-    names = run.manifest["problems"]
+    names = run.manifest.problems
     told = list(transcripts.read(run.path, run.scores, names))
     assert [t.problem_id for t in told] == names and all(t.question and t.gold for t in told)
     for transcript in told:

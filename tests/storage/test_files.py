@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.storage.test_store import chain, rows
+from tests.storage.test_store import MANIFEST, chain, rows
 from testtime.errors import UserError
 from testtime.storage import files as places
 from testtime.storage.files import place
@@ -117,7 +117,7 @@ def test_a_store_out_of_reach_is_one_line_without_keys(
         (store.manifest, "cannot be read"),
         (lambda: store.parts("calls"), "cannot be read"),
         (lambda: store.lock().__enter__(), "cannot be read"),
-        (lambda: store.write_manifest({}), "cannot be written"),
+        (lambda: store.write_manifest(MANIFEST), "cannot be written"),
         (lambda: store.append("calls", [chain(1)]), "cannot be written"),
     ):
         with pytest.raises(UserError, match=rf"memory://runs/study.*{said} \(denied for \.\.\.\)"):
@@ -147,7 +147,7 @@ def test_absent_is_told_from_a_bucket_that_is_not_there(
     with monkeypatch.context() as patch:  # a store that does not say what is not there
         fail(patch, FileNotFoundError("bucket/key"), "pipe_file")
         with pytest.raises(UserError, match=r"cannot be written \(there is no such bucket\)"):
-            store.write_manifest({})
+            store.write_manifest(MANIFEST)
     fail(
         monkeypatch,
         FileNotFoundError("The specified bucket does not exist"),

@@ -36,7 +36,20 @@ def test_ordinary_names_stay_readable(name: str, encoded: str) -> None:
 
 
 def test_long_and_foreign_names_do_not_meet(tmp_path: Path) -> None:
-    names = ["模型", "модель", "model", "Model", "MODEL ", "a" * 300, "a" * 301, "模" * 100, "型" * 100, "\ud800", "é", "é"]
+    names = [
+        "模型",
+        "модель",
+        "model",
+        "Model",
+        "MODEL ",
+        "a" * 300,
+        "a" * 301,
+        "模" * 100,
+        "型" * 100,
+        "\ud800",
+        "é",
+        "é",
+    ]
     for name in names:
         (tmp_path / file_name(name)).write_text("x")
     assert len(list(tmp_path.iterdir())) == len(set(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import uuid
@@ -18,9 +19,13 @@ from hypothesis import strategies as st
 from testtime.errors import UserError
 from testtime.storage import lock as locks
 from testtime.storage import store as stores
+from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.storage.tables import CallRow
 from testtime.storage.writer import Writer
+
+CONFIG = {"samples": 1, "seed": 0, "model": [], "task": []}
+MANIFEST = Manifest("m", CONFIG, [])
 
 
 def chain(sample: int, tokens: int = 3, **other: Any) -> CallRow:
@@ -253,7 +258,7 @@ def test_a_read_only_directory_is_one_clear_line_and_can_still_be_read(
     for write in (
         lambda: store.append("calls", [chain(1)]),
         lambda: store.lock().__enter__(),
-        lambda: store.write_manifest({}),
+        lambda: store.write_manifest(MANIFEST),
     ):
         with pytest.raises(
             UserError, match=r"cannot be written \(Read-only file system\); make it writable"
@@ -284,6 +289,6 @@ def test_a_folder_of_another_format_is_refused_by_name(
     anywhere: Path, held: Any, said: str
 ) -> None:
     store = Store(anywhere)
-    store.write_manifest({"model": "m", "format": held})
+    store.write_file("run.json", json.dumps({"model": "m", "format": held}).encode())
     with pytest.raises(UserError, match=f"{said} testtime.*another name"):
         store.manifest()

@@ -14,7 +14,9 @@ from typing import Annotated
 import typer
 
 from testtime.cli.laws import laws
-from testtime.cli.transfer import RunDir, exporting, importing, wrote
+from testtime.cli.look import look
+from testtime.cli.options import Figure, Json, Price, Rate, RunDir, Settings
+from testtime.cli.transfer import exporting, importing, wrote
 from testtime.errors import UserError
 
 app = typer.Typer(
@@ -24,25 +26,19 @@ app = typer.Typer(
     help="What does test-time compute buy? Accuracy against thinking budgets, samples and model "
     "size, with intervals.",
 )
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
-Price = Annotated[
-    list[str] | None,
-    typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's."),
-]
-Rate = Annotated[
-    list[str] | None,
-    typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's."),
-]
+app.add_typer(look)
 
 
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="A run's YAML.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
+    settings: Settings = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many problems of each task.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show a prompt and the plan.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Draw, grade and evaluate a config; resumes or extends what is already there.
@@ -52,7 +48,11 @@ def run(
     from testtime import pipeline
     from testtime.cli.progress import for_terminal
 
-    for result in pipeline.run(config, settings or (), for_terminal()):
+    asked = config, settings or (), for_terminal(), limit
+    if dry_run:
+        typer.echo(pipeline.dry_run(*asked))
+        return
+    for result in pipeline.run(*asked):
         _show(result, as_json)
 
 
@@ -121,26 +121,6 @@ def report(
 
 
 @app.command()
-def show(
-    run: RunDir,
-    problem: Annotated[
-        str | None, typer.Argument(help="A problem's id; none: list the problems.")
-    ] = None,
-    sample: Annotated[
-        list[int] | None, typer.Option(help="Only this sample; may be repeated.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Read a problem: its question, the chains with their cuts, the answers and verdicts.
-
-    Example: testtime show runs/quickstart/quickstart chain_sum/0/3 --sample 0
-    """
-    from testtime.runs import show as shows
-
-    typer.echo(shows.show(run, problem, sample, as_json))
-
-
-@app.command()
 def compare(
     runs: Annotated[
         list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")
@@ -200,64 +180,14 @@ def compare(
         wrote(drawing.write(compared, out))
 
 
-@app.command()
-def status(run: RunDir, as_json: Json = False) -> None:
-    """How far a run is: chains and answers drawn, verdicts, tokens spent.
-
-    Example: testtime status runs/quickstart/quickstart
-    """
-    from testtime.runs import status as statuses
-
-    found = statuses.status(run)
-    typer.echo(json.dumps(found) if as_json else statuses.describe(found))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Which engines can run here, and what is missing for the others.
-
-    Example: testtime doctor
-    """
-    from testtime.engines import doctor as doctors
-
-    found = doctors.check()
-    typer.echo(json.dumps(found) if as_json else doctors.describe(found))
-
-
-@app.command()
-def tasks(
-    name: Annotated[
-        str | None, typer.Argument(help="A benchmark or a YAML file; none: list them.")
-    ] = None,
-) -> None:
-    """List the benchmarks that come with the package, or show one: a rendered prompt, its answer,
-    its grader.
-
-    Example: testtime tasks chain_sum
-    """
-    from testtime import tasks as benchmarks
-
-    typer.echo(benchmarks.show(name) if name else "\n".join(benchmarks.names()))
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """List the models that come with the package.
-
-    Example: testtime models
-    """
-    from testtime import zoo
-
-    typer.echo(json.dumps(zoo.names()) if as_json else "\n".join(zoo.names()))
-
-
 app.add_typer(laws, name="laws")
 app.add_typer(importing, name="import")
 app.add_typer(exporting, name="export")
 
 
 def _show(result: object, as_json: bool) -> None:
-    from testtime.pipeline import Run, summary
+    from testtime.runs.run import Run
+    from testtime.runs.show import summary
 
     assert isinstance(result, Run)
     if as_json:

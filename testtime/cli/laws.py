@@ -1,5 +1,5 @@
-"""The commands `testtime laws ...`: each fits or evaluates a law on a table of numbers and prints it;
-no model is needed.
+"""The commands `testtime laws ...`: each fits or evaluates a law on a table of numbers and prints
+it; no model is needed.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ def laws_testtime(
     table: Annotated[
         str, typer.Argument(help="A scores or cells table (CSV, Parquet), or a run directory.")
     ],
+    axis: Annotated[
+        str | None,
+        typer.Option(
+            help="flops, tokens, thinking_tokens, usd, seconds, budget (as requested) or n.",
+            show_default="the first that is known",
+        ),
+    ] = None,
     figure: Figure = None,
 ) -> None:
     """Accuracy against test compute: every law that the table has points for, the best one first.
@@ -42,7 +49,7 @@ def laws_testtime(
     """
     from testtime.laws import study
 
-    result = study.testtime(_scores(table))
+    result = study.testtime(_scores(table), axis=axis)
     typer.echo(result.report())
     if figure:
         result.figure(figure)

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import typer
 from pydantic import ValidationError
 
 from testtime.config.load import UNKNOWN
@@ -16,6 +17,22 @@ from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError, suggest
 
 T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(help="Dollars per million: input=0.3 cached=0.1 output=1.2; default: the run's."),
+]
+Rate = Annotated[
+    list[str] | None,
+    typer.Option(help="Tokens a second: prefill=20000 decode=3000; default: the run's."),
+]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
+]
+RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 EXAMPLES = {
     "--limit": "tokens=2000",
     "--price": "output=1.2",

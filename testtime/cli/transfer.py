@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
+from testtime.cli.options import RunDir
+
 importing = typer.Typer(
     no_args_is_help=True, help="Make a run directory of another tool's results."
 )
 exporting = typer.Typer(no_args_is_help=True, help="Write a run's results for other tools.")
-RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 Out = Annotated[str, typer.Option(help="The folder to write; the run is OUT/TASK/MODEL.")]
 Folder = Annotated[Path, typer.Argument(help="The folder to write.")]
 
@@ -124,12 +125,16 @@ def _imported(result: object) -> None:
     from testtime.runs.run import Run
 
     assert isinstance(result, Run)
+    imported = result.manifest.imported
+    assert imported is not None
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
-    if left_out := result.manifest["imported"]["left_out"]:
+    for note in imported.notes:
+        typer.echo(f"  {note}")
+    if left_out := imported.left_out:
         typer.echo(
             f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}"
         )
-    for entry in result.manifest["imported"]["printed"]:
+    for entry in imported.printed:
         typer.echo(
             f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here"
         )

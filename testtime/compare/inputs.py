@@ -122,8 +122,8 @@ def _by_benchmark(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         known.setdefault(label, set()).update(problems)
         for other in shared[1:]:  # the table joins what seemed to be two
             known[label] |= known.pop(other)
-            for run, part in named.items():
-                named[run] = part.assign(benchmark=part["benchmark"].replace(other, label))
+            for run, given in named.items():
+                named[run] = given.assign(benchmark=given["benchmark"].replace(other, label))
         named[name] = table.assign(benchmark=label)
     labels = pd.unique(pd.concat([table["benchmark"] for table in named.values()]))
     if len(labels) < 2:

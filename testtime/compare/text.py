@@ -118,7 +118,7 @@ def _rivals(row: Row) -> str:
     if rivals != rivals or row["settings"] < 2:
         return ""
     if rivals == 0:
-        return f"; surely the best of {row['settings']:.0f}"
+        return f"; the other {row['settings'] - 1:.0f} settings are behind it"
     return f"; {rivals:.0f} of the other {row['settings'] - 1:.0f} settings may be the best instead"
 
 

@@ -18,6 +18,9 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from testtime.errors import UserError
+from testtime.grammar import selector
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -193,17 +196,11 @@ class Config(_Model, Generic[T]):
     @field_validator("selectors")
     @classmethod
     def _known(cls, selectors: list[str]) -> list[str]:
-        for selector in selectors:
-            head, _, column = selector.partition(":")
-            if head not in ("majority", "oracle", "weighted", "best") or (
-                head in ("weighted", "best")
-            ) != bool(column):
-                raise ValueError(
-                    f"has an unknown selector {selector!r}; write majority, oracle, "
-                    f"weighted:SCORE or best:SCORE, "
-                    "with SCORE one of logprob_mean, logprob_min, answer_logprob or a reward's "
-                    "column"
-                )
+        for text in selectors:
+            try:
+                selector(text)
+            except UserError as error:
+                raise ValueError(str(error)) from None
         return selectors
 
     @field_validator("model")

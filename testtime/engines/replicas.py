@@ -7,8 +7,9 @@ refusal halves it. One that refuses or does not answer is left alone for a while
 time, and its chains move elsewhere.
 
 A request that fails while others succeed is tried a few times, then it is missing. While nothing
-succeeds at all, nobody is blamed but the replicas: when they stay silent, or answer several requests
-with errors alone, for longer than the patience, the run stops with one line in their own words.
+succeeds at all, nobody is blamed but the replicas: when they stay silent, or answer several
+requests with errors alone, for longer than the patience, the run stops with one line in their own
+words.
 """
 
 from __future__ import annotations

@@ -178,7 +178,8 @@ def _chat_read(reply: bytes, request: Request) -> Completion:
         raise ValueError(_first(error)) from None
     choice, usage = read.choices[0], read.usage
     message, total = choice.message, usage.completion_tokens
-    said = usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
+    details = usage.completion_tokens_details
+    said = details.reasoning_tokens if details else None
     shown = message.reasoning or message.reasoning_content
     thinking = total if said is None or (said == 0 and shown) else said
     if thinking > total:

@@ -71,7 +71,7 @@ def standing(sample: Replicates, allowed: Flags, level: float = 0.95) -> Standin
     """
     grid, columns = sample.grid, np.flatnonzero(allowed)
     values = grid.value[:, columns]
-    rows = ~np.isnan(values).any(axis=1)
+    rows: Flags = np.asarray(~np.isnan(values).any(axis=1))
     values = np.where(rows[:, None], values, np.nan)
     count = float(grid.counts(values)[0]) if len(columns) else 0.0
     if count - grid.benchmarks < 1:
@@ -88,7 +88,7 @@ def standing(sample: Replicates, allowed: Flags, level: float = 0.95) -> Standin
     clearest = (centre / error).max(axis=0, initial=0.0)
     # one that even Bonferroni's quantile leaves behind needs no resampling
     hopeless = student_quantile(1 - (1 - level) / max(len(columns) - 1, 1), freedom)
-    best = clearest <= hopeless
+    best: Flags = np.array(clearest <= hopeless, dtype=np.bool_)
     quantile = np.full(len(columns), np.nan)
     for j in np.flatnonzero(best):
         deviates = (shift - shift[:, [j]]) / error[:, j]

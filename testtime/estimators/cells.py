@@ -20,11 +20,10 @@ from testtime.estimators.grid import (
     Prefill,
     Replicates,
     build,
-    check_selectors,
-    selected,
 )
 from testtime.estimators.intervals import bounded_interval
 from testtime.estimators.latency import latency
+from testtime.estimators.selectors import check, selected
 from testtime.estimators.table import GROUP, Pool, pools
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def null_bounds(
     import pandas as pd
 
     groups = pools(scores)
-    check_selectors(selectors, scores, groups)
+    check(selectors, scores, groups)
     rows = []
     for pool in groups:
         drawn = int(pool.drawn.sum(axis=1).min())

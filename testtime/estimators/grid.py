@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.errors import UserError, suggest
+from testtime.errors import UserError
+from testtime.estimators import selectors
 from testtime.estimators.intervals import bootstrap_weights, weighted_means
-from testtime.estimators.majority import majority_at_k
-from testtime.estimators.selection import best_at_k, oracle_at_k
 from testtime.estimators.table import TOKENS, Pool, pools
+from testtime.grammar import selector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Prefill = Literal["once", "each"]
 
-SELECTORS = ("mean", "majority", "oracle", "weighted:<column>", "best:<column>")
 COSTS = ("thinking_tokens", "tokens", "prompt_tokens", "flops", "usd", "seconds")
 
 
@@ -67,10 +66,11 @@ class Grid:
         total: Floats = self._of(name) * n
         if once and name in ("flops", "usd", "seconds") and f"prompt_{name}" in self._unit:
             total = total - self._of(f"prompt_{name}") * (n - 1)
-        if name == "flops":
-            for column, selector in enumerate(self.cells["selector"]):
-                extra = self._unit.get(selector.partition(":")[2] + "_flops")
-                if ":" in selector and extra is not None:
+        verifiers = {c for c in self._unit if c.endswith("_flops")} - {"prompt_flops"}
+        if name == "flops" and verifiers:
+            for column, text in enumerate(self.cells["selector"]):
+                extra = self._unit.get(selector(text).column + "_flops")
+                if extra is not None:
                     total[:, column] += n[column] * extra[:, self._pool[column]]
         return total
 
@@ -184,7 +184,7 @@ class Replicates:
 def build(
     scores: pd.DataFrame,
     n: Sequence[int] | None,
-    selectors: Sequence[str],
+    chosen: Sequence[str],
     *,
     prefill: Prefill = "once",
     draws: int = 128,
@@ -193,14 +193,12 @@ def build(
     """The grid of a scores table.
 
     n: sample counts, None for the powers of two a pool can serve; counts above the scored samples
-    of any problem of a pool give no cell there. selectors: of SELECTORS ("mean" gives the n = 1
-    cell only). draws and seed: of Monte Carlo votes. Raises UserError for unknown selectors, absent
+    of any problem of a pool give no cell there. chosen: selectors ("mean" gives the n = 1 cell
+    only). draws and seed: of Monte Carlo votes. Raises UserError for unknown selectors, absent
     columns, negative weights, and a table that supports no cell at all.
     """
-    import pandas as pd
-
     groups = pools(scores)
-    check_selectors(selectors, scores, groups)
+    selectors.check(chosen, scores, groups)
     if n is not None and (not len(n) or min(n) < 1):
         raise UserError(f"n: sample counts are whole numbers from 1, got {list(n)}")
     problems = np.unique(np.concatenate([p.problems for p in groups]))
@@ -218,40 +216,29 @@ def build(
         ks = sorted(
             {int(k) for k in (n if n is not None else _powers(pool.scored)) if k <= pool.scored}
         )
-        for selector in selectors:
-            usable = [k for k in ks if k == 1 or selector != "mean"]
-            if selector == "mean" and pool.scored and not usable:
+        for text in chosen:
+            usable = [k for k in ks if k == 1 or text != "mean"]
+            if text == "mean" and pool.scored and not usable:
                 usable = [1]
-            kind, _, column = selector.partition(":")
-            if not usable or (column and np.isnan(pool.columns[column]).all()):
-                # a pool without the column's values has no such cell, rather than a random choice
-                continue
-            if (
-                kind in ("majority", "weighted")
-                and pool.key.max(initial=-1) < 0
-                and np.nanmax(pool.score) > 0
-            ):
-                continue  # right answers without a key: its votes are unknown, not lost
-            value, error = selected(pool, selector, usable, draws=draws, seed=seed)
+            if not usable or not selectors.supports(pool, text):
+                continue  # no such cell, rather than a random choice
+            value, error = selectors.selected(pool, text, usable, draws=draws, seed=seed)
             spread = np.full((len(problems), len(usable)), np.nan)
             spread[at] = value
             values.append(spread)
             errors.append(np.sqrt((error**2).sum(axis=0)) / len(pool.problems))
             owner += [index] * len(usable)
-            rows += [(pool.model, pool.setting, pool.budget, k, selector) for k in usable]
+            rows += [(pool.model, pool.setting, pool.budget, k, text) for k in usable]
     if not rows:
         raise UserError(
             "scores table: no cell can be computed: each needs its number of scored samples on "
             "every problem, "
             f"and the pools have at least {max(p.scored for p in groups)}"
         )
-    table = pd.DataFrame(rows, columns=["model", "setting", "budget", "n", "selector"])
-    whole = (table["budget"].dropna() % 1 == 0).all()
-    table["budget"] = table["budget"].astype("Int64" if whole else "Float64")
     return Grid(
-        cells=table,
+        cells=cell_table(rows),
         problems=problems,
-        strata=_strata(scores, problems),
+        strata=strata_of(scores, problems),
         value=np.hstack(values),
         mc_error=np.concatenate(errors),
         prefill=prefill,
@@ -260,7 +247,7 @@ def build(
     )
 
 
-def _strata(scores: pd.DataFrame, problems: NDArray[np.object_]) -> NDArray[np.int64]:
+def strata_of(scores: pd.DataFrame, problems: NDArray[np.object_]) -> NDArray[np.int64]:
     """The code of each problem's benchmark; 0 throughout where the table names none."""
     import pandas as pd
 
@@ -270,71 +257,14 @@ def _strata(scores: pd.DataFrame, problems: NDArray[np.object_]) -> NDArray[np.i
     return pd.factorize(named.reindex(problems), use_na_sentinel=False)[0].astype(np.int64)
 
 
-def selected(
-    pool: Pool, selector: str, ks: Sequence[int], *, draws: int = 128, seed: int = 0
-) -> tuple[Floats, Floats]:
-    """(value, Monte Carlo error) of a selector on a pool, each (problems, len(ks))."""
-    kind, _, column = selector.partition(":")
-    if kind == "mean":
-        value = np.repeat(np.nanmean(pool.score, axis=1)[:, None], len(ks), axis=1)
-    elif kind == "oracle":
-        value = oracle_at_k(pool.score, ks)
-    elif kind == "best":
-        value = best_at_k(pool.score, pool.columns[column], ks)
-    else:
-        weights = None if kind == "majority" else vote_weights(pool, column)
-        vote = majority_at_k(pool.score, pool.key, ks, weights, draws=draws, seed=seed)
-        return vote.value, vote.mc_error
-    return value, np.zeros_like(value)
+def cell_table(rows: Sequence[tuple[str, str, float, int, str]]) -> pd.DataFrame:
+    """Cells from (model, setting, budget, n, selector); budgets nullable, whole where all are."""
+    import pandas as pd
 
-
-def vote_weights(pool: Pool, column: str) -> Floats:
-    """Weights of a vote from a score column, (problems, samples): log-probabilities (named
-    *logprob*) as probabilities, columns of both signs as log-odds, through the sigmoid, others as
-    they are.
-
-    Only ratios within a problem count, so logarithms are taken against its largest; below e^-700 of
-    that all weigh the same. Raises UserError for a column below 0 throughout that is not named
-    *logprob*.
-    """
-    values = pool.columns[column]
-    if "logprob" in column or column in pool.odds:
-        log = values if "logprob" in column else -np.logaddexp(0.0, -values)
-        weights: Floats = np.exp(
-            np.maximum(log - np.fmax.reduce(log, axis=1, keepdims=True), -700.0)
-        )
-        return weights
-    if np.nanmin(values, initial=0.0) < 0:
-        raise UserError(
-            f"selector 'weighted:{column}': weights must not be negative, and the column holds "
-            f"{np.nanmin(values):g}; "
-            f"use 'best:{column}', a name with 'logprob' for log-probabilities, or a column "
-            f"mapped to positive numbers"
-        )
-    return values
-
-
-def check_selectors(selectors: Sequence[str], scores: pd.DataFrame, groups: Sequence[Pool]) -> None:
-    """Raises UserError for a selector that does not exist or whose column the table lacks."""
-    columns = sorted({c for p in groups for c in p.columns} - {*TOKENS, "flops"})
-    if not selectors:
-        raise UserError(f"selectors: name at least one of {', '.join(SELECTORS)}")
-    for selector in selectors:
-        kind, colon, column = selector.partition(":")
-        if kind not in ("mean", "majority", "oracle", "weighted", "best") or bool(colon) != (
-            kind in ("weighted", "best")
-        ):
-            raise UserError(f"selector {selector!r} does not exist; known: {', '.join(SELECTORS)}")
-        if colon and column not in columns:
-            raise UserError(
-                f"selector {selector!r}: the scores table has no numeric column "
-                f"{column!r}{suggest(column, columns)}"
-            )
-        if kind in ("majority", "weighted") and "answer_key" not in scores:
-            raise UserError(
-                f"selector {selector!r}: votes need a column 'answer_key' with the graders' key "
-                f"of each answer"
-            )
+    table = pd.DataFrame(rows, columns=["model", "setting", "budget", "n", "selector"])
+    whole = (table["budget"].dropna() % 1 == 0).all()
+    table["budget"] = table["budget"].astype("Int64" if whole else "Float64")
+    return table
 
 
 def _unit_costs(pool: Pool) -> dict[str, Floats]:

@@ -121,16 +121,26 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Paired
     x, y = np.asarray(a, dtype=np.float64).ravel(), np.asarray(b, dtype=np.float64).ravel()
     both = ~(np.isnan(x) | np.isnan(y))
     x, y = x[both], y[both]
-    if not len(x):
-        return Paired(*([float("nan")] * 4), 0, *([float("nan")] * 3))
     apart, count = mean_clt(x - y), len(x)
+    if not count:
+        nan = float("nan")
+        return Paired(nan, nan, nan, nan, 0, nan, nan, nan)
     spread = np.var(x - y) / count, np.var(x) / count, np.var(y) / count
     lo, hi = bounded_interval(apart.value, spread[0], count, level, DIFFERENCE)
     wide = unpaired_interval(x.mean(), spread[1], y.mean(), spread[2], count, level)
     scale = x.std() * y.std()
     together = np.mean((x - x.mean()) * (y - y.mean())) / scale if scale > 0 else np.nan
-    ends = (float(end) for end in wide)
-    return Paired(apart.value, apart.se, float(lo), float(hi), count, float(together), *ends)
+    unpaired_lo, unpaired_hi = map(float, wide)
+    return Paired(
+        apart.value,
+        apart.se,
+        float(lo),
+        float(hi),
+        count,
+        float(together),
+        unpaired_lo,
+        unpaired_hi,
+    )
 
 
 def bootstrap_weights(
@@ -210,10 +220,25 @@ def bounded_interval(
     centre, error = steadied(value, variance, problems, reach)
     if quantile is None:
         quantile = student_quantile((1 + level) / 2, np.asarray(problems) - strata)
-    half = quantile * error
+    half = np.asarray(quantile, dtype=np.float64) * error
     lo = np.maximum(np.minimum(centre - half, value), reach.lo)
     hi = np.minimum(np.maximum(centre + half, value), reach.hi)
     return np.where(np.isnan(half), np.nan, lo), np.where(np.isnan(half), np.nan, hi)
+
+
+def mean_interval(
+    values: ArrayLike, level: float = 0.95, reach: Reach = SHARE
+) -> tuple[Floats, Floats, Floats]:
+    """Mean, lo and hi of each column of (problems, columns) by `bounded_interval`; a problem with a
+    NaN in a column is left out of it.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    count = (~np.isnan(x)).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.asarray(np.nansum(x, axis=0) / np.where(count, count, np.nan))
+        variance = np.nansum((x - mean) ** 2, axis=0) / np.where(count, count, np.nan) ** 2
+    lo, hi = bounded_interval(mean, variance, count, level, reach)
+    return mean, lo, hi
 
 
 def unpaired_interval(
@@ -228,9 +253,8 @@ def unpaired_interval(
     """Interval of the difference of two accuracies as if each had problems of its own; what it is
     wider by than the paired one is what the pairing gained.
     """
-    (x, x_error), (y, y_error) = (
-        steadied(v, s, problems) for v, s in ((a, a_variance), (b, b_variance))
-    )
+    x, x_error = steadied(a, a_variance, problems)
+    y, y_error = steadied(b, b_variance, problems)
     half = student_quantile((1 + level) / 2, np.asarray(problems) - strata)
     half = half * np.hypot(x_error, y_error)
     return np.maximum(x - y - half, -1.0), np.minimum(x - y + half, 1.0)

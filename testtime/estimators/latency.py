@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from testtime.estimators.grid import Grid, known_mean
 from testtime.estimators.selection import oracle_at_k
-from testtime.estimators.table import pools
+from testtime.estimators.table import path_tokens, pools
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +32,9 @@ def latency(scores: pd.DataFrame, grid: Grid) -> Floats | None:
     result = np.full(len(cells), np.nan)
     budgets = cells["budget"].to_numpy(dtype=np.float64, na_value=np.nan)
     for pool in pools(scores):
-        parts = [pool.columns[c] for c in ("thinking_tokens", "answer_tokens") if c in pool.columns]
-        if not parts:
+        path = path_tokens(pool)
+        if not {"thinking_tokens", "answer_tokens"} & set(pool.columns):
             return None
-        path = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
         same = (cells["model"] == pool.model) & (cells["setting"] == pool.setting)
         mine = same.to_numpy() & (
             (budgets == pool.budget) | (np.isnan(budgets) & np.isnan(pool.budget))

@@ -58,7 +58,6 @@ class Pool:
     drawn: NDArray[np.bool_]
     key: NDArray[np.int64]
     columns: dict[str, Floats]
-    odds: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> int:
@@ -188,7 +187,6 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
         c for c in table.columns if c not in skipped and pd.api.types.is_numeric_dtype(table[c])
     ]
     data = {c: table[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in extra}
-    odds = frozenset(c for c, v in data.items() if (v < 0).any() and (v > 0).any())
     score = table["score"].to_numpy()
     identity = table["problem_id"].to_numpy(dtype=object)
     result = []
@@ -207,8 +205,19 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
         drawn[problem, place] = True
         columns = {c: _placed(v[rows], problem, place, shape) for c, v in data.items()}
         placed = _placed(score[rows], problem, place, shape)
-        result.append(Pool(model, setting, float(budget), names, placed, drawn, key, columns, odds))
+        result.append(Pool(model, setting, float(budget), names, placed, drawn, key, columns))
     return result
+
+
+def path_tokens(pool: Pool) -> Floats:
+    """What each sample draws one by one, thinking and answer: (problems, samples); NaN where
+    unknown. Prompts and forced endings are read in one pass and take no such time.
+    """
+    parts = [pool.columns[c] for c in ("thinking_tokens", "answer_tokens") if c in pool.columns]
+    if not parts:
+        return np.full(pool.score.shape, np.nan)
+    path: Floats = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
+    return path
 
 
 def _placed(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from testtime import labels
 from testtime.errors import UserError
-from testtime.importers.log import file_name
 from testtime.runs import transcripts
+from testtime.storage.names import file_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +32,8 @@ def export_inspect(run: Run, folder: str | Path) -> list[Path]:
     Samples that were not drawn are left out. Raises UserError where the folder cannot be written.
     """
     target = Path(folder)
-    task = ", ".join(t["name"] for t in run.manifest["config"]["task"])
-    created = datetime.datetime.fromtimestamp(run.manifest.get("created", 0), datetime.UTC)
+    task = ", ".join(t["name"] for t in run.manifest.config["task"])
+    created = datetime.datetime.fromtimestamp(run.manifest.created, datetime.UTC)
     paths = []
     try:
         target.mkdir(parents=True, exist_ok=True)

@@ -80,10 +80,10 @@ def export_hub(run: Run, folder: str | Path) -> list[Path]:
 def _card(run: Run, tables: dict[str, pd.DataFrame]) -> str:
     import yaml
 
-    config = run.manifest["config"]
+    config = run.manifest.config
     tasks = ", ".join(t["name"] for t in config["task"])
     front = {
-        "pretty_name": f"{run.manifest['model']} on {tasks}: accuracy against test compute",
+        "pretty_name": f"{run.manifest.model} on {tasks}: accuracy against test compute",
         "tags": ["testtime", "evaluation", "test-time-compute"],
         "configs": [
             {
@@ -98,8 +98,8 @@ def _card(run: Run, tables: dict[str, pd.DataFrame]) -> str:
     lines += [f"# {front['pretty_name']}", ""]
     lines += [
         (
-            f"Written by testtime {run.manifest.get('testtime', '')}: "
-            f"{len(run.manifest['problems']):,} problems, "
+            f"Written by testtime {run.manifest.testtime}: "
+            f"{len(run.manifest.problems):,} problems, "
             f"{config['samples']} samples, budgets "
             f"{', '.join(map(str, config['thinking']['budgets']))}."
         ),

@@ -1,8 +1,8 @@
 """What runs inside the sandbox: it sets the limits, runs the program, and says what its calls gave.
 
 `SOURCE` is given to the interpreter as text, because nothing of this package can be read in there.
-It holds no expected value and no secret while the program runs: results are claims, which are judged
-outside (`split`). The token that says "it came to its end" waits in a pipe until then.
+It holds no expected value and no secret while the program runs: results are claims, which are
+judged outside (`split`). The token that says "it came to its end" waits in a pipe until then.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def boot(write=os.write, leave=os._exit, read=os.read, dumps=json.dumps):
             kind = getattr(resource, "RLIMIT_" + name)
             hard = resource.getrlimit(kind)[1]
             value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (value, value + 1 if name == "CPU" and hard != value else value))
+            late = name == "CPU" and hard != value
+            resource.setrlimit(kind, (value, value + 1 if late else value))
     ending = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdin = open(0)
@@ -148,7 +149,7 @@ def decode(data: Any) -> Any:
     if tag == "d":
         return {decode(key): decode(value) for key, value in inner}
     if tag in "ltszn":
-        kinds = {"l": list, "t": tuple, "s": set, "z": frozenset, "n": iter}
+        kinds: dict[str, Any] = {"l": list, "t": tuple, "s": set, "z": frozenset, "n": iter}
         return kinds[tag]([decode(one) for one in inner])
     return (Raised if tag == "!" else Other)(str(inner))
 

@@ -1,8 +1,9 @@
 """Programs, graded by running their tests in the sandbox.
 
-Who judges stands outside: asserts are taken apart (`split`), the program's calls run in the sandbox,
-what they must give never enters it. Tests that cannot be taken apart run beside the program, which
-could fake their success; the grade's detail says INSIDE, so that they can be counted.
+Who judges stands outside: asserts are taken apart (`split`), the program's calls run in the
+sandbox, what they must give never enters it. Tests that cannot be taken apart run beside the
+program, which could fake their success; the grade's detail says INSIDE, so that they can be
+counted.
 
 The gold is JSON with the tests, as a task's `gold` mapping gives it; four kinds are known:
 `{"prompt", "test", "entry_point"}` (HumanEval), `{"tests", "setup"}` with asserts, a list or a text

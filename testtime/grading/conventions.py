@@ -54,9 +54,9 @@ _BASE = re.compile(r"^\(?([0-9A-Fa-f]+)\)?_\{?(\d{1,2})\}?$")
 _PRIMED = re.compile(r"([A-Za-z])\s*((?:'|\^\s*\{?(?:\s*\\prime\s*)+\}?)+)")
 
 
-def unit_of(text: str) -> str | None:
+def unit_of(text: str, short: bool = False) -> str | None:
     """The unit a value ends with, in one spelling (`cm^2`); None where there is none or it is not
-    known.
+    known. short: letters that may be a variable's name count as units too (25 m).
     """
     match = _MARKED.search(text[-80:]) or _OPEN.search(text[-80:])
     if match is None:
@@ -72,7 +72,7 @@ def unit_of(text: str) -> str | None:
         .replace("meters per second", "m/s")
     )
     unit = _NAMES.get(words)
-    if unit is None or (match.re is _OPEN and words in _SHORT):
+    if unit is None or (match.re is _OPEN and words in _SHORT and not short):
         return None
     return f"{unit}^{power}" if power else unit
 
@@ -99,6 +99,8 @@ def difference(gold: str, found: str) -> str | None:
     says so.
     """
     units = unit_of(gold), unit_of(found)
+    if bool(units[0]) != bool(units[1]):
+        units = unit_of(gold, short=True), unit_of(found, short=True)
     if units[0] and units[1] and units[0] != units[1]:
         return f"the unit is {units[1]}, not {units[0]}"
     bases = base_of(gold), base_of(found)

@@ -1,7 +1,7 @@
 """Numbers too large to write out: whether two of them differ by their size alone.
 
-`9^{9^{9}}` has 370 million digits and `9^{9^{9^9}}` more than the universe has atoms, but neither is
-42, and their logarithms say so.
+`9^{9^{9}}` has 370 million digits and `9^{9^{9^9}}` more than the universe has atoms, but neither
+is 42, and their logarithms say so.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """Mathematical answers: math-verify, with what it gets wrong mended and kept in a worker it cannot
 harm.
 
-The convention: the last box counts (boxes joined by commas or "and" are one list); a percent sign
-is ignored unless `percent` is "strict"; a missing unit is forgiven, a different one is not. Plain
-numbers, equal spellings and words are decided without a worker.
+The conventions: the last box counts (boxes joined by commas or "and" are one list); a percent sign
+is ignored unless `percent` is "strict"; a missing unit is forgiven unless `units` is "strict", a
+different one is not; decimals may be rounded as `precision` says. Where a verdict rests on one of
+them the grade's detail says which (BY), because they decide benchmarks. Plain numbers, equal
+spellings and words are decided without a worker.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from testtime.grading.numbers import parse_number, parse_sum
 from testtime.grading.plain import as_latex, without_label
 
 LONGEST = 2000  # characters of an answer that a parser is given
+BY = "by convention: "  # begins the detail of a correct grade that rests on one
 
 
 class Math(Grader):
     """Correct where the final answer is mathematically the gold.
 
     percent: "ignore" takes 25\\% for 25 and for 0.25, "strict" for 0.25 only.
+    units: "ignore" forgives a unit that only one side names, "strict" does not.
     precision: decimals that must agree where one side is a decimal fraction.
     strict: variables must have the same names, and a set is no tuple.
     allow_set_relation_comp: an interval as gold accepts an inequality.
@@ -38,6 +42,7 @@ class Math(Grader):
 
     version: ClassVar[str] = "math-2"
     percent: Literal["ignore", "strict"] = "ignore"
+    units: Literal["ignore", "strict"] = "ignore"
     precision: int = Field(default=6, ge=0, le=15)
     strict: bool = True
     allow_set_relation_comp: bool = True
@@ -60,9 +65,8 @@ class Math(Grader):
         key = self._key(given)
         if not wanted:
             return self.grade(False, shown, key, "the gold answer is empty")
-        right = self._as_numbers(wanted, given)
-        if right is not None:
-            return self.grade(right, shown, key)
+        if (right := self._as_numbers(wanted, given)) is not None:
+            return self.grade(right[0], shown, key, right[1])
         if spelling(wanted) == spelling(given):
             return self.grade(True, shown, key)
         if reason := difference(wanted, given):
@@ -70,35 +74,39 @@ class Math(Grader):
         words = words_of(wanted)
         if words is not None:
             return self.grade(words in (words_of(given), spelling(given).lower()), shown, key)
-        wanted, given = letter_e(without_unit(wanted), without_unit(given))
-        right = self._as_numbers(wanted, given)
-        if right is not None:
-            return self.grade(right, shown, key)
+        bare = without_unit(wanted), without_unit(given)
+        forgiven = (bare[0] != wanted) != (bare[1] != given)
+        if forgiven and self.units == "strict":
+            return self.grade(False, shown, key, "only one side names a unit")
+        note = f"{BY}unit" if forgiven else ""
+        if (right := self._as_numbers(*bare)) is not None:
+            return self.grade(right[0], shown, key, _both(note, right[1]) if right[0] else "")
+        wanted, given = letter_e(*bare)
         if self.percent == "strict":
             wanted, given = as_percent(wanted), as_percent(given)
-        return (f"${wanted}$", f"${given}$", key, shown)
+        return (f"${wanted}$", f"${given}$", key, note, shown)
 
     def _long(self, gold: str, found: str, shown: str) -> Grade:
         """An answer too long for any parser: right where it is a number or a sum, or the gold word
         for word.
         """
         wanted, key = _clean(gold), answer_key(found)
-        right = self._as_numbers(wanted, found)
-        if right is not None:
-            return self.grade(right, shown, key)
+        if (right := self._as_numbers(wanted, found)) is not None:
+            return self.grade(right[0], shown, key, right[1])
         if wanted and spelling(wanted) == spelling(found):
             return self.grade(True, shown, key)
         return self.grade("unparsed", shown, None, f"the answer has {len(found)} characters")
 
     def judge(self, work: Work) -> Grade:
-        gold, given, key, shown = work
+        gold, given, key, note, shown = work
         trees = [_parsed(mend(text), self.match_types) for text in (gold, given)]
         if any(map(magnitudes.huge, trees)):
             reason = f"a power of over {magnitudes.MOST_BITS:,} bits is not evaluated"
             if magnitudes.differ(*trees):
                 return self.grade(False, shown, key, f"{reason}; its size alone differs")
             return self.grade("timeout", shown, key, reason)
-        return self.grade(self.verify(gold, given), shown, key)
+        right = self.verify(gold, given)
+        return self.grade(right, shown, key, note if right else "")
 
     def verify(self, gold: str, given: str) -> bool:
         """math-verify's comparison of two mended texts, each with its mathematics as LaTeX or in
@@ -133,8 +141,10 @@ class Math(Grader):
         bare = words.upper() if words else without_unit(given)
         return answer_key(as_percent(bare) if self.percent == "strict" else bare)
 
-    def _as_numbers(self, gold: str, given: str) -> bool | None:
-        """Whether the numbers are equal, where both are plain numbers or sums of them."""
+    def _as_numbers(self, gold: str, given: str) -> tuple[bool, str] | None:
+        """Whether the numbers are equal, and by which convention, where both are plain numbers or
+        sums of them.
+        """
         wanted, value = parse_number(gold), parse_number(given)
         value = parse_sum(given) if value is None else value
         if wanted is None or value is None:
@@ -146,17 +156,26 @@ class Math(Grader):
                 number / 100 if mark else number
                 for number, mark in zip((wanted, value), marks, strict=True)
             )
-        right = self._close(wanted, value, decimal)
-        if self.percent == "ignore" and marks[0] != marks[1]:
+        exact = wanted == value
+        note = f"{BY}percent" if self.percent == "ignore" and marks[0] != marks[1] else ""
+        if exact or self._close(wanted, value, decimal):
+            return True, note if exact else _both(note, f"{BY}rounding")
+        if note:
             bare, marked = (value, wanted) if marks[0] else (wanted, value)
-            right = right or self._close(marked / 100, bare, decimal)
-        return right
+            if self._close(marked / 100, bare, decimal):
+                return True, note
+        return False, ""
 
     def _close(self, gold: Fraction, value: Fraction, decimal: bool) -> bool:
         gap = abs(gold - value)
         return not gap or (
             decimal and gap <= Fraction(1, 2 * 10**self.precision) and gap <= abs(gold) / 100
         )
+
+
+def _both(one: str, other: str) -> str:
+    """The details of two conventions as one."""
+    return f"{one}, {other.removeprefix(BY)}" if one and other else one or other
 
 
 def _clean(text: str) -> str:

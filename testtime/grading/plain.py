@@ -53,7 +53,7 @@ _APPLIED = re.compile(
     r"(?![A-Za-z]{2})(?=[\s(\d^_\\{]|[xyzt](?![A-Za-z]))\s*"
 )
 _NAMED = re.compile(
-    rf"{_FREE}([kmnr]?)({'|'.join(sorted(_SYMBOLS, key=len, reverse=True))})(?![A-Za-z(])"
+    rf"{_FREE}([kmnr]?)({'|'.join(sorted(_SYMBOLS, key=len, reverse=True))})(?![A-Za-z\d])"
 )
 _ROOT = re.compile(rf"{_FREE}(sqrt|cbrt|exp)\s*(?=[(\d{{A-Za-z\\])")
 _OPERATOR = re.compile(r"\\(?:operatorname\*?|mathrm|text)\s*\{\s*([A-Za-z]+)\s*\}")

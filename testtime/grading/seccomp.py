@@ -1,9 +1,9 @@
 """A filter of system calls that leaves no way to a user namespace, in which the sandbox's program
 would be root and could mount memory of its own.
 
-The kernel's filter language is a few numbers an instruction (linux/filter.h, linux/seccomp.h), so it
-is written here by hand: `unshare`, `setns` and `clone` with CLONE_NEWUSER fail with EPERM; `clone3`,
-whose flags a filter cannot see, fails with ENOSYS, upon which C libraries use `clone`.
+The kernel's filter language is a few numbers an instruction (linux/filter.h, linux/seccomp.h), so
+it is written here by hand: `unshare`, `setns` and `clone` with CLONE_NEWUSER fail with EPERM;
+`clone3`, whose flags a filter cannot see, fails with ENOSYS, upon which C libraries use `clone`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 `assert call(args) == expected` becomes a call, which runs in the sandbox, and a comparison, which
 runs here with the plain value that came back. The program never sees what is expected, so it can
-fake a success only by knowing the answer. What cannot be taken apart (loops, random inputs, a helper
-of the test's own) is None, and runs as a whole beside the program.
+fake a success only by knowing the answer. What cannot be taken apart (loops, random inputs, a
+helper of the test's own) is None, and runs as a whole beside the program.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _CALL = "call "  # begins a name no source can hold: where a call's result goes
 _LARGEST = 1_000_000  # bits of a power, or entries of a repeated sequence
 
 
-class _Whole(Exception):
+class _WholeError(Exception):
     """This test cannot be taken apart."""
 
 
@@ -102,7 +102,7 @@ def of_check(test: str, entry_point: str) -> Split | None:
         argument = functions[0].args.args[0].arg
         lines = [*setup, f"{argument} = {entry_point}"]
         return _asserts(functions[0].body, {argument, entry_point}, "\n".join(lines))
-    except (SyntaxError, ValueError, IndexError, RecursionError, _Whole):
+    except (SyntaxError, ValueError, IndexError, RecursionError, _WholeError):
         return None
 
 
@@ -110,7 +110,7 @@ def of_asserts(tests: str, setup: str) -> Split | None:
     """MBPP's form: lines of asserts after a setup."""
     try:
         return _asserts(ast.parse(tests).body, None, setup)
-    except (SyntaxError, ValueError, RecursionError, _Whole):
+    except (SyntaxError, ValueError, RecursionError, _WholeError):
         return None
 
 
@@ -133,7 +133,7 @@ def _asserts(body: Sequence[ast.stmt], callable_names: set[str] | None, setup: s
         if isinstance(node, ast.Pass):
             continue
         if not isinstance(node, ast.Assert):
-            raise _Whole
+            raise _WholeError
         source = ast.unparse(node)
         apart = _Apart(calls, callable_names)
         before = len(calls)
@@ -142,7 +142,7 @@ def _asserts(body: Sequence[ast.stmt], callable_names: set[str] | None, setup: s
             # the tested function is called like a builtin: def sum(a, b)
             left = node.test.left if isinstance(node.test, ast.Compare) else node.test
             if not isinstance(left, ast.Call):
-                raise _Whole
+                raise _WholeError
             apart.forced = ast.unparse(left)
             condition = apart.visit(ast.parse(source).body[0].test)  # type: ignore[attr-defined]
         checks.append((source, condition))
@@ -167,15 +167,15 @@ class _Apart(ast.NodeTransformer):
                 return node
             known = self.callable_names
             if not isinstance(node.func, ast.Name) or (known is not None and name not in known):
-                raise _Whole
+                raise _WholeError
             self.calls.append(ast.unparse(node))
             return ast.Name(f"{_CALL}{len(self.calls) - 1}")
         allowed = (
-            ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare, ast.BoolOp, ast.UnaryOp,
-            ast.BinOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.Load,
+            ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Compare, ast.BoolOp,
+            ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.Load,
         )  # fmt: skip
         if not isinstance(node, allowed):
-            raise _Whole
+            raise _WholeError
         return self.generic_visit(node)
 
 

@@ -1,9 +1,9 @@
 """The process that judges: `python -m testtime.grading.worker`, started by `pool`.
 
 It reads one line with the grader, the step (prepare or judge) and its limits, then lines of works,
-and answers each work with one line. The timer of a judgement counts CPU time and raises in the grader's code; the kernel's own
-CPU limit ends a process that does not listen (one big-number operation can hold the interpreter for
-minutes), also when the parent is long gone.
+and answers each work with one line. The timer of a judgement counts CPU time and raises in the
+grader's code; the kernel's own CPU limit ends a process that does not listen (one big-number
+operation can hold the interpreter for minutes), also when the parent is long gone.
 """
 
 from __future__ import annotations

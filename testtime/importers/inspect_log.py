@@ -1,16 +1,20 @@
 """Logs of Inspect (inspect_ai): .json files, and .eval archives (zip; newer ones packed with zstd,
 method 93).
 
+A log comes from anywhere: its members are unpacked up to a limit, and one that is not as Inspect
+writes it is refused in one line.
 Python's zipfile knows no zstd before 3.14, so members are unpacked here with pyarrow's. Several
 logs of one task (one for each reasoning effort, say) become one run with a setting each.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 ZSTD = 93
+LARGEST = 1 << 30  # bytes of one member, and of all together, once unpacked
 GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}  # inspect's own values: N is no answer
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError)
 APART = ("google/", "vertex/")  # providers whose output tokens leave out the reasoning tokens
 
 
@@ -37,7 +43,7 @@ def import_inspect(
     import pandas as pd
 
     logs = [(Path(path), _load(Path(path))) for path in paths]
-    tasks = {str(log["eval"].get("task", "inspect")) for _, log in logs}
+    tasks = {str(log["eval"].get("task") or "inspect") for _, log in logs}
     if len(tasks) > 1:
         raise UserError(
             f"{paths[0]}: the logs are of several tasks ({', '.join(sorted(tasks))}); import each "
@@ -47,11 +53,13 @@ def import_inspect(
     problems: dict[str, tuple[str, str]] = {}
     printed = []
     for path, log in logs:
-        chosen = _scorer(path, log, scorer)
-        own = [_row(sample, log["eval"], chosen) for sample in log["samples"]]
-        for sample in log["samples"]:
-            problems[str(sample["id"])] = (_asked(sample), _joined(sample.get("target")))
-        printed += _printed(log, chosen, own)
+        with _well_formed(path):
+            chosen = _scorer(path, log, scorer)
+        with _well_formed(path):
+            own = [_row(sample, log["eval"], chosen) for sample in log["samples"]]
+            for sample in log["samples"]:
+                problems[str(sample["id"])] = (_asked(sample), _joined(sample.get("target")))
+            printed += _printed(log, chosen, own)
         rows += own
     if not any(row["score"] is not None for row in rows):
         raise UserError(
@@ -69,28 +77,45 @@ def _load(path: Path) -> Data:
         if zipfile.is_zipfile(path):
             return _archive(path)
         log = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, RecursionError, NotImplementedError, *BAD_ZIP) as error:
         raise UserError(
             f"{path}: cannot be read as an Inspect log ({error}); give its .eval or .json file"
         ) from None
-    if not isinstance(log, dict) or "eval" not in log:
+    if not isinstance(log, dict) or not isinstance(log.get("eval"), dict):
         raise UserError(f"{path}: not an Inspect log: it has no key 'eval'")
     if not log.get("samples"):
         raise UserError(
             f"{path}: this log holds no samples; Inspect writes them unless told --no-log-samples"
         )
+    if not isinstance(log["samples"], list):
+        raise UserError(f"{path}: not an Inspect log: its samples are no list")
     return log
+
+
+@contextlib.contextmanager
+def _well_formed(path: Path) -> Iterator[None]:
+    """Makes one line of what a log with other types or keys than Inspect's does to its reader."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+        said = f"{type(error).__name__}: {error}"[:120]
+        raise UserError(f"{path}: not as Inspect writes its logs ({said})") from None
 
 
 def _archive(path: Path) -> Data:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
+        unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > LARGEST:
+            raise UserError(f"{path}: would unpack to {unpacked / 1e9:.1f} GB, which is no log")
         head = (
             "header.json" if "header.json" in names else "_journal/start.json"
         )  # the latter where the run was cut off
         if head not in names:
             raise UserError(f"{path}: not an Inspect log: it has no header.json")
         log: Data = json.loads(_member(path, archive, head))
+        if not isinstance(log, dict):
+            raise UserError(f"{path}: not an Inspect log: its {head} holds no mapping")
         log["samples"] = [
             json.loads(_member(path, archive, n)) for n in sorted(names) if n.startswith("samples/")
         ]
@@ -104,7 +129,8 @@ def _archive(path: Path) -> Data:
 def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(name)
     if info.compress_type != ZSTD:
-        return archive.read(name)
+        with archive.open(name) as member:  # at most what the directory says, whatever is inside
+            return member.read(info.file_size + 1)
     import pyarrow as pa
 
     with path.open("rb") as file:

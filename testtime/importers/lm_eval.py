@@ -9,15 +9,16 @@ Otherwise one sample a document is imported, as lm-eval scored it.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime.errors import UserError, suggest
 from testtime.importers.log import Log, save
+from testtime.tasks import patterns as limited
 
 if TYPE_CHECKING:
     from testtime.runs.run import Run
@@ -46,13 +47,26 @@ def import_lm_eval(
             f"{root}: no samples_*.jsonl here; run lm-eval with --log_samples, and give its "
             f"output folder"
         )
-    logs = [_read(file, metric, filter_name) for file in files]
+    logs = []
+    for file in files:
+        with _well_formed(file):
+            logs.append(_read(file, metric, filter_name))
     known = [log.task for log in logs]
     if task is not None:
         if task not in known:
             raise UserError(f"{root}: no task {task!r} in these logs{suggest(task, known)}")
         logs = [log for log in logs if log.task == task]
     return [save(log, out) for log in logs]
+
+
+@contextlib.contextmanager
+def _well_formed(file: Path) -> Iterator[None]:
+    """Makes one line of what a log with other types or keys than lm-eval's does to its reader."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+        said = f"{type(error).__name__}: {error}"[:120]
+        raise UserError(f"{file}: not as lm-eval writes its logs ({said})") from None
 
 
 def _read(file: Path, metric: str | None, filter_name: str | None) -> Log:
@@ -104,7 +118,7 @@ def _rows(file: Path) -> list[Row]:
             for line in file.read_text(encoding="utf-8").splitlines()
             if line.strip()
         ]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{file}: not a log of lm-eval's samples ({error}); give the folder it wrote"
         ) from None
@@ -121,8 +135,10 @@ def _results(file: Path) -> Row:
     beside = file.with_name(f"results_{stamp}.json")
     try:
         found: Row = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{beside}: cannot be read ({error}); restore it or move it away") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{beside}: holds no mapping; restore it or move it away")
     return found
 
 
@@ -154,8 +170,15 @@ def _rescored(
     """
     rule = _rule(metric, chosen, config)
     if rule is not None:
-        every = [[rule(str(text), str(row["target"])) for text in row["resps"][0]] for row in rows]
-        if all(scored[0][0] == float(row[metric]) for row, scored in zip(rows, every, strict=True)):
+        try:
+            every = [
+                [rule(str(text), str(row["target"])) for text in row["resps"][0]] for row in rows
+            ]
+        except UserError:  # a pattern that would take for ever: no rule of ours
+            every = []
+        if every and all(
+            scored[0][0] == float(row[metric]) for row, scored in zip(rows, every, strict=True)
+        ):
             return every
     return [[(_number(row[metric]), _key(row), _text(row))] for row in rows]
 
@@ -177,19 +200,21 @@ def _rule(metric: str, chosen: str, config: Mapping[str, Any]) -> Any:
     try:
         patterns = [
             (
-                re.compile(str(s["regex_pattern"])),
+                limited.compiled(str(s["regex_pattern"]), "regex_pattern"),
                 int(s.get("group_select", 0)),
                 str(s.get("fallback", NO_MATCH)),
             )
             for s in finds
         ]
-        ignored = [re.compile(p) for p in options.get("regexes_to_ignore") or []]
-    except re.error:
+        ignored = [str(p) for p in options.get("regexes_to_ignore") or []]
+        for pattern in ignored:
+            limited.compiled(pattern, "regexes_to_ignore")
+    except UserError:
         return None
 
     def plain(text: str) -> str:
         for pattern in ignored:
-            text = pattern.sub("", text)
+            text = limited.remove(pattern, text, "regexes_to_ignore")
         text = text.lower() if options.get("ignore_case") else text
         drop = (string.punctuation if options.get("ignore_punctuation") else "") + (
             string.digits if options.get("ignore_numbers") else ""
@@ -205,9 +230,9 @@ def _rule(metric: str, chosen: str, config: Mapping[str, Any]) -> Any:
     return rule
 
 
-def _match(pattern: re.Pattern[str], group: int, fallback: str, text: str) -> tuple[str, bool]:
+def _match(pattern: Any, group: int, fallback: str, text: str) -> tuple[str, bool]:
     """lm-eval's RegexFilter on one text, and whether anything was found."""
-    found = pattern.findall(text)
+    found = limited.find_all(pattern, text, "regex_pattern")
     if not found or not -len(found) <= group < len(found):
         return fallback, False
     match = found[group]

@@ -7,7 +7,6 @@ ids; everything that reads tables works.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
 from testtime.runs.run import Run, load
+from testtime.storage.manifest import Imported, Manifest, Printed
+from testtime.storage.names import file_name, storable
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
 from testtime.strategies.registry import parse
@@ -35,9 +36,9 @@ class Log:
     """What was read. scores: as DESIGN describes, with optional columns thinking and text (taken
     out by `save`).
 
-    problems: problem_id -> (question, gold); format: the tool; files: what was read; printed:
-    (metric, as its tool printed it, as computed here), so that a person sees whether the import is
-    faithful.
+    problems: problem_id -> (question, gold); format: the tool; files: what was read; notes: how the
+    log was understood, for people; printed: (metric, as its tool printed it, as computed here), so
+    that a person sees whether the import is faithful.
     """
 
     task: str
@@ -46,6 +47,7 @@ class Log:
     scores: pd.DataFrame
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     printed: list[tuple[str, float, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> Run:
@@ -54,7 +56,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
     selectors: default majority where answers can vote, and the oracle. Raises UserError where a run
     of another origin is in the way, or the table supports no cell.
     """
-    table = normalise(log.scores)
+    table = normalise(_storable(log.scores))
     if "budget" not in log.scores:
         table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
     if "answer_key" in table:
@@ -66,18 +68,19 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
         )
     table, left_out = _scored(table)
     names = list(dict.fromkeys(table["model"]))
-    task = file_name(log.task) or "imported"
+    task = file_name(storable(log.task) or "imported")
     store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
-    if store.exists and "imported" not in store.manifest():
-        raise UserError(
-            f"{store.root}: a run drawn by testtime is here; give another folder with --out"
-        )
-    if store.exists and store.manifest()["imported"]["files"] != list(log.files):
-        raise UserError(
-            f"{store.root}: holds an import of "
-            f"{', '.join(store.manifest()['imported']['files'])}; give another folder"
-            " with --out, or move it away"
-        )
+    if store.exists:
+        held = store.manifest().imported
+        if held is None:
+            raise UserError(
+                f"{store.root}: a run drawn by testtime is here; give another folder with --out"
+            )
+        if held.files != list(log.files):
+            raise UserError(
+                f"{store.root}: holds an import of {', '.join(held.files)}; give another folder"
+                " with --out, or move it away"
+            )
     votes = "answer_key" in table and table["answer_key"].notna().any()
     chosen = list(selectors or (["majority", "oracle"] if votes else ["oracle"]))
     config = parse(_config(task, names, table, chosen), "import")
@@ -94,26 +97,33 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
             "tables/scores.parquet", table.drop(columns=present).to_parquet(index=False)
         )
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
-        printed = [{"metric": m, "printed": float(p), "here": float(h)} for m, p, h in log.printed]
+        printed = [Printed(metric=m, printed=float(p), here=float(h)) for m, p, h in log.printed]
         store.write_manifest(
-            {
-                "created": time.time(),
-                "testtime": metadata.version("testtime"),
-                "model": names[0] if len(names) == 1 else f"{len(names)} models",
-                "identity": {"model": f"imported from {log.format}"},
-                "imported": {
-                    "format": log.format,
-                    "files": list(log.files),
-                    "printed": printed,
-                    "left_out": left_out,
-                },
-                "config": config.model_dump(mode="json"),
-                "problems": list(dict.fromkeys(table["problem_id"])),
-                "model_config": {},
-                "sessions": [],
-            }
+            Manifest(
+                model=names[0] if len(names) == 1 else f"{len(names)} models",
+                config=config.model_dump(mode="json"),
+                problems=list(dict.fromkeys(table["problem_id"])),
+                created=time.time(),
+                testtime=metadata.version("testtime"),
+                identity={"model": f"imported from {log.format}"},
+                imported=Imported(log.format, list(log.files), printed, left_out, list(log.notes)),
+            )
         )
     return load(store.root)
+
+
+def _storable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with every text as a file can hold it."""
+    texts = [
+        str(c)
+        for c in table
+        if table[c].dtype == object or str(table[c].dtype) in ("str", "string")
+    ]
+    clean = {
+        c: table[c].map(lambda value: storable(value) if isinstance(value, str) else value)
+        for c in texts
+    }
+    return table.assign(**clean)
 
 
 def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -134,11 +144,6 @@ def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return kept, sorted(map(str, unknown))
 
 
-def file_name(name: str) -> str:
-    """A name as one folder's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
-
-
 def _config(
     task: str, models: list[str], table: pd.DataFrame, selectors: list[str]
 ) -> dict[str, Any]:
@@ -157,6 +162,7 @@ def _config(
 def _problems(log: Log, table: pd.DataFrame) -> list[ProblemRow]:
     rows = []
     for name in dict.fromkeys(table["problem_id"]):
-        question, gold = log.problems.get(name, ("", ""))
-        rows.append(ProblemRow(name, log.task, question, gold, "", [], "", "", "{}"))
+        question, gold = map(storable, log.problems.get(name, ("", "")))
+        task = storable(log.task)
+        rows.append(ProblemRow(name, task, question, gold, "", [], "", "", "{}"))
     return rows

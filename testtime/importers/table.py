@@ -27,6 +27,13 @@ ALIASES = {
     "sample": ("epoch", "repeat", "sample_id"),
     "score": ("correct", "is_correct", "acc"),
 }
+KNOWN = (
+    "model", "setting", "budget", "answer_key", "thinking_tokens", "answer_tokens", "prompt_tokens",
+    "flops", "usd", "seconds", "forced", "verdict", "question", "gold", "thinking", "text",
+    "output_tokens", "completion_tokens", "reasoning_tokens",
+)  # fmt: skip
+OUTPUTS = ("output_tokens", "completion_tokens")  # as providers count them
+REASONING = ("reasoning_tokens",)
 GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "true": 1.0, "false": 0.0}
 
 
@@ -48,7 +55,7 @@ def import_csv(
 
     source = Path(path)
     table = _json_lines(source, columns or {}) if source.suffix == ".jsonl" else read_table(source)
-    table = _renamed(table, columns or {}, source)
+    table, notes = _renamed(table, columns or {}, source)
     if table.empty:
         raise UserError(f"{source}: has no rows")
     for name in ("problem_id", "score"):
@@ -75,12 +82,13 @@ def import_csv(
                 str(row.get("question", "")),
                 str(row.get("gold", "")),
             )
+    notes += _tokens_apart(table, columns or {})
     scores = table.drop(columns=[c for c in ("question", "gold") if c in table])
     for name in ("thinking", "text"):
         if name in scores:
             scores[name] = scores[name].astype("string")
     return save(
-        Log(task or source.stem.split(".")[0], "csv", [str(source)], scores, problems),
+        Log(task or source.stem.split(".")[0], "csv", [str(source)], scores, problems, notes=notes),
         out,
         selectors,
     )
@@ -94,7 +102,10 @@ def _score(value: Any) -> Any:
     return GRADES.get(text, GRADES.get(text.lower(), value)) if text else None
 
 
-def _renamed(table: pd.DataFrame, columns: Mapping[str, str], source: Path) -> pd.DataFrame:
+def _renamed(
+    table: pd.DataFrame, columns: Mapping[str, str], source: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """The table with our names, and which columns were used for what."""
     for ours, theirs in columns.items():
         if theirs not in table:
             raise UserError(
@@ -107,7 +118,46 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], source: Path) -> p
         if ours not in table and ours not in columns and found:
             renames[found] = ours
     clash = [ours for theirs, ours in renames.items() if ours in table and theirs != ours]
-    return table.drop(columns=clash).rename(columns=renames)
+    known = ["problem_id", "sample", "score", *KNOWN]
+    used = {renames.get(str(c), str(c)): str(c) for c in table if c not in clash}
+    named = [n if used[n] == n else f"{n} = {used[n]}" for n in known if n in used]
+    rest = [name for name in used if name not in known]
+    notes = [f"columns used: {', '.join(named)}"]
+    if rest:
+        notes.append(f"further columns, to select by where they are numbers: {', '.join(rest)}")
+    if clash:
+        notes.append(f"not used, because another was named for them: {', '.join(clash)}")
+    return table.drop(columns=clash).rename(columns=renames), notes
+
+
+def _tokens_apart(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """Makes answer_tokens of a provider's output_tokens, in place, and says how: most providers
+    count the reasoning among them, so that both together would be counted twice.
+    """
+    if "answer_tokens" not in table:
+        theirs = next((c for c in OUTPUTS if c in table), None)
+        if theirs is None:
+            return []
+        table["answer_tokens"] = table[theirs]
+    elif columns.get("answer_tokens") not in OUTPUTS:
+        return []
+    if "thinking_tokens" not in table:
+        reasoning = next((c for c in REASONING if c in table), None)
+        if reasoning is None:
+            return []
+        table["thinking_tokens"] = table[reasoning]
+    thinking, output = (_numbers(table[name]) for name in ("thinking_tokens", "answer_tokens"))
+    if (thinking.fillna(0) <= output.fillna(float("inf"))).all():
+        table["answer_tokens"] = output - thinking.fillna(0)
+        return ["output tokens include the reasoning tokens, which are taken out of answer_tokens"]
+    return ["output tokens leave out the reasoning tokens (some are fewer): taken as they are"]
+
+
+def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column as numbers; what is none becomes null."""
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce").astype(float)
 
 
 def _json_lines(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -116,9 +166,9 @@ def _json_lines(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
 
     try:
         table = pd.read_json(source, lines=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, OverflowError) as error:
         raise UserError(
-            f"{source}: not readable as JSON lines: {str(error).splitlines()[0]}"
+            f"{source}: not readable as JSON lines: {(str(error).splitlines() or ['?'])[0]}"
         ) from None
     score = columns.get("score", "score")
     if (

@@ -16,22 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from testtime.errors import UserError
 from testtime.estimators.selection import pass_at_k
 from testtime.estimators.table import pools, read_table
-from testtime.laws.law import Floats, Law, Parameter
+from testtime.laws.law import Floats
 from testtime.laws.optimum import PowerLaw, power_law
 
 GAIN = 2.0  # log-likelihood that a third parameter has to bring
-BROWN = Law(
-    "coverage",
-    "coverage = exp(-A * k^-b)",
-    (
-        Parameter("A", "positive", (0.1, 0.5, 1.0, 3.0, 10.0)),
-        Parameter("b", "free", (0.1, 0.3, 0.7, 1.0)),
-    ),
-    ("k",),
-    "coverage",
-    "Brown et al. 2024, eq. 1 (their exponent is -b)",
-    lambda p, x: np.exp(-p[0] * x[0] ** -p[1]),
-)
 
 
 def coverage_power_law(k: ArrayLike, coverage: ArrayLike) -> PowerLaw:
@@ -60,27 +48,22 @@ class BetaBinomial:
         """Expected pass@k: 1 - E[(1 - scale * u)^k], u ~ Beta(alpha, beta)."""
         from scipy.special import betaln
 
-        size = np.asarray(k, dtype=np.float64)
+        a, b, size = self.alpha, self.beta, np.asarray(k, dtype=np.float64)
         if self.scale == 1:
-            result: Floats = -np.expm1(
-                betaln(self.alpha, self.beta + size) - betaln(self.alpha, self.beta)
-            )
-            return result
-        value = [
-            -np.expm1(_log_miss(self.alpha, self.beta, self.scale, float(one)))
-            for one in size.ravel()
-        ]
-        return np.array(value).reshape(size.shape)
+            missed = betaln(a, b + size) - betaln(a, b)
+        else:
+            never = np.zeros(size.size)
+            missed = _log_scaled(a, b, self.scale, never, size.ravel()).reshape(size.shape)
+        result: Floats = -np.expm1(missed)
+        return result
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
         """Percentile intervals. Raises UserError where no resamples were drawn."""
         if self.replicates is None:
             raise UserError("intervals of a beta-binomial fit need resamples > 0")
         lo, hi = np.quantile(self.replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return {
-            name: (float(a), float(b))
-            for name, a, b in zip(("alpha", "beta", "scale"), lo, hi, strict=True)
-        }
+        ends = zip(lo.tolist(), hi.tolist(), strict=True)
+        return dict(zip(("alpha", "beta", "scale"), ends, strict=True))
 
     def band(self, k: float, level: float = 0.95) -> tuple[float, float]:
         """Percentile interval of expected pass@k; NaN where no resamples were drawn."""
@@ -184,10 +167,9 @@ def report(correct: ArrayLike, total: ArrayLike, *, resamples: int = 1000, seed:
     law = beta_binomial(c, n, resamples=resamples, seed=seed)
     scaled = scaled_beta_binomial(c, n)
     lines = [f"coverage of {len(c)} problems, {n.min():g} to {n.max():g} samples each"]
-    for name, (lo, hi) in law.interval().items():
-        if name != "scale":
-            value = law.alpha if name == "alpha" else law.beta
-            lines.append(f"{name:<8}{value:>10.4g}   [{lo:.4g}, {hi:.4g}]")
+    ends = law.interval()
+    for name, value in (("alpha", law.alpha), ("beta", law.beta)):
+        lines.append(f"{name:<8}{value:>10.4g}   [{ends[name][0]:.4g}, {ends[name][1]:.4g}]")
     if scaled.log_likelihood - law.log_likelihood > GAIN:
         lines.append(
             f"better with a largest success rate of {scaled.scale:.3g}: no problem is sure"
@@ -199,8 +181,8 @@ def report(correct: ArrayLike, total: ArrayLike, *, resamples: int = 1000, seed:
     for k in [*inside, 10 * top, 100 * top]:
         seen = f"{np.mean(pass_at_k(c, n, k)):.4f}" if k <= top else "beyond"
         lo, hi = law.band(k)
-        ends = f"   [{lo:.4f}, {hi:.4f}]" if np.isfinite(lo) else ""
-        lines.append(f"{k:>8}{seen:>10}{float(law.coverage(k)):>8.4f}{ends}")
+        sure = f"   [{lo:.4f}, {hi:.4f}]" if np.isfinite(lo) else ""
+        lines.append(f"{k:>8}{seen:>10}{float(law.coverage(k)):>8.4f}{sure}")
     return "\n".join(lines)
 
 
@@ -315,8 +297,3 @@ def _log_scaled(alpha: float, beta: float, scale: float, c: Floats, n: Floats) -
         total + gammaln(n + 1) - gammaln(c + 1) - gammaln(n - c + 1) - betaln(alpha, beta)
     )
     return result
-
-
-def _log_miss(alpha: float, beta: float, scale: float, k: float) -> float:
-    """log E[(1 - scale u)^k]."""
-    return float(_log_scaled(alpha, beta, scale, np.array([0.0]), np.array([k]))[0])

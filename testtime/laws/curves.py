@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from testtime.errors import UserError
 from testtime.estimators.cells import summary
 from testtime.estimators.grid import COSTS, Replicates, build
-from testtime.estimators.intervals import bounded_interval, normal_quantile
+from testtime.estimators.intervals import normal_quantile
 from testtime.estimators.table import normalise, require
 from testtime.laws.fit import shrunk_covariance
 from testtime.laws.law import Floats
@@ -64,10 +64,16 @@ class Curve:
 
 
 def from_scores(
-    scores: pd.DataFrame, selectors: tuple[str, ...], *, resamples: int = 2000, seed: int = 0
+    scores: pd.DataFrame,
+    selectors: tuple[str, ...],
+    *,
+    axis: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> list[Curve]:
     """Every curve of a scores table: `mean` along budgets, each other selector along n at the
-    largest budget. Raises UserError for fewer than two problems.
+    largest budget. axis: of AXES, budget (as requested) or n; by default the first of them that
+    prices most cells. Raises UserError for fewer than two problems.
     """
     table = normalise(scores)
     if table["problem_id"].nunique() < MIN_PROBLEMS:
@@ -76,7 +82,7 @@ def from_scores(
             "needs at least 2"
         )
     largest = table.groupby(["model", "setting"])["budget"].transform("max")
-    found: list[Curve] = []
+    lines: list[Curve] = []
     for part, chosen in (
         (table, ("mean",)),
         (table[(table["budget"] == largest) | largest.isna()], selectors),
@@ -85,8 +91,8 @@ def from_scores(
         cells = summary(sample)
         if len(cells) == 1:
             continue
-        found += _curves(cells, sample)
-    return [replace(c, control=_control(table[table["model"] == c.model], c)) for c in found]
+        lines += _curves(cells, sample, axis)
+    return [replace(c, control=_control(table[table["model"] == c.model], c)) for c in lines]
 
 
 def from_sample(
@@ -102,7 +108,7 @@ def from_sample(
     its cells, which has no noise; resamples: how many of the replicates to keep, None all.
     """
     grid = sample.grid
-    cells = grid.cells.iloc[at]
+    cells = summary(sample).iloc[at]
     values = grid.value[:, at]
     if axis in COSTS:
         cost, drawn = grid.cost(axis)[:, at], sample.cost(axis)[:, at]
@@ -119,8 +125,7 @@ def from_sample(
     covariance = None
     if problems >= MIN_PROBLEMS:
         covariance = shrunk_covariance(replicated[np.isfinite(replicated).all(axis=1)], problems)
-    around = grid.means(values), grid.variance(values), grid.problem_count[at]
-    lo, hi = bounded_interval(*around, strata=grid.benchmarks)
+    cells = cells.iloc[order]
     first = cells.iloc[0]
     return Curve(
         str(first["model"]),
@@ -128,10 +133,10 @@ def from_sample(
         str(first["selector"]),
         axis,
         x,
-        grid.means(values),
-        lo,
-        hi,
-        _names(cells.iloc[order]),
+        cells["value"].to_numpy(),
+        cells["lo"].to_numpy(),
+        cells["hi"].to_numpy(),
+        _names(cells),
         covariance,
         (drawn[:resamples], replicated[:resamples]),
         (cost, values),
@@ -148,7 +153,7 @@ def _control(scores: pd.DataFrame, curve: Curve) -> float:
     return control(told["thinking_tokens"], 0, told["budget"]) if len(told) else float("nan")
 
 
-def from_cells(cells: pd.DataFrame) -> list[Curve]:
+def from_cells(cells: pd.DataFrame, axis: str | None = None) -> list[Curve]:
     """Every curve of a cells table; intervals, where it has them, give each point its own variance.
     Raises UserError for absent columns.
     """
@@ -164,24 +169,24 @@ def from_cells(cells: pd.DataFrame) -> list[Curve]:
         if name not in table:
             table[name] = default
     table["setting"] = table["setting"].fillna("").astype(str)
-    return _curves(table, None)
+    return _curves(table, None, axis)
 
 
-def _curves(cells: pd.DataFrame, sample: Replicates | None) -> list[Curve]:
-    """The groups of cells that have two points on an axis of compute."""
-    found = []
+def _curves(cells: pd.DataFrame, sample: Replicates | None, wanted: str | None) -> list[Curve]:
+    """The groups of cells that have points at two places on an axis of compute."""
+    lines = []
     for along, rows in _groups(cells):
-        axis, priced = _axis(cells.loc[rows])
-        if priced.sum() > 1:
-            part = cells.loc[rows]
+        axis, priced = _axis(cells.loc[rows], wanted)
+        part = cells.loc[rows]
+        if part.loc[priced, axis].nunique() > 1:
             curve = _curve(part[priced].sort_values(axis, kind="stable"), along, axis, sample)
-            found.append(replace(curve, left_out=_names(part[~priced])))
-    return found
+            lines.append(replace(curve, left_out=_names(part[~priced])))
+    return lines
 
 
-def _axis(cells: pd.DataFrame) -> tuple[str, pd.Series[bool]]:
-    """The axis of compute that prices most of these cells, the first of several, and which those
-    are: there is no logarithm of a cost of 0.
+def _axis(cells: pd.DataFrame, wanted: str | None) -> tuple[str, pd.Series[bool]]:
+    """The axis of compute that prices most of these cells, the first of several, or the one that is
+    wanted; and which those are: there is no logarithm of a cost of 0.
     """
     priced = {
         name: cells[name].astype("Float64").gt(0).fillna(False).astype(bool)
@@ -190,6 +195,9 @@ def _axis(cells: pd.DataFrame) -> tuple[str, pd.Series[bool]]:
     }
     if (cells["n"] > 1).any():
         priced["n"] = cells["n"] > 0
+    priced = {name: known for name, known in priced.items() if wanted in (None, name)}
+    if not priced:
+        raise UserError(f"no axis {wanted!r} here; there are {', '.join((*AXES, 'budget', 'n'))}")
     return max(priced.items(), key=lambda item: int(item[1].sum()))
 
 

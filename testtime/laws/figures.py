@@ -14,7 +14,6 @@ from testtime.errors import UserError
 from testtime.laws import optimum
 from testtime.laws.curves import Curve
 from testtime.laws.law import Floats
-from testtime.laws.published import BESIROGLU, GPT_LINEAGE, HOFFMANN
 from testtime.laws.result import Fit
 
 Band = Callable[[Floats], tuple[Floats, Floats] | None]
@@ -96,38 +95,6 @@ def pretraining(fit: Fit, N: Floats, D: Floats, loss: Floats, path: Path) -> Non
         axis.set_xlabel("training FLOPs")
         axis.set_ylabel(label)
         axis.legend(frameon=False, fontsize=8)
-    _save(figure, [], path)
-
-
-def lineage(path: Path) -> None:
-    """The GPT lineage, parameters against training FLOPs, on the compute-optimal lines of Besiroglu
-    and Hoffmann.
-
-    Filled: as published. Hollow: a public estimate. What was not disclosed is not drawn.
-    """
-    figure, (axis,) = _canvas(1, 1)
-    C = np.geomspace(1e18, 1e26, 100)
-    for law in (BESIROGLU, HOFFMANN):
-        axis.plot(C, optimum.parametric(law.values, C).N, label=f"compute-optimal: {law.source}")
-    for model in GPT_LINEAGE:
-        if model.parameters is not None and model.flops is not None:
-            face = "none" if model.estimate else "black"
-            axis.scatter(
-                model.flops, model.parameters, s=18, facecolors=face, edgecolors="black", zorder=3
-            )
-            axis.annotate(
-                model.name,
-                (model.flops, model.parameters),
-                xytext=(4, -8),
-                textcoords="offset points",
-                fontsize=6,
-            )
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlim(right=1e28)
-    axis.set_xlabel("training FLOPs")
-    axis.set_ylabel("parameters")
-    axis.legend(frameon=False, fontsize=6)
     _save(figure, [], path)
 
 

@@ -48,10 +48,10 @@ def fit(
     of `runs`, (n,) labels of rows that err together; row_weights: such resamples already drawn,
     (resamples, n) counts. covariance: (n, n) on the fitted scale: of y, or of log y for a law that
     is fitted on its logarithm (`Law.log`). replicates: (inputs by name, y), each (resamples, n).
-    problems: (inputs by name, y) of each problem, each (problems, n), whose means the points are:
-    the law is then tested by Hotelling's F (`misfit.lack_of_fit`). cost: (n,), orders the points
-    for the extrapolation test (default: the product of the inputs). Raises UserError where there
-    are fewer than `spare` points more than free parameters, values that are not finite, and
+    problems: (inputs by name, y) of each problem, each (problems, n), whose means the points are: a
+    law of y itself is then tested by Hotelling's F (`misfit.lack_of_fit`). cost: (n,), orders the
+    points for the extrapolation test (default: the product of the inputs). Raises UserError where
+    there are fewer than `spare` points more than free parameters, values that are not finite, and
     non-positive values under a logarithm.
     """
     if delta is not None and not delta > 0:
@@ -72,7 +72,7 @@ def fit(
         chi2 = 2 * objective
         problem, theta, misfit = _allow_misfit(problem, theta, starts, chi2, covariance)
         objective = float(problem.objective(theta[None], np.zeros(1, dtype=np.intp))[0])
-    if problems is not None:
+    if problems is not None and not law.log:
         each = [np.asarray(problems[0][name], dtype=np.float64) for name in law.inputs]
         lack = lack_of_fit(problem, theta, each, problems[1], starts)
     residuals = law.value(theta[None], inputs)[0] - problem.y

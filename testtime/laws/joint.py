@@ -153,14 +153,14 @@ def _line(x: Floats, y: Floats, problems: int) -> Floats:
 
 
 def _random_effects(x: Floats, y: Floats, noise: Floats) -> tuple[float, float, float]:
-    """(slope, Knapp and Hartung's standard error, tau) of y on x, each (models,), whose rows scatter
-    by tau beyond `noise`; tau as Paule and Mandel's.
+    """(slope, Knapp and Hartung's standard error, tau) of y on x, each (models,), whose rows
+    scatter by tau beyond `noise`; tau as Paule and Mandel's.
     """
     design, freedom = np.column_stack([np.ones_like(x), x]), len(x) - 2
 
     def at(tau2: float) -> tuple[Floats, Floats, float]:
         weights = 1 / (noise + tau2 + 1e-12)
-        inverse: Floats = np.linalg.inv((design.T * weights) @ design)
+        inverse = np.linalg.inv((design.T * weights) @ design).astype(np.float64)
         line = inverse @ (design.T * weights) @ y
         return line, inverse, float(weights @ (y - design @ line) ** 2)
 

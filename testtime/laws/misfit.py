@@ -1,4 +1,4 @@
-"""Does a law miss the points by more than their noise? Hotelling's test, on the problems themselves.
+"""Does a law miss the points by more than their noise? Hotelling's test, on the problems.
 
 The points of a pool are means over the same few problems, so their covariance is estimated from as
 many: at 30 problems chi-square with a covariance that was shrunk to be inverted never rejects, and

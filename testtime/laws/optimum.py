@@ -176,9 +176,9 @@ def power_law(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> P
 
 
 def with_inference(values: Mapping[str, float], N: float, queries: float) -> tuple[float, float]:
-    """(parameters, tokens) of the cheapest model as good as the compute-optimal one of N parameters,
-    training and the `queries` tokens it will read and write counted: 6 N D + 2 N queries (Sardana et
-    al. 2024, eq. 3). values: A, B, alpha, beta.
+    """(parameters, tokens) of the cheapest model as good as the compute-optimal one of N
+    parameters, training and the `queries` tokens it will read and write counted: 6 N D + 2 N
+    queries (Sardana et al. 2024, eq. 3). values: A, B, alpha, beta.
     """
     from scipy.optimize import brentq
 
@@ -242,8 +242,8 @@ def non_embedding_exponent(values: Mapping[str, float]) -> float:
 
 
 def report(name: str, values: Mapping[str, float], C: float, queries: float, unique: float) -> str:
-    """What a budget of C FLOPs is best spent on by a law's constants, in words; queries: tokens that
-    the model will read and write, 0 none; unique: distinct tokens there are, 0 enough.
+    """What a budget of C FLOPs is best spent on by a law's constants, in words; queries: tokens
+    that the model will read and write, 0 none; unique: distinct tokens there are, 0 enough.
     """
     best = parametric(values, C)
     lines = [

@@ -68,9 +68,8 @@ class Fit:
 
     @property
     def p_value(self) -> float:
-        """Chance that noise alone misses a true law so far: Hotelling's where the problems behind
-        the points are known, chi-square's where only variances are; NaN without either, or where
-        there is too little to test.
+        """Chance that noise alone misses a true law so far: Hotelling's where the problems are
+        known, chi-square's where only variances are; NaN where there is too little to test.
         """
         from scipy.special import gammaincc
 
@@ -109,11 +108,8 @@ class Fit:
     @property
     def se(self) -> dict[str, float]:
         """Standard errors."""
-        spread = (
-            np.sqrt(np.diag(self.covariance))
-            if self.replicates is None
-            else self.replicates.std(axis=0)
-        )
+        drawn = self.replicates
+        spread = np.sqrt(np.diag(self.covariance)) if drawn is None else drawn.std(axis=0)
         return dict(zip(self.law.names, spread.tolist(), strict=True))
 
     @property
@@ -137,22 +133,18 @@ class Fit:
     @property
     def r2(self) -> float:
         """Share of the variance explained, on the fitted scale."""
-        fitted = self.law.target(self.y)
-        total = float(((fitted - fitted.mean()) ** 2).sum())
+        total = len(self.y) * float(self.law.target(self.y).var())
         return 1 - float((self.residuals**2).sum()) / total if total > 0 else float("nan")
 
     def interval(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
-        """By parameter: percentiles of the replicates, or Student's interval with `freedom`
-        degrees.
-        """
+        """By parameter: percentiles of replicates, or Student's interval with `freedom` degrees."""
         if self.replicates is not None:
             lo, hi = self.percentiles(self.replicates, level)
         else:
             from scipy.special import stdtrit
 
-            reach = float(stdtrit(max(self.freedom, 1), (1 + level) / 2)) * np.array(
-                list(self.se.values())
-            )
+            t = float(stdtrit(max(self.freedom, 1), (1 + level) / 2))
+            reach = t * np.array(list(self.se.values()))
             lo, hi = self.values - reach, self.values + reach
         return dict(zip(self.law.names, zip(lo.tolist(), hi.tolist(), strict=True), strict=True))
 
@@ -254,23 +246,19 @@ class Fit:
         """The fit as text: law, goodness, parameters with errors and intervals, strong
         correlations, notes.
         """
+        log = " (log)" if self.law.log else ""
         lines = [
             f"law          {self.law.name}: {self.law.formula}",
             f"source       {self.law.source}",
             f"method       {self.method}",
             f"points       {self.points}, parameters {len(self.values) - len(self.fixed)}",
             f"objective    {self.objective:.6g}",
-            f"residuals    rmse {self.rmse:.4g}{' (log)' if self.law.log else ''}, R2 "
-            f"{self.r2:.4f}",
+            f"residuals    rmse {self.rmse:.4g}{log}, R2 {self.r2:.4f}",
         ]
         lines += self._tested()
         if np.isfinite(self.aicc):
             lines.append(f"AICc         {self.aicc:.2f} (independent points)")
-        held = (
-            f"{self.heldout:.4g}{' (log)' if self.law.log else ''}"
-            if np.isfinite(self.heldout)
-            else "too few points"
-        )
+        held = f"{self.heldout:.4g}{log}" if np.isfinite(self.heldout) else "too few points"
         lines.append(f"held out     {held} (fitted on the cheaper part, tested on the dearer)")
         lines.append(f"parameters   {'value':>12} {'std. error':>12}   {level:.0%} interval")
         interval, se = self.interval(level), self.se

@@ -7,7 +7,7 @@ rivals, diagnostics and a figure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class CurveStudy:
 
     curve: curves.Curve
     fits: tuple[Fit, ...]
-    plateau: forms.Plateau
+    plateau: forms.Plateau | None
     too_few: tuple[str, ...]
 
     @property
@@ -63,8 +63,10 @@ class CurveStudy:
             )
         if np.ptp(self.curve.y) == 0:
             return f"no law is called for: accuracy is {self.curve.y[0]:.4g} at every point"
-        growth = next(n for n in best.law.names if n in ("doubling", "slope", "exponent"))
-        lo, hi = best.interval()[growth]
+        # by the straight line where it stands: more parameters find growth in anything
+        line = next((f for f in self.fits if f.law.name == "linear" and not f.rejected), best)
+        growth = next(n for n in line.law.names if n in ("doubling", "slope", "exponent"))
+        lo, hi = line.interval()[growth]
         if not (lo > 0 or hi < 0):
             return (
                 f"no law is called for: growth cannot be told from none ({growth} [{lo:.3g}, "
@@ -130,7 +132,8 @@ class CurveStudy:
             lines.append(f"left out     {'; '.join(curve.left_out)}: no {curve.axis} above 0")
         if self.too_few:
             lines.append(f"not tried    {', '.join(self.too_few)}: too few budgets")
-        lines.append(f"plateau      {self.plateau}")
+        if self.plateau is not None:
+            lines.append(f"plateau      {self.plateau}")
         if self.best is not None:
             lines.append(self.best.report())
         return "\n".join(lines)
@@ -159,13 +162,19 @@ class TesttimeStudy:
 
 
 def testtime(
-    source: str | Path | pd.DataFrame, *, resamples: int = 2000, seed: int = 0
+    source: str | Path | pd.DataFrame,
+    *,
+    axis: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> TesttimeStudy:
     """Fit the test-time laws to a scores or a cells table.
 
     Scores (columns problem_id, sample, score): generalised least squares with the cells' bootstrap
     covariance, every replicate refitted. Cells (a column value, and a compute axis): taken as
-    independent, with a note. Raises UserError for a table that is neither, and where no curve has
+    independent, with a note. axis: of `curves.AXES`, or budget, as requested: where chains end by
+    themselves what they spend comes to a stop while accuracy grows, and no law of it fits. Raises
+    UserError for a table that is neither, and where no curve has
     two points; models without one are noted.
     """
     table, name = read_source(source)
@@ -173,9 +182,9 @@ def testtime(
     if {"problem_id", "sample", "score"} <= set(table.columns):
         votes = "answer_key" in table and table["answer_key"].notna().any()
         selectors = ("majority", "oracle") if votes else ("oracle",)
-        lines = curves.from_scores(table, selectors, resamples=resamples, seed=seed)
+        lines = curves.from_scores(table, selectors, axis=axis, resamples=resamples, seed=seed)
     elif "value" in table.columns:
-        lines = curves.from_cells(table)
+        lines = curves.from_cells(table, axis)
         notes = (INDEPENDENT,)
     else:
         raise UserError(
@@ -208,7 +217,8 @@ def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) ->
         fits.append(_fit_curve(law, curve, resamples, seed))
     fits.sort(key=lambda f: f.rank)
     problems = None if curve.problems is None else curve.problems[1]
-    stopped = forms.plateau(fits, curve.x, curve.y, problems)
+    many = len(curve.x) > 1
+    stopped = forms.plateau(fits, curve.x, curve.y, problems) if many else None
     return CurveStudy(curve, tuple(fits), stopped, tuple(too_few))
 
 
@@ -233,7 +243,10 @@ def _fit_curve(law: Law, curve: curves.Curve, resamples: int, seed: int) -> Fit:
     center = first.predict(x=curve.x)
     drawn = np.random.default_rng(seed).multivariate_normal(center, noise, size=resamples)
     again = ({"x": np.broadcast_to(curve.x, drawn.shape)}, drawn)
-    return fit(law, x, curve.y, covariance=curve.covariance, replicates=again)
+    drawn_fit = fit(law, x, curve.y, covariance=curve.covariance, replicates=again)
+    return (
+        drawn_fit if curve.covariance is not None else replace(drawn_fit, units=first.freedom + 1)
+    )
 
 
 def read_source(source: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -167,8 +167,8 @@ class Plateau:
             verdict = "undecided: the interval holds both no gain and more than one point"
         interval = "" if np.isnan(self.lo) else f" [{100 * self.lo:.2f}, {100 * self.hi:.2f}]"
         return (
-            f"the last step, {self.factor:.3g} times the compute, gains {100 * self.gain:.2f} points"
-            f"{interval} (paired difference of the two top points): {verdict}; {self.ceiling}"
+            f"the last step, {self.factor:.3g} times the compute, gains {100 * self.gain:.2f} "
+            f"points{interval} (paired difference of the two top points): {verdict}; {self.ceiling}"
         )
 
 

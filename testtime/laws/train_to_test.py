@@ -45,9 +45,9 @@ TRAIN_TO_TEST = power_sum(
 
 @dataclass(frozen=True)
 class Cheapest:
-    """N parameters trained on D tokens, k samples a query, for `flops` in all, each with an interval
-    (lo, hi) that holds the noise of the runs; unreached: share of resamples in which nothing that
-    was measured reaches the target.
+    """N parameters trained on D tokens, k samples a query, for `flops` in all, each with an
+    interval (lo, hi) that holds the noise of the runs; unreached: share of resamples in which
+    nothing that was measured reaches the target.
     """
 
     law: Fit
@@ -80,12 +80,12 @@ def cheapest(
     resamples: int = 500,
     seed: int = 0,
 ) -> Cheapest:
-    """Fit the law to a table of N, D, k and accuracy (pass@k, or loss = -log pass@k), and search the
-    ranges of N, D and k that the table holds for the least 6 N D + queries 2 N tokens k.
+    """Fit the law to a table of N, D, k and accuracy (pass@k, or loss = -log pass@k), and search
+    the ranges of N, D and k that the table holds for the least 6 N D + queries 2 N tokens k.
 
-    tokens: a sample's. Rows of one model (column `run`, else N and D) are resampled together. Raises
-    UserError for columns that are absent, and where the law reaches the target nowhere in the ranges
-    that were measured: beyond them nothing is claimed.
+    tokens: a sample's. Rows of one model (column `run`, else N and D) are resampled together.
+    Raises UserError for columns that are absent, and where the law reaches the target nowhere in
+    the ranges that were measured: beyond them nothing is claimed.
     """
     if not (0 < target < 1 and queries > 0 and tokens > 0):
         raise UserError("cheapest: a target within (0, 1), and queries and tokens above 0")
@@ -130,8 +130,8 @@ def cheapest(
 def _search(
     values: Floats, data: dict[str, Floats], target: float, queries: float, tokens: float
 ) -> Floats:
-    """Cheapest (N, D, k, flops) of each row of parameters (rows, 7): (rows, 4), infinite FLOPs where
-    the target is not reached. D is solved for; N runs over 400 sizes, k over powers of two.
+    """Cheapest (N, D, k, flops) of each row of parameters (rows, 7): (rows, 4), infinite FLOPs
+    where the target is not reached. D is solved for; N runs over 400 sizes, k over powers of two.
     """
     N = np.geomspace(data["N"].min(), data["N"].max(), 400)
     low, high = data["D"].min(), data["D"].max()

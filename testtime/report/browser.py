@@ -7,7 +7,7 @@ shown. The whole pool is in the terminal (`testtime show RUN PROBLEM`).
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ PROBLEMS = 200
 SAMPLES = 16
 LEAST_SAMPLES = 3
 CHARACTERS = 1_600_000  # of model text in a page, shared by its models
+LETTERS = 3.5  # of a token
 LEAST = 400  # characters of a text that are always shown
 
 
@@ -34,17 +35,14 @@ def browser(results: Results, models: int) -> dict[str, Any]:
     names = [str(name) for name in solved.index[np.unique(spread)]]
     samples = [int(s) for s in sorted(results.scores["sample"].unique())]
     room = CHARACTERS // models
-    shown = samples[:LEAST_SAMPLES]
-    problems = _read(results, names, shown)
+    shown = samples[: _fitting(results, len(names), room)]
+    told = transcripts.read(results.run.path, results.scores, names, shown)
+    problems = [_plain(transcript) for transcript in told]
     if not any(_texts(problem) for problem in problems):
         return {
             "problems": [],
             "lead": "This run holds no texts, so there is nothing to read here.",
         }
-    each = sum(map(_size, problems)) / len(shown)
-    fitting = samples[: max(len(shown), min(SAMPLES, int(room / max(each, 1))))]
-    if len(fitting) > len(shown):
-        shown, problems = fitting, _read(results, names, fitting)
     for problem in problems:
         problem["solved"] = _known(solved[problem["id"]])
     cut = _clip(problems, room)
@@ -64,17 +62,24 @@ def browser(results: Results, models: int) -> dict[str, Any]:
     return {"problems": problems, "lead": lead}
 
 
-def _read(results: Results, names: list[str], samples: list[int]) -> list[dict[str, Any]]:
-    """Transcripts as the page's script reads them."""
-    told = transcripts.read(results.run.path, results.scores, names, samples)
-    return [_plain(transcript) for transcript in told]
+def _fitting(results: Results, problems: int, room: int) -> int:
+    """How many samples of each problem there is room for, judged by their tokens."""
+    top = results.at(results.levels[-1])
+    counted = [c for c in ("thinking_tokens", "answer_tokens") if c in top]
+    tokens = float(top[counted].mean().sum()) if counted else math.nan
+    rows = 200 * len(results.levels)  # what the answers' texts and verdicts take
+    each = LETTERS * (tokens if tokens == tokens else room) + rows
+    return max(LEAST_SAMPLES, min(SAMPLES, int(room / (problems * each))))
 
 
 def _plain(transcript: transcripts.Transcript) -> dict[str, Any]:
-    data = asdict(transcript)
-    chains = [{**chain, "segments": chain["segments"] or []} for chain in data["chains"]]
-    head = {"id": data["problem_id"], "question": data["question"], "gold": data["gold"]}
-    return {**head, "chains": chains}
+    """A transcript as the page's script reads it."""
+    chains = [
+        {**vars(c), "segments": c.segments or [], "answers": [dict(vars(a)) for a in c.answers]}
+        for c in transcript.chains
+    ]
+    names = {"id": transcript.problem_id, "question": transcript.question}
+    return {**names, "gold": transcript.gold, "chains": chains}
 
 
 def _known(value: float) -> float | None:

@@ -114,7 +114,7 @@ def forced_accuracy(results: Results) -> Chart | None:
 
     if "forced" not in results.scores:
         return None
-    seed = results.run.manifest["config"]["seed"]
+    seed = results.run.manifest.config["seed"]
     rows = []
     for at, level in enumerate(results.levels):
         pool, flag = results.at(level), results.flag("forced", level)

@@ -55,7 +55,7 @@ def coverage(results: Results) -> Chart | None:
             for r in line.to_dict("records")
         ]
         alone = ceiling or sum(s.startswith(kind) for s in deployed) == 1
-        label = ENDS[kind] if alone else labels.selector(selector)
+        label = ENDS[kind] if alone and kind in ENDS else labels.selector(selector)
         ends.append((float(line["n"].iloc[-1]), float(line["value"].iloc[-1]), label, colour))
     most = {s: float(lines[s]["value"].iloc[-1]) for s in lines}
     gap = most["oracle"] - max((most[s] for s in deployed), default=most["oracle"])
@@ -83,7 +83,7 @@ def by_difficulty(results: Results) -> Chart | None:
     if len(results.levels) < 2 or results.problems < 4 * BINS:
         results.left_out[what] = f"it needs two budgets or settings and {4 * BINS} problems"
         return None
-    config = results.run.manifest["config"]
+    config = results.run.manifest.config
     drawn = {"resamples": config["resamples"], "seed": config["seed"]}
     cells = results.attempt(
         what, lambda: cells_by_difficulty(results.scores, [1], ["mean"], bins=BINS, **drawn)

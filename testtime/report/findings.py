@@ -76,7 +76,7 @@ def _rivals(row: Any) -> str:
         return ""
     if rivals:
         return f" {rivals:.0f} of the other {others:.0f} settings may be the best instead."
-    return f" Surely the best of {others + 1:.0f} settings."
+    return f" The other {others:.0f} settings are behind it."
 
 
 def _cheapest(row: Any, best: Any, axis: str, problems: int) -> str:
@@ -139,7 +139,7 @@ def warnings(results: Results) -> list[str]:
             f"Only {problems} problems: another {problems} like them could give quite another "
             "picture. Intervals here are wide for good reason."
         )
-    left_out = len((results.run.manifest.get("imported") or {}).get("left_out", []))
+    left_out = len(results.run.manifest.imported.left_out if results.run.manifest.imported else [])
     if left_out:
         said.append(
             f"{labels.counted(left_out, 'problem')} of the log have no scored sample and are left "

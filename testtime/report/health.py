@@ -64,36 +64,36 @@ def _budgets(results: Results) -> Table:
 
 def _facts(results: Results) -> Table:
     manifest = results.run.manifest
-    config, imported = manifest["config"], manifest.get("imported")
+    config, imported = manifest.config, manifest.imported
     facts: list[tuple[str, Any]] = [
         ("model", results.model),
         ("task", ", ".join(t["name"] for t in config["task"])),
         ("problems × samples", f"{results.problems:,} × {results.samples:,}"),
         ("selectors", ", ".join(config["selectors"])),
         ("bootstrap resamples", f"{config['resamples']:,}"),
-        ("testtime", manifest.get("testtime", "")),
+        ("testtime", manifest.testtime),
     ]
     price, rates = (config["model"][0].get(key) or config.get(key) for key in ("price", "rates"))
     if price:
         cached = price["input"] if price["cached"] is None else price["cached"]
         said = f"input {price['input']:g}, cached {cached:g}, output {price['output']:g}"
         facts.append(("dollars per million tokens", said))
-    if rates and (rates := rates if rates["prefill"] else manifest.get("rates")):
+    if rates and (rates := rates if rates["prefill"] else manifest.rates):
         said = (
             f"prefill {rates['prefill']:,.0f}, decode {rates['decode']:,.0f}, with "
             f"{rates['concurrency']} in flight"
         )
         facts.append(("tokens a second", said + (", measured" if "engine" in rates else "")))
     if imported:
-        facts += [("imported from", imported["format"]), ("files", ", ".join(imported["files"]))]
-        facts.append(("problems left out, never scored", len(imported["left_out"])))
+        facts += [("imported from", imported.format), ("files", ", ".join(imported.files))]
+        facts.append(("problems left out, never scored", len(imported.left_out)))
     else:
         sampling = {k: v for k, v in config["sampling"].items() if v is not None}
         facts += [
             ("seed", config["seed"]),
             ("sampling", ", ".join(f"{k} {v}" for k, v in sampling.items())),
             ("strategy", config["thinking"]["strategy"]),
-            ("identity of the model", manifest.get("identity", {}).get("model", "")),
+            ("identity of the model", manifest.identity.get("model", "")),
         ]
     return Table(
         "run",
@@ -106,7 +106,7 @@ def _facts(results: Results) -> Table:
 def _sessions(results: Results) -> Table:
     """What this evaluation itself spent, session by session."""
     rows = []
-    for session in results.run.manifest.get("sessions", []):
+    for session in results.run.manifest.sessions:
         started = datetime.datetime.fromtimestamp(session["started"], datetime.UTC).strftime(
             "%Y-%m-%d %H:%M UTC"
         )
@@ -149,7 +149,7 @@ def _sessions(results: Results) -> Table:
 
 def _printed(results: Results) -> Table:
     """Accuracies that the log's own tool printed, beside ours."""
-    printed = (results.run.manifest.get("imported") or {}).get("printed", [])
+    printed = results.run.manifest.imported.printed if results.run.manifest.imported else []
     rows = [(p["metric"], f"{p['printed']:.6g}", f"{p['here']:.6g}") for p in printed]
     return Table(
         "printed",

@@ -20,20 +20,42 @@ def fitted(results: Results, axis: str) -> CurveStudy | None:
     return results.attempt("law of test compute", lambda: _study(results, axis))
 
 
+def requested(results: Results, study: CurveStudy | None) -> list[tuple[str, str]]:
+    """Where no law of what was spent is supported, the law of the budget that was given, in words:
+    where chains end by themselves, spending stops growing while accuracy does not.
+    """
+    if study is None or study.supported:
+        return []
+    asked = results.attempt("law of requested budgets", lambda: _study(results, "budget"))
+    if asked is None or asked.best is None or not asked.supported:
+        return []
+    said = f"{labels.sentence(asked.verdict)}. {_tested(asked)}. Beyond: {asked.beyond}."
+    return [("Against the budget given", said)]
+
+
+def _tested(study: CurveStudy) -> str:
+    if study.best is None or np.isnan(study.best.heldout):
+        return "There are too few budgets to test its extrapolation"
+    missed = 100 * study.best.heldout
+    return f"Fitted on the cheaper two thirds, it misses the dearer third by {missed:.1f} points"
+
+
 def _study(results: Results, axis: str) -> CurveStudy:
     if results.problems < 2:
         raise UserError("it needs at least 2 problems to know how sure its points are")
     sample, cells = results.sample, results.sample.grid.cells
-    settings = cells.loc[cells["budget"].notna(), "setting"].unique()
-    if len(settings) != 1:
-        raise UserError(
-            "it needs budgets along one path; here are several settings, or effort levels only"
-        )
-    line = (cells["selector"] == results.selector) & (cells["n"] == 1) & cells["budget"].notna()
-    columns = np.flatnonzero(line.to_numpy())
+    told = cells["budget"].isna()
+    settings = cells.loc[~told, "setting"].unique()
+    if len(settings) > 1 or (len(settings) == 0 and axis == "budget"):
+        raise UserError("it needs budgets, or effort levels, along one path")
+    line = (cells["selector"] == "mean") & (cells["n"] == 1) & (told if told.all() else ~told)
+    if axis == "budget":  # there is no logarithm of none
+        line &= cells["budget"] > 0
+    columns = np.flatnonzero(line.to_numpy(dtype=bool))
+    along = "effort levels" if told.all() else "budgets"
     if len(columns) < 2:
         raise UserError("it needs budgets; here is one")
-    study = study_curve(from_sample(sample, columns, axis, resamples=RESAMPLES))
+    study = study_curve(from_sample(sample, columns, axis, along, RESAMPLES))
     if study.best is None:
         raise UserError(study.verdict)
     return study
@@ -54,19 +76,17 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
         f"{k} {v:.3g} ({intervals[k][0]:.3g} to {intervals[k][1]:.3g})"
         for k, v in best.params.items()
     )
-    tested = (
-        f"Fitted on the cheaper two thirds, it misses the dearer third by "
-        f"{100 * best.heldout:.1f} points"
-        if np.isfinite(best.heldout)
-        else "There are too few budgets to test its extrapolation"
-    )
+    last = []
+    if study.plateau is not None:
+        last.append(("Plateau", f"{labels.sentence(str(study.plateau))}."))
     if not study.supported:
-        return [("The law", f"{labels.sentence(study.verdict)}. None is drawn.")]
+        return [("The law", f"{labels.sentence(study.verdict)}. None is drawn."), *last]
     said = [
         ("The verdict", f"{labels.sentence(study.verdict)}."),
         (
             "The law drawn",
-            f"{best.law.name}, x in {labels.axis(axis).unit}, one sample: {values}. {tested}.",
+            f"{best.law.name}, x in {labels.axis(axis).unit}, one sample: {values}. "
+            f"{_tested(study)}.",
         ),
     ]
     rivals = ", ".join(
@@ -75,8 +95,7 @@ def findings(study: CurveStudy | None, axis: str | None) -> list[tuple[str, str]
     if rivals:
         said.append(("Its rivals", f"They miss it, in points, by: {rivals}."))
     said.append(("Beyond the data", f"{labels.sentence(study.beyond)}."))
-    said.append(("Plateau", f"{labels.sentence(str(study.plateau))}."))
-    return said
+    return [*said, *last]
 
 
 def warnings(study: CurveStudy | None) -> list[str]:

@@ -23,9 +23,9 @@ Interval = Literal["brackets", "pm"]
 COLUMNS = {  # of `board` -> what it is called
     "model": "model",
     "setting": "setting",
+    "value": "accuracy, %",
     "n": "n",
     "selector": "selector",
-    "value": "accuracy, %",
     "tokens": "tokens",
     "usd": "$ per 1,000",
     "latency": "longest path, tokens",

@@ -27,9 +27,10 @@ from testtime.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-SIZE = (7.4, 4.6)  # inches
+SIZE = (6.4, 4.3)  # inches
 NAMED = 14  # models that are named even where they are not on the frontier
-STEPS = ((6, 0), (5, 7), (5, -7), (-6, 0), (-5, 7), (-5, -7), (0, 9), (0, -9))  # points
+FARTHER = (1, 1.8, 2.8, 4.2, 6.5, 9)  # times STEP; from LINED on a thin line leads to the point
+STEP, LINED, AROUND = 6.5, 2.8, 16  # points; ; directions
 Box = tuple[float, float, float, float]
 
 
@@ -96,7 +97,12 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
             f" {labels.counted(missing, 'model')} whose {of.unit} are not known "
             f"{'is' if missing == 1 else 'are'} in the table alone."
         )
-    title = f"{labels.counted(len(lines), 'model')}: accuracy against {of.unit}"
+    drawn = (
+        f"{len(lines)} of {len(lines) + missing} models"
+        if missing
+        else (labels.counted(len(lines), "model"))
+    )
+    title = f"{drawn}: accuracy against {of.unit}"
     return Chart(f"leaderboard-{axis}", title, note, drawing, one.drop(columns=["order"]), tips)
 
 
@@ -119,27 +125,29 @@ def _name(
     window = axes.get_window_extent(renderer)
     centres = axes.transData.transform(np.column_stack([xs, ys]))
     taken: list[Box] = [(x - 2, y - 2, x + 2, y + 2) for x, y in centres]
+    turns = sorted(np.arange(AROUND) * 2 * np.pi / AROUND, key=lambda t: -np.cos(t))  # right first
+    ways = [(far, far * STEP * np.cos(t), far * STEP * np.sin(t)) for far in FARTHER for t in turns]
     written = 0
     for name, x, y, colour in ends:
         at = axes.transData.transform((x, y))
-        text = axes.annotate(
-            name, (x, y), (0, 0), textcoords="offset points", color=colour, fontsize=FONT - 1
-        )
-        text.set_fontweight("bold")
+        look = {"color": colour, "fontsize": FONT - 1, "fontweight": "bold", "va": "center"}
+        text = axes.annotate(name, (x, y), (0, 0), textcoords="offset points", **look)
         size = text.get_window_extent(renderer)
-        for dx, dy in ((a * far, b * far) for far in (1, 1.8, 2.8) for a, b in STEPS):
-            left = at[0] + dx * pixel - {1: 0.0, 0: 0.5, -1: 1.0}[int(np.sign(dx))] * size.width
+        text.remove()
+        for far, dx, dy in ways:
+            centred = abs(dx) < 1
+            left = at[0] + dx * pixel - size.width * (0.5 if centred else 0.0 if dx > 0 else 1.0)
             low = at[1] + dy * pixel - size.height / 2
             box = (left, low, left + size.width, low + size.height)
             inside = box[0] > window.x0 and box[2] < drawing.bbox.x1 and box[3] < window.y1 + 12
             if inside and low > window.y0 and not any(_meet(box, other) for other in taken):
-                text.set_position(((left - at[0]) / pixel, dy))
-                text.set_verticalalignment("center")
+                lead = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1}
+                arrow = {"arrowprops": lead} if far >= LINED else {}
+                place = ((left - at[0]) / pixel, dy)
+                axes.annotate(name, (x, y), place, textcoords="offset points", **look, **arrow)
                 taken.append(box)
                 written += 1
                 break
-        else:
-            text.remove()
     return written
 
 

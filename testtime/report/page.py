@@ -1,19 +1,13 @@
 """One self-contained HTML file, and every figure and table beside it as files.
 
-The template escapes everything; figures are the only markup that enters it ready made, and their
-writer escapes too. A content security policy allows the page's own script by its hash and no
-request at all, so that even an escape that failed would neither run nor call home. With many models
-the page is their leaderboard, and each has a page of its own, opened by a click.
+With many models the page is their leaderboard, and each has a page of its own, opened by a click.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +28,9 @@ from testtime.report import (
 )
 from testtime.report import leaderboard as boards
 from testtime.report.browser import browser
+from testtime.report.html import markup, render
 from testtime.report.results import Results
-from testtime.report.svg import inline, style_sheet, to_files
+from testtime.report.svg import inline, to_files
 from testtime.runs.run import Run
 from testtime.style import Chart
 
@@ -140,13 +135,13 @@ class _Page:
             for (key, one), name in zip(parts, self.names, strict=True):
                 alone = {"title": name, "dek": _measure(one), "home": "../index.html"}
                 own = {**page, **alone, "board": None, "models": [self._model(key, one)]}
-                _render(own, self.folder / "models" / f"{key}.html")
+                render(own, self.folder / "models" / f"{key}.html")
         else:
             page["models"] = [self._model(key, one) for key, one in parts]
-        return _render(page, self.folder / "index.html")
+        return render(page, self.folder / "index.html")
 
     def _title(self) -> str:
-        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest["config"]["task"])
+        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest.config["task"])
         distinct = len({one.model for one in self.models})
         name = labels.short_model(self.models[0].model) if distinct == 1 else f"{distinct} models"
         return f"What test compute buys: {name} on {tasks}"
@@ -181,9 +176,10 @@ class _Page:
         }
 
     def _model(self, key: str, one: Results) -> dict[str, Any]:
-        fitted = {} if self.many else {axis: laws.fitted(one, axis) for axis in one.axes}
+        law = laws.fitted(one, one.axis) if one.axis and not self.many else None
         drawn = [
-            (axis, curves.accuracy(one, axis, laws.drawn(law))) for axis, law in fitted.items()
+            (axis, curves.accuracy(one, axis, laws.drawn(law) if axis == one.axis else None))
+            for axis in (() if self.many else one.axes)
         ]
         if not one.axes:
             one.left_out["accuracy against compute"] = (
@@ -206,11 +202,11 @@ class _Page:
         return {
             "key": key,
             "findings": findings.findings(one),
-            "warnings": findings.warnings(one) + laws.warnings(fitted.get(one.axis or "")),
+            "warnings": findings.warnings(one) + laws.warnings(law),
             "accuracy": [{**self._chart(c, key), "value": axis} for axis, c in drawn],
             "options": [(a, labels.axis(a).unit) for a in one.axes],
             "unavailable": missing,
-            "law": laws.findings(fitted.get(one.axis or ""), one.axis),
+            "law": laws.findings(law, one.axis) + laws.requested(one, law),
             "sections": sections,
             "left_out": one.left_out,
             "browser": browser(one, 1 if self.many else len(self.models)),
@@ -251,7 +247,7 @@ class _Page:
         drawn = inline(chart, svg, f"{key}-{chart.name}" if key else chart.name)
         path = (sub / chart.name).as_posix()
         words = {"name": chart.name, "title": chart.title, "note": chart.note}
-        return {**words, "svg": _safe(drawn), "path": path}
+        return {**words, "svg": markup(drawn), "path": path}
 
     def _csv(self, table: health.Table, key: str) -> None:
         import pandas as pd
@@ -278,35 +274,3 @@ def _keys(names: Sequence[str]) -> list[str]:
         same = (f"{key}-{number}" for number in range(1, len(names) + 1))
         keys.append(next(k for k in (key, *same) if k not in keys))
     return keys
-
-
-def _render(page: dict[str, Any], path: Path) -> Path:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("testtime.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    script = _file("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    whole = environment.get_template("page.html").render(
-        css=_safe(_file("page.css") + style_sheet()),
-        script=_safe(script),
-        script_hash=f"sha256-{digest}",
-        version=metadata.version("testtime"),
-        **page,
-    )
-    path.write_text(whole, encoding="utf-8")
-    return path
-
-
-def _file(name: str) -> str:
-    return resources.files("testtime.report").joinpath("page", name).read_text(encoding="utf-8")
-
-
-def _safe(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from testtime.errors import UserError
 from testtime.estimators.cells import replicates
@@ -50,7 +50,7 @@ class Results:
     @cached_property
     def sample(self) -> Replicates:
         """Bootstrap replicates of this model's cells, drawn as the cells table was."""
-        config = self.run.manifest["config"]
+        config = self.run.manifest.config
         counts = sorted(int(n) for n in self.cells["n"].unique())
         selectors = list(dict.fromkeys(["mean", *self.selectors]))
         return replicates(
@@ -72,7 +72,9 @@ class Results:
 
     @cached_property
     def axes(self) -> list[str]:
-        """The compute axes that the table holds."""
+        """The compute axes that the table holds, FLOPs first: `compare` and `laws` take them where
+        they are known too, so that all say the same.
+        """
         known = [a for a in AXES if a in self.cells and self.cells[a].notna().all()]
         return [a for a in known if (self.cells[a] > 0).all()]
 
@@ -81,7 +83,9 @@ class Results:
         if axis in self.cells and self.cells[axis].notna().any():
             some = "is 0" if self.cells[axis].notna().all() else "is not known"
             return f"it {some} for some settings, and the axis is logarithmic"
-        return LACKING[axis] + ("" if "imported" in self.run.manifest else AGAIN.get(axis, ""))
+        return LACKING[axis] + (
+            "" if self.run.manifest.imported is not None else AGAIN.get(axis, "")
+        )
 
     @cached_property
     def axis(self) -> str | None:
@@ -151,7 +155,7 @@ def of(run: Run, models: Sequence[str] | None = None) -> list[Results]:
     """The results of a run, one entry a model; models: only these."""
     import pandas as pd
 
-    defaults = {"model": run.manifest["model"], "setting": "", "budget": pd.NA}
+    defaults: dict[str, Any] = {"model": run.manifest.model, "setting": "", "budget": pd.NA}
     scores = run.scores.assign(**{k: v for k, v in defaults.items() if k not in run.scores})
     cells = run.cells
     if "mean" not in set(cells["selector"]):  # with one sample all selectors are the mean

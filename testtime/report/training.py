@@ -2,7 +2,8 @@
 buys of the other.
 
 Published laws are of web text, in nats a token: a model trained on anything else is not on them, so
-only the lineage is drawn there, and the ladder's rungs stand on a law fitted to their own runs.
+the ladder's rungs stand on a law fitted to their own runs (`testtime laws published` draws the GPT
+lineage).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from testtime.errors import UserError
 from testtime.laws import joint, optimum
 from testtime.laws.curves import Curve, from_sample
 from testtime.laws.pretraining import pretraining
-from testtime.laws.published import BESIROGLU, GPT_LINEAGE
 from testtime.report.results import Results
 from testtime.style import (
     CATEGORY,
@@ -48,7 +48,7 @@ class Training:
 
 def section(models: list[Results]) -> Training:
     """Everything the report can say about training compute for these models."""
-    found = Training(charts=[lineage()])
+    found = Training()
     places = [(e, place(e)) for e in {e.model: e for e in reversed(models)}.values()][
         ::-1
     ]  # each model's first run
@@ -91,9 +91,9 @@ def place(results: Results) -> dict[str, float] | None:
     manifest = results.run.manifest
     if results.model in zoo.names():
         return {k: float(v) for k, v in zoo.training(results.model).items() if k in PLACE}
-    tokens = manifest["config"]["model"][0].get("training_tokens")
+    tokens = manifest.config["model"][0].get("training_tokens")
     try:
-        size = Flops.from_config(manifest["model_config"]).parameters
+        size = Flops.from_config(manifest.architecture).parameters
     except UserError:
         return None
     if tokens is None:
@@ -106,72 +106,6 @@ def place(results: Results) -> dict[str, float] | None:
 
 
 PLACE = ("parameters", "tokens", "flops", "loss")
-
-
-def lineage() -> Chart:
-    """The compute-optimal loss of the published law, with the GPT lineage where size and data are
-    known.
-    """
-    import pandas as pd
-
-    rows = []
-    for model in GPT_LINEAGE:
-        if model.parameters and model.tokens and model.flops:
-            loss = float(BESIROGLU(N=model.parameters, D=model.tokens))
-            rows.append(
-                (
-                    model.name,
-                    model.parameters,
-                    model.tokens,
-                    model.flops,
-                    loss,
-                    bool(model.estimate),
-                )
-            )
-    table = pd.DataFrame(
-        rows, columns=["model", "parameters", "tokens", "flops", "loss", "estimate"]
-    )
-    figure, axes = canvas()
-    span = np.geomspace(1e19, 1e26, 100)
-    axes.plot(
-        span, optimum.parametric(BESIROGLU.values, span).loss, color=MUTED, linewidth=1.6, gid="law"
-    )
-    for estimated, rows_of in table.groupby("estimate"):
-        face = PAPER if estimated else CATEGORY[0]
-        axes.plot(
-            rows_of["flops"],
-            rows_of["loss"],
-            "o",
-            color=CATEGORY[0],
-            markerfacecolor=face,
-            markersize=5,
-        )
-    named = table[table["model"].isin(["GPT-3 Small", "GPT-3 175B", "GPT-4 (public estimate)"])]
-    log_axis(axes, span, "training FLOPs, log scale")
-    axes.set_ylabel("loss, nats a token")
-    axes.set_ylim(1.78, 3.0)
-    for row in named.to_dict("records"):
-        side = (
-            {"ha": "right", "xytext": (-6, -8)}
-            if row["estimate"]
-            else {"ha": "left", "xytext": (3, 6)}
-        )
-        axes.annotate(
-            row["model"],
-            (row["flops"], row["loss"]),
-            textcoords="offset points",
-            color=CATEGORY[0],
-            **side,
-        )
-    note = (
-        f"Line: compute-optimal loss of {BESIROGLU.source}. Points: that law at each model's size "
-        f"and data; hollow is a"
-        " public estimate whose FLOPs count the active experts only. GPT and GPT-2 disclosed no "
-        "token counts."
-    )
-    return Chart(
-        "lineage", "The published law of training, and the GPT lineage on it", note, figure, table
-    )
 
 
 def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:

@@ -122,9 +122,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
             "machine": platform.platform(),
         }
         manifest = job.store.manifest()
-        job.store.write_manifest(
-            {**manifest, **measured, "sessions": [*manifest["sessions"], session]}
-        )
+        sessions = [*manifest.sessions, session]
+        job.store.write_manifest(manifest.changed(**measured, sessions=sessions))
     return missing
 
 

@@ -27,18 +27,18 @@ def evaluate(store: Store, progress: Progress) -> Run:
     progress.say(f"graded {graded} distinct answers")
     store.compact("grades")
     manifest = store.manifest()
-    config = parse(manifest["config"], str(store.root / "run.json"))
+    config = parse(manifest.config, str(store.root / "run.json"))
     form = form_of(manifest)
     table = scores(
         store,
         recipe(config, form),
         config.thinking.cells(form),
-        manifest["problems"],
+        manifest.problems,
         config.samples,
-        manifest["model"],
-        _flops(manifest["model_config"]),
+        manifest.model,
+        _flops(manifest.architecture),
         config.model[0].setting,
-        _flops(manifest.get("verifier_config", {})),
+        _flops(manifest.verifier),
     )
     if table["score"].isna().all():
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why

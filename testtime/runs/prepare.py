@@ -24,6 +24,7 @@ from testtime.models import delimiters
 from testtime.models.delimiters import Format
 from testtime.models.resolve import Model, resolve, served
 from testtime.redact import redact
+from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
 from testtime.strategies.base import Amounts, Strategy
@@ -201,7 +202,7 @@ def check(job: Job) -> None:
     """Refuse a folder whose chains were drawn otherwise, naming what changed."""
     if not job.store.exists:
         return
-    root, now, old = job.store.root, identity(job), job.store.manifest().get("identity", {})
+    root, now, old = job.store.root, identity(job), job.store.manifest().identity
     for key, value in now.items():
         if key in old and old[key] != value:
             said = f"{old[key]} there, {value} now" if key != "delimiters" else "other ids"
@@ -223,22 +224,22 @@ def check(job: Job) -> None:
 def register(job: Job) -> None:
     """Write the manifest and the problems."""
     store = job.store
-    old: dict[str, Any] = (
-        store.manifest() if store.exists else {"created": time.time(), "sessions": []}
-    )
-    store.write_manifest(
-        {
-            **old,
-            "testtime": metadata.version("testtime"),
-            "model": job.model.name,
-            "identity": {**old.get("identity", {}), **identity(job)},
-            "config": job.config.model_copy(update={"model": [job.ref]}).model_dump(mode="json"),
-            "problems": [row.problem_id for row in job.problems],
-            "model_config": job.model.config,
-            "thinking_format": asdict(job.form),
-            **({"verifier_config": job.verifier.config} if job.verifier else {}),
-        }
-    )
+    told = job.config.model_copy(update={"model": [job.ref]}).model_dump(mode="json")
+    now: dict[str, Any] = {
+        "testtime": metadata.version("testtime"),
+        "model": job.model.name,
+        "config": told,
+        "problems": [row.problem_id for row in job.problems],
+        "architecture": job.model.config,
+        "thinking_format": asdict(job.form),
+        "verifier": job.verifier.config if job.verifier else {},
+    }
+    if store.exists:
+        old = store.manifest()
+        store.write_manifest(old.changed(**now, identity={**old.identity, **identity(job)}))
+    else:
+        begun = Manifest(**now, identity=identity(job), created=time.time())
+        store.write_manifest(begun)
     rows = store.read("problems").to_pylist()
     kept = {row["problem_id"]: ProblemRow(**row) for row in rows}
     merged = {**kept, **{row.problem_id: row for row in job.problems}}

@@ -7,7 +7,6 @@ reads the pool again and draws nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +18,7 @@ from testtime.errors import UserError
 from testtime.runs.measured_rates import measure_rates
 from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
+from testtime.storage.manifest import Manifest
 
 SHORTEST = 8  # new tokens on average of a measured stream
 
@@ -30,14 +30,14 @@ def prices(config: Config[Any]) -> Prices | None:
     return config.model[0].price or config.price
 
 
-def rates(config: Config[Any], manifest: Mapping[str, Any]) -> Rates | None:
+def rates(config: Config[Any], manifest: Manifest) -> Rates | None:
     """The rates that the config gives, or those that the run measured at the concurrency it asks
     for.
     """
     asked = config.model[0].rates or config.rates
     if asked is None or asked.prefill:
         return asked
-    held = manifest.get("rates") or {}
+    held = manifest.rates
     if held.get("concurrency") != asked.concurrency:
         return None
     return Rates(*(held[name] for name in ("prefill", "decode", "concurrency", "context")))
@@ -51,7 +51,7 @@ def unmeasured(job: Job, engine: str | None = None) -> int:
     asked = job.ref.rates or job.config.rates
     if asked is None or asked.prefill:
         return 0
-    held = job.store.manifest().get("rates") or {}
+    held = job.store.manifest().rates
     same = held.get("concurrency") == asked.concurrency and engine in (None, held.get("engine"))
     return 0 if same else asked.concurrency
 

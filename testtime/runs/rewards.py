@@ -44,7 +44,7 @@ def reward(store: Store, model: str | Path, name: str, over: Over, engine: Rewar
     among the selectors of its manifest. Raises UserError as `pipeline.reward` says.
     """
     manifest = store.manifest()
-    if "imported" in manifest:
+    if manifest.imported:
         raise UserError(
             f"{store.root}: an imported run keeps no chains; put the rewards into its log as a "
             "column"
@@ -58,7 +58,7 @@ def reward(store: Store, model: str | Path, name: str, over: Over, engine: Rewar
             f"--name {name}: the scores table has a column of that name already; write another, "
             f"such as reward"
         )
-    config = parse(manifest["config"], str(store.root / "run.json"))
+    config = parse(manifest.config, str(store.root / "run.json"))
     ref = config.model[0]
     asked = served(ref.name) if config.engine.chat else resolve(ref.name, ref.revision)
     judge = RewardModel(model, engine=engine)
@@ -68,7 +68,8 @@ def reward(store: Store, model: str | Path, name: str, over: Over, engine: Rewar
     finally:
         judge.close()
     selectors = list(dict.fromkeys([*config.selectors, f"best:{name}", f"weighted:{name}"]))
-    store.write_manifest({**manifest, "config": {**manifest["config"], "selectors": selectors}})
+    told = {**manifest.config, "selectors": selectors}
+    store.write_manifest(manifest.changed(config=told))
 
 
 def reward_pool(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.models.delimiters import Format
 from testtime.runs.prepare import cell_of, recipe
+from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.strategies.base import Strategy
 from testtime.strategies.registry import parse
@@ -28,13 +28,13 @@ class Run:
     """A run directory as tables (pandas): `scores` and `cells` as DESIGN describes them."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     scores: pd.DataFrame
     cells: pd.DataFrame
 
     @property
     def config(self) -> Config[Strategy]:
-        return parse(self.manifest["config"], str(self.path / "run.json"))
+        return parse(self.manifest.config, str(self.path / "run.json"))
 
 
 def load(path: str | Path) -> Run:
@@ -52,14 +52,14 @@ def load(path: str | Path) -> Run:
     return Run(store.root, manifest, *map(store.frame, names))
 
 
-def form_of(manifest: Mapping[str, Any]) -> Format:
+def form_of(manifest: Manifest) -> Format:
     """How the model of a drawn run marks its thinking."""
-    stored = manifest["thinking_format"].items()
+    stored = manifest.thinking_format.items()
     parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored}
     return Format(**parts)
 
 
-def recipe_of(config: Config[Strategy], manifest: Mapping[str, Any]) -> tuple[str, list[str]]:
+def recipe_of(config: Config[Strategy], manifest: Manifest) -> tuple[str, list[str]]:
     """The recipe and cells of the attempts that a run directory's config asks for."""
     form = form_of(manifest)
     return recipe(config, form), [cell_of(amounts) for amounts in config.thinking.cells(form)]
@@ -99,4 +99,4 @@ def priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:
     given = {name: value for name, value in (("price", prices), ("rates", rates)) if value}
     models = [ref.model_copy(update=given) for ref in config.model]
     told = config.model_copy(update={"model": models}).model_dump(mode="json")
-    return replace(run, manifest={**run.manifest, "config": told}, scores=scores, cells=grid)
+    return replace(run, manifest=run.manifest.changed(config=told), scores=scores, cells=grid)

@@ -1,13 +1,14 @@
-"""A run's problems, and one problem in full, for the terminal."""
+"""A run for the terminal: its summary, its problems, and one problem in full."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from testtime.runs.run import load
+from testtime.runs.run import Run, load
 from testtime.runs.transcripts import Transcript, read
 
 
@@ -82,3 +83,41 @@ def _page(found: Transcript, model: str, several: bool) -> str:
                 f"{' '.join(answer.text.split())}"
             )
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in "\n".join(lines))
+
+
+def summary(run: Run) -> str:
+    """Accuracy by budget and n with intervals, for the terminal, and where the report is."""
+    config = run.manifest.config
+    lines = []
+    for selector in config["selectors"]:
+        grid = run.cells[run.cells["selector"] == selector]
+        counts = sorted(grid["n"].unique())
+        lines.append(
+            f"{run.manifest.model}: accuracy in % by thinking budget and n ({selector}), "
+            f"{len(run.manifest.problems)} problems, 95 % intervals"
+        )
+        lines.append(
+            f"{'budget':>14} {'thinking':>9} " + " ".join(f"{'n = ' + str(n):>18}" for n in counts)
+        )
+        levels = (grid["setting"] + " " + grid["budget"].astype("string").fillna("")).str.strip()
+        for level, row in grid.groupby(levels, sort=False):
+            tokens = row.loc[row["n"] == counts[0], "thinking_tokens"].iloc[0] / counts[0]
+            cells = {int(c["n"]): _cell(c) for c in row.to_dict("records")}
+            lines.append(
+                f"{level:>14} {tokens:>9.1f} "
+                + " ".join(f"{cells.get(int(n), '-'):>18}" for n in counts)
+            )
+        lines.append("")
+    if "verdict" in run.scores:
+        verdicts = run.scores["verdict"].value_counts()
+        lines.append(
+            "verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items())
+        )
+    lines.append(f"report: {run.path / 'report'}")
+    return "\n".join(lines)
+
+
+def _cell(cell: Mapping[Any, Any]) -> str:
+    """A cell of the summary in percent; one problem has no interval."""
+    ends = [f"{100 * end:5.1f}" if end == end else f"{'-':>5}" for end in (cell["lo"], cell["hi"])]
+    return f"{100 * cell['value']:5.1f} [{','.join(ends)}]"

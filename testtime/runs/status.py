@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from testtime.runs.run import load, recipe_of
+from testtime.storage.manifest import Imported, Manifest
 from testtime.storage.store import Store
 from testtime.strategies.registry import parse
 
@@ -19,11 +20,11 @@ def status(path: str | Path) -> dict[str, Any]:
     """
     store = Store(path)
     manifest = store.manifest()
-    if "imported" in manifest:
-        return _imported(store, manifest)
-    config = parse(manifest["config"], str(store.root / "run.json"))
+    if manifest.imported is not None:
+        return _imported(store, manifest, manifest.imported)
+    config = parse(manifest.config, str(store.root / "run.json"))
     recipe, cells = recipe_of(config, manifest)
-    problems, samples = manifest["problems"], config.samples
+    problems, samples = manifest.problems, config.samples
     calls = store.read("calls", ["problem_id", "sample", "kind", "tokens", "thinking"])
     asked = pc.field("problem_id").isin(problems) & (pc.field("sample") < samples)
     begun = calls.filter(asked).select(["problem_id", "sample"]).to_pandas().drop_duplicates()
@@ -35,7 +36,7 @@ def status(path: str | Path) -> dict[str, Any]:
     told, thought = drawn.get("told", (0, 0))
     return {
         "path": str(store.root),
-        "model": manifest["model"],
+        "model": manifest.model,
         "strategy": config.thinking.strategy,
         "problems": len(problems),
         "samples": samples,
@@ -47,22 +48,22 @@ def status(path: str | Path) -> dict[str, Any]:
         "grades": len(store.read("grades", [])),
         "chain_tokens": drawn.get("think", (0, 0))[0] + thought,
         "answer_tokens": drawn.get("answer", (0, 0))[0] + told - thought,
-        "seconds": round(sum(session["seconds"] for session in manifest["sessions"]), 1),
+        "seconds": round(sum(session["seconds"] for session in manifest.sessions), 1),
         "tables": store.has("tables/cells.parquet"),
         "damaged_parts": [*map(str, store.set_aside()), *store.damaged],
     }
 
 
-def _imported(store: Store, manifest: dict[str, Any]) -> dict[str, Any]:
+def _imported(store: Store, manifest: Manifest, imported: Imported) -> dict[str, Any]:
     """The same of a log from elsewhere, which has no chains to count."""
     scores = load(store.root).scores
     return {
         "path": str(store.root),
-        "model": manifest["model"],
-        "imported": manifest["imported"]["format"],
-        "files": manifest["imported"]["files"],
-        "problems": len(manifest["problems"]),
-        "samples": manifest["config"]["samples"],
+        "model": manifest.model,
+        "imported": imported.format,
+        "files": imported.files,
+        "problems": len(manifest.problems),
+        "samples": manifest.config["samples"],
         "rows": len(scores),
         "scored": int(scores["score"].notna().sum()),
     }

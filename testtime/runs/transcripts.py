@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
@@ -22,6 +22,7 @@ from testtime.errors import UserError, suggest
 from testtime.models.resolve import resolve
 from testtime.runs.run import recipe_of
 from testtime.storage.calls import line_ids, read_calls, thinking_ids
+from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.storage.tables import CallRow
 from testtime.strategies.registry import parse
@@ -92,7 +93,7 @@ def read(
                 f"{path}: no problem {name!r} in this run{suggest(name, list(known)[:5000])}"
             )
     texts = "tables/texts.parquet"
-    imported, told = "imported" in store.manifest(), store.has(texts)
+    imported, told = store.manifest().imported is not None, store.has(texts)
     decode = None if imported else decoder(store.manifest())  # an import asks no hub
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
@@ -113,9 +114,9 @@ def read(
             yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))
 
 
-def decoder(manifest: dict[str, Any]) -> Decode | None:
+def decoder(manifest: Manifest) -> Decode | None:
     """Token ids to text with the run's own tokenizer; None where it cannot be loaded."""
-    ref = manifest["config"]["model"][0]
+    ref = manifest.config["model"][0]
     return _decoder(ref["name"], ref.get("revision"))
 
 
@@ -162,12 +163,12 @@ def _stored(
     """The chains of a sampled run by problem: each with the answers that stand on it."""
     manifest = store.manifest()
     calls = read_calls(store, block, samples)
-    recipe, cells = recipe_of(parse(manifest["config"]), manifest)
+    recipe, cells = recipe_of(parse(manifest.config), manifest)
     ours = (pc.field("recipe") == recipe) & pc.field("cell").isin(cells)
     ours &= pc.field("problem_id").isin(block)
     rows = store.read("attempts", ["answers"], ours).to_pylist()
     labels: defaultdict[str, list[tuple[str, str, str | None]]] = defaultdict(list)
-    told, verdicts = manifest["config"]["model"][0]["setting"], _verdicts(scores)
+    told, verdicts = manifest.config["model"][0]["setting"], _verdicts(scores)
     for row in sorted(rows, key=lambda row: cells.index(row["cell"])):
         label, setting, budget = _place(row["cell"], told)
         verdict, vote = verdicts.get(
@@ -181,7 +182,7 @@ def _stored(
         answer = calls[key]
         at = answer.key if answer.kind == "told" else answer.parent
         groups[first.get(at, at) if at.startswith("#") else at].append(answer)
-    delimited = bool(manifest["thinking_format"]["close"])
+    delimited = bool(manifest.thinking_format["close"])
     result: defaultdict[str, list[Chain]] = defaultdict(list)
     order = {at: (answers[0].sample, _depth(calls, at)) for at, answers in groups.items()}
     for at, answers in sorted(groups.items(), key=lambda group: order[group[0]]):

@@ -1,7 +1,7 @@
 """Names of models, tasks and levels as names of files and folders, and as text in a figure.
 
-A model may be called anything: `org/model`, `模型`, `../..`, `$\\frac$`. Two names never share a file,
-and the name can be read back from it.
+A model may be called anything: `org/model`, `模型`, `../..`, `$\\frac$`. Two names never share a
+file, and the name can be read back from it.
 """
 
 from __future__ import annotations
@@ -52,6 +52,17 @@ def original(encoded: str) -> str:
     data = encoded.replace("--", "/").encode()
     plain = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), data)
     return plain.decode("utf-8", "surrogatepass")
+
+
+def storable(text: str) -> str:
+    """A text that Parquet and every terminal can hold: halves of surrogate pairs, which JSON can
+    carry and Unicode cannot, become a replacement character.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def shown(name: str) -> str:

@@ -20,7 +20,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,8 @@ from testtime.redact import redact_tree
 from testtime.storage import files as places
 from testtime.storage import lock as locks
 from testtime.storage.files import reading, writing
-from testtime.storage.tables import FORMAT, KEYS, SCHEMAS, Row
+from testtime.storage.manifest import FORMAT, Manifest, read_manifest
+from testtime.storage.tables import KEYS, SCHEMAS, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +60,10 @@ class Store:
     def exists(self) -> bool:
         return self.has("run.json")
 
-    def manifest(self) -> dict[str, Any]:
-        """run.json. Raises UserError when the folder is no run directory or the file is damaged."""
+    def manifest(self) -> Manifest:
+        """run.json. Raises UserError when the folder is no run directory, when the file is damaged,
+        and when another version of testtime wrote it in another format.
+        """
         path = self.root / "run.json"
         try:
             data = json.loads(places.read(path))
@@ -70,24 +73,25 @@ class Store:
                 f"`import` wrote"
             ) from None
         except ValueError as error:
-            raise UserError(
-                f"{path}: cannot be read ({error}); restore it, or start a run under another name"
-            ) from None
-        if not isinstance(data, dict):
-            raise UserError(
-                f"{path}: not a run's manifest; restore it, or start a run under another name"
-            )
-        if (held := data.get("format")) != FORMAT:
+            data, trouble = None, str(error)
+        if isinstance(data, dict) and (held := data.get("format")) != FORMAT:
             newer = isinstance(held, int) and held > FORMAT
             raise UserError(
                 f"{self.root}: a run of {'a newer' if newer else 'an older'} testtime (its format "
                 f"is not {FORMAT}); {'update testtime' if newer else 'read it with testtime 0.1'},"
                 " or start a run under another name"
             )
-        return data
+        if data is not None:
+            try:
+                return read_manifest(data)
+            except ValueError as error:
+                trouble = str(error)
+        raise UserError(
+            f"{path}: damaged ({trouble}); restore it, or start a run under another name"
+        )
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        whole = redact_tree({"format": FORMAT, **manifest})
+    def write_manifest(self, manifest: Manifest) -> None:
+        whole = redact_tree(manifest.plain())
         self.write_file("run.json", json.dumps(whole, indent=2, ensure_ascii=False).encode())
 
     def has(self, name: str) -> bool:

@@ -12,8 +12,6 @@ from typing import Any, get_type_hints
 
 import pyarrow as pa
 
-FORMAT = 2  # of the run directory; an older one is refused by name
-
 
 @dataclass(slots=True)
 class ProblemRow:

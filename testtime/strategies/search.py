@@ -105,8 +105,8 @@ class Search(Strategy):
                 thinking = read(chain, ledger.form)
                 new = replace(path, node=thinking.node, finish=thinking.finish)
             since = (path.ends or (0,))[-1]
-            steps = self._steps(ledger, new.node, since, _text_end(ledger, new))
-            return replace(new, ends=(*path.ends, *steps)), drawn
+            ends = self._steps(ledger, new.node, since, _text_end(ledger, new))
+            return replace(new, ends=(*path.ends, *ends)), drawn
 
         made = await together(*(one(path, i) for path in paths for i in range(width)))
         bill.drew([path.node for path in paths for _ in range(width)], [n for _, n in made])

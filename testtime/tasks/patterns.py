@@ -50,6 +50,6 @@ def _timed(work: Any, pattern: str, where: str) -> Any:
         return work()
     except TimeoutError:
         raise UserError(
-            f"{where}: the pattern {pattern[:60]!r} takes over {SECONDS:g} s on one text; write one "
-            f"without repetitions of repetitions"
+            f"{where}: the pattern {pattern[:60]!r} takes over {SECONDS:g} s on one text; "
+            f"write one without repetitions of repetitions"
         ) from None

@@ -148,6 +148,10 @@ def _spec(name_or_path: str | Path, overrides: dict[str, Any]) -> tuple[TaskSpec
     _refuse_grants(raw, where)
     if trouble := vet({"task": [raw, overrides]}, where):
         raise UserError(trouble)
+    loader = raw.get("loader")
+    if not is_path and isinstance(loader, dict) and loader.get("kind") == "file":
+        # Data that comes with the package.
+        raw["loader"] = {**loader, "path": str(FOLDER / loader["path"])}
     return parse_spec(with_overrides(raw, overrides), where), where
 
 
@@ -157,14 +161,16 @@ def _refuse_grants(raw: dict[str, Any], where: str) -> None:
     """
     grader = raw.get("grader")
     options = grader.get("options") if isinstance(grader, dict) else None
-    for name in GRANTS if isinstance(options, dict) else ():
+    if not isinstance(options, dict):
+        return
+    for name in GRANTS:
         if name in options:
             raise UserError(
                 f"{where}: grader.options.{name}: a task's file cannot permit this; write it into "
                 f"the run's config: task: [{{name: ..., overrides: {{grader: {{options: {{{name}: "
                 f"true}}}}}}}}]"
             )
-    engine = options.get("engine") if isinstance(options, dict) else None
+    engine = options.get("engine")
     if isinstance(engine, dict) and "args" in engine:
         raise UserError(
             f"{where}: grader.options.engine.args: a task's file cannot say which server is asked "

@@ -1,9 +1,10 @@
 """The zoo: tiny reasoners shipped as weights, each an ordinary Hugging Face folder with a card that
 says how it was trained.
 
-`quickstart` answers chain sums; `ladder/0` (smallest) upwards are one family trained on the same
-data, so that test-time curves can be set beside a pretraining law. `benchmarks/ladder` trains them
-all.
+`quickstart` answers chain sums. The others live in a world of facts (`facts.py`, the benchmark
+`facts`): `ladder/0` (smallest) upwards are one family that obeys a pretraining law, `agent` solves,
+revises, verifies, uses a tool, splits and joins, `prm` scores its steps. `benchmarks/laboratory`
+trains them all.
 """
 
 from __future__ import annotations
