@@ -6,6 +6,7 @@ it is used, so one that is damaged is one clear line.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from typing import Annotated, Any, NotRequired
@@ -105,7 +106,8 @@ def read_manifest(data: Mapping[str, Any]) -> Manifest:
     to be.
     """
     try:
-        read = _READER.validate_python(data)
+        # As JSON: of Python's own values a strict dataclass takes nothing but its instances.
+        read = _READER.validate_json(json.dumps(data))
         _CONFIG.validate_python(read.config)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
