@@ -5,6 +5,7 @@ was published with it, written out plainly.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from testtime.engines.base import Scored
-from testtime.engines.prm import QWEN_SYSTEM, StepScorer
+from testtime.engines.prm import StepScorer
+from testtime.engines.step_layouts import QWEN_SYSTEM
 from testtime.errors import UserError
 
 torch = pytest.importorskip("torch")
@@ -210,7 +212,7 @@ def test_what_was_read_is_a_prefix_of_what_is_read_with_more_steps(
         scorer.family.layout(scorer.tokenizer, QUESTION, STEPS[:n], scorer.read_at)
         for n in (1, 2, 3)
     ]
-    for (ids, ends), (more, further) in zip(layouts, layouts[1:], strict=False):
+    for (ids, ends), (more, further) in itertools.pairwise(layouts):
         assert further[: len(ends)] == ends and more[: ends[-1]] == ids[: ends[-1]]
 
 

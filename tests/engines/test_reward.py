@@ -102,6 +102,17 @@ def test_two_labels_and_a_template_that_edits_what_it_reads(tmp_path: Path) -> N
     assert model.score([("q", response)]).value[0] == pytest.approx(float(expected), abs=1e-6)
 
 
+def test_the_steps_of_a_token_classifier_are_read_as_trl_trains_it(tmp_path: Path) -> None:
+    template = "{% for m in messages %}[{{ m.content }}]{% endfor %}"
+    model = RewardModel(build(tmp_path, "TokenClassification", 2, template), device="cpu")
+    ids = torch.tensor([model.tokenizer("long" + "a b c\n\n" + "d e f\n\n")["input_ids"]])
+    with torch.inference_mode():
+        right = model.model(input_ids=ids).logits[0].double().softmax(-1)[:, 1]
+    each = [float(right[len("longa b c\n\n") - 1]), float(right[-1])]
+    said = model.score([("long", "a b c\n\nd e f")], "product")
+    assert said.value[0] == pytest.approx(each[0] * each[1], abs=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_the_verifiers_flops_are_in_every_cell(searched: tuple[testtime.Run, Pat
     for width in (1, 3):
         mine = attempts[attempts["cell"] == f"width={width}"].set_index(["problem_id", "sample"])
         held = scores[scores["width"] == width].set_index(["problem_id", "sample"])
-        policy = Flops.from_config(run.manifest["model_config"])
+        policy = Flops.from_config(run.manifest.architecture)
         for place, row in mine.iterrows():
             calls = list(zip(row["models"], row["context"], row["fed"], row["drawn"], strict=True))
             read = sum(float(judge.forward(c, f)) for m, c, f, _ in calls if m == "prm")
@@ -69,7 +69,7 @@ def test_the_final_score_is_what_selectors_weigh_by(searched: tuple[testtime.Run
 def test_complete_it_draws_and_scores_nothing(searched: tuple[testtime.Run, Path]) -> None:
     run, folder = searched
     before = Store(run.path).read("calls").num_rows
-    thinking = run.manifest["config"]["thinking"]
+    thinking = run.manifest.config["thinking"]
     testtime.run(config(folder, thinking=thinking, selectors=SELECTORS))
     assert Store(run.path).read("calls").num_rows == before
 
@@ -83,7 +83,7 @@ def test_another_verifier_under_the_same_name_is_refused(
     weights.write_bytes(held[:-8] + b"12345678")
     try:
         with pytest.raises(UserError, match=r"drawn with another thinking\.prm"):
-            testtime.run(config(folder, thinking=run.manifest["config"]["thinking"]))
+            testtime.run(config(folder, thinking=run.manifest.config["thinking"]))
     finally:
         weights.write_bytes(held)
 

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from testtime.engines.step_layouts import FAMILIES
 from testtime.errors import UserError
 
 Over = Literal["text", "product", "min", "last"]
@@ -85,6 +86,7 @@ class RewardModel:
                 f"head; "
                 "give a ...ForSequenceClassification or ...ForTokenClassification model"
             )
+        self.trl = head == "ForTokenClassification"
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
         self.longest = int(config.get("max_position_embeddings") or 2**31)
         self.batch_tokens = batch_tokens
@@ -107,7 +109,8 @@ class RewardModel:
         self, pairs: Sequence[tuple[str, str]], over: Over = "text", separator: str = "\n\n"
     ) -> Rewards:
         """Score (question, response) pairs, each rendered by the model's chat template as one
-        exchange.
+        exchange; the steps of a token classifier as TRL trains it, without template, each read at
+        the last token of the separator behind it.
 
         over: "text" reads the last token; the others read the last token of each step of the
         response, steps being divided by `separator`. One label is read as a logit, of two the
@@ -138,6 +141,12 @@ class RewardModel:
         else:
             head, tail = f"{question}\n", ""
         plain = over == "text"
+        if self.trl and not plain:
+            steps = [step.strip() for step in response.split(separator)]
+            ids, ends = FAMILIES["trl"].layout(
+                self.tokenizer, question, [*filter(None, steps)], separator
+            )
+            return ids, [end - 1 for end in ends[1:]]
         coded = self.tokenizer(
             head + response + tail, add_special_tokens=False, return_offsets_mapping=not plain
         )
