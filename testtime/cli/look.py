@@ -1,4 +1,4 @@
-"""The commands that only look: at a run, at several in one table, at what comes with the package."""
+"""The commands that only look: at a run, at several in one table, at what comes with it all."""
 
 from __future__ import annotations
 
