@@ -25,7 +25,7 @@ from testtime.laws.fit import fit
 from testtime.laws.pretraining import HOFFMANN, KAPLAN_ND
 from testtime.laws.result import Fit
 
-RESAMPLES = 300
+RESAMPLES = 200
 ISOFLOPS = 5
 """Compute budgets of the IsoFLOP panel."""
 KAPLAN_OPTIMUM = 0.73
