@@ -22,8 +22,8 @@ from benchmarks.laboratory.recipe import HERE
 from testtime import zoo
 from testtime.laws import published
 from testtime.laws.fit import fit
-from testtime.laws.pretraining import HOFFMANN, KAPLAN_ND
 from testtime.laws.result import Fit
+from testtime.laws.training import HOFFMANN, KAPLAN_ND
 
 RESAMPLES = 200
 ISOFLOPS = 5

@@ -23,7 +23,7 @@ import pandas as pd
 
 from benchmarks.laboratory.recipe import HERE, build, load, sizes
 from testtime.laws.fit import fit
-from testtime.laws.pretraining import HOFFMANN
+from testtime.laws.training import HOFFMANN
 
 LEVEL = 0.95
 RESAMPLES = 400
