@@ -10,8 +10,10 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 import testtime
@@ -78,8 +80,7 @@ def folder(root: Path) -> None:
 
 def test_the_readme_shows_every_command() -> None:
     shown = {shlex.split(line)[1] for line in commands() if line.startswith("testtime")}
-    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    assert shown == known | {g.name for g in app.registered_groups}
+    assert shown == set(commands_of(app))
 
 
 def test_files_that_the_readme_names_exist() -> None:
@@ -116,16 +117,21 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_help_of_every_command_has_an_example() -> None:
-    pages = [[c.name or c.callback.__name__] for c in app.registered_commands if c.callback]
-    for group in app.registered_groups:
-        assert group.name and group.typer_instance
-        inner = group.typer_instance.registered_commands
-        pages += [[group.name, c.name or c.callback.__name__] for c in inner if c.callback]
-    for words in pages:
-        result = CliRunner().invoke(app, [*words, "--help"])
-        assert result.exit_code == 0 and f"Example: testtime {' '.join(words)}" in " ".join(
-            result.output.split()
-        ), words
+    for name, inner in commands_of(app).items():
+        for words in [[name, sub] for sub in inner] or [[name]]:
+            helped(words)
+
+
+def commands_of(typed: Any) -> dict[str, list[str]]:
+    """Every command, and those of a group."""
+    group: Any = typer.main.get_command(typed)
+    return {name: [*getattr(one, "commands", {})] for name, one in group.commands.items()}
+
+
+def helped(words: list[str]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"])
+    said = " ".join(result.output.split())
+    assert result.exit_code == 0 and f"Example: testtime {' '.join(words)}" in said, words
 
 
 @pytest.mark.parametrize(

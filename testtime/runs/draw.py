@@ -94,7 +94,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
 
     def finished(sample: Sample, attempts: Sequence[Attempt]) -> None:
         progress.sample()
-        if attempts and len(attempts[-1].answers) == 1:
+        # A search's several answers are one only after grading.
+        if attempts and job.verifier is None:
             live.add(sample[0].problem_id, attempts[-1].answers[0][0].text)
 
     async def save() -> None:
