@@ -129,8 +129,8 @@ def looked_at(
         one = made_up(source, rng)
     else:
         likely = KEPT if kind == "revise" else 0.5
-        pool = attempts[f"{kind}/{'right' if rng.random() < likely else 'wrong'}"]
-        one = pool[rng.randrange(len(pool))]
+        pool = attempts.get(f"{kind}/{'right' if rng.random() < likely else 'wrong'}")
+        one = pool[rng.randrange(len(pool))] if pool else made_up(source, rng)
     if kind == "revise":
         return roles.revise(one.start, one.functions, one.written)
     return roles.verify(one.start, one.functions, one.written, one.right)
