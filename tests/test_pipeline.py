@@ -143,7 +143,7 @@ def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_c
     tmp_path: Path,
 ) -> None:
     thinking = {"strategy": "wait", "budgets": [0, 8, 60]}
-    (run,) = testtime.run(config(tmp_path, thinking=thinking, model="ladder/1", samples=2))
+    (run,) = testtime.run(config(tmp_path, thinking=thinking, samples=2))
     scores = run.scores.set_index(["setting", "budget", "problem_id", "sample"]).sort_index()
     assert (
         set(run.scores["setting"]) == {"", "wait=1"}
@@ -164,7 +164,7 @@ def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(
     tmp_path: Path,
 ) -> None:
     thinking = {"strategy": "wait", "budgets": [0, 8, 60], "extensions": 2}
-    given = config(tmp_path, thinking=thinking, model="ladder/1", samples=2)
+    given = config(tmp_path, thinking=thinking, samples=2)
     (run,) = testtime.run(given)
     store = Store(run.path)
     calls = {row["key"]: row for row in store.read("calls").to_pylist()}

@@ -106,6 +106,7 @@ def place(results: Results) -> dict[str, float] | None:
 
 
 PLACE = ("parameters", "tokens", "flops", "loss")
+LEARNT = 2e5  # training tokens
 
 
 def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
@@ -115,12 +116,14 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
     import pandas as pd
 
     runs = pd.read_csv(zoo.ROOT / "ladder" / "ladder.csv")
-    table = runs.rename(columns={"parameters": "N"})[["rung", "N", "tokens", "flops", "loss"]]
-    found = pretraining(table.rename(columns={"tokens": "D"})[["N", "D", "loss"]], resamples=0)
+    table = runs.rename(columns={"parameters": "N", "tokens": "D"}).sort_values("D")
+    # Where the small rungs know nothing yet, no law of theirs holds (benchmarks/laboratory).
+    lawful = table[table["D"] >= LEARNT]
+    found = pretraining(lawful[["N", "D", "loss"]], resamples=0)
     figure, axes = canvas()
-    for rung, part in table.groupby("rung"):
+    for name, part in table.groupby("run"):
         axes.plot(
-            part["flops"], part["loss"], color=MUTED, linewidth=0.8, marker=".", gid=f"rung{rung}"
+            part["flops"], part["loss"], color=MUTED, linewidth=0.8, marker=".", gid=f"run{name}"
         )
     span = np.geomspace(table["flops"].min(), table["flops"].max() * 3, 60)
     axes.plot(
@@ -139,7 +142,7 @@ def ladder(models: list[tuple[str, dict[str, float]]]) -> Chart:
     ]
     axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
-    axes.set_ylabel("held-out loss, nats a token")
+    axes.set_ylabel("held-out loss, nats a fact")
     for _, p in models:
         axes.plot([p["flops"]], [p["loss"]], "o", color=CATEGORY[0], markersize=6)
     label_ends(
