@@ -65,6 +65,7 @@ class Store:
         and when another version of testtime wrote it in another format.
         """
         path = self.root / "run.json"
+        trouble = "it holds nothing"
         try:
             data = json.loads(places.read(path))
         except FileNotFoundError:
@@ -72,7 +73,7 @@ class Store:
                 f"{self.root}: no run here (no run.json); give a folder that `testtime run` or "
                 f"`import` wrote"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             data, trouble = None, str(error)
         if isinstance(data, dict) and (held := data.get("format")) != FORMAT:
             newer = isinstance(held, int) and held > FORMAT
@@ -106,7 +107,7 @@ class Store:
         try:
             with reading(path), places.opened(path) as source:
                 return pd.read_parquet(source, filters=filters)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise UserError(
                 f"{path}: cannot be read ({error}); make it again with `testtime grade` or `import`"
             ) from None
