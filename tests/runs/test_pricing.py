@@ -16,6 +16,7 @@ from tests.test_pipeline import config, rows
 from testtime import pipeline
 from testtime.cli.options import costs
 from testtime.compare import comparison as compare
+from testtime.compare.inputs import read
 from testtime.compute.costs import seconds, usd
 from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError
@@ -56,7 +57,7 @@ def test_without_prices_and_rates_the_axes_stay_away_with_the_reason(plain: test
     page = (plain.path / "report" / "index.html").read_text()
     assert "compute in dollars: no prices" in page and "compute in seconds: no rates" in page
     with pytest.raises(UserError, match="--price"):
-        compare.compare(compare.read([plain.path]), axis="usd", resamples=100)
+        compare.compare(read([plain.path]), axis="usd", resamples=100)
 
 
 def test_prices_and_rates_reach_tables_comparison_and_report_and_draw_nothing(
@@ -73,10 +74,10 @@ def test_prices_and_rates_reach_tables_comparison_and_report_and_draw_nothing(
     expected = seconds(Rates(1000.0, 50.0, 4, 0), fed, drawn)
     assert run.scores["seconds"].to_numpy() == pytest.approx(expected)
     assert (run.cells[["usd", "seconds"]] > 0).all(axis=None)
-    assert evidence.of(run)[0].axes == ["tokens", "flops", "usd", "seconds"]
+    assert evidence.of(run)[0].axes == ["flops", "tokens", "usd", "seconds"]
     for axis in ("usd", "seconds"):
         assert (run.path / "report" / "figures" / f"accuracy-{axis}.csv").is_file()
-        found = compare.compare(compare.read([run.path]), axis=axis, resamples=100, bins=0)
+        found = compare.compare(read([run.path]), axis=axis, resamples=100, bins=0)
         assert found.tables["frontier"]["cost"].max() <= run.cells[axis].max() * 1.0001
     assert "input 2, cached 0.5, output 8" in (run.path / "report" / "index.html").read_text()
 
