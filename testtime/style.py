@@ -102,6 +102,7 @@ _RC = {
     "axes.facecolor": "none",
     "figure.facecolor": PAPER,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a model may be called $\\frac$
     "svg.hashsalt": "testtime",
     "pdf.fonttype": 3,
     "xtick.color": MUTED,

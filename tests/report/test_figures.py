@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.report import made
-from testtime import style
+from testtime import report, style
 from testtime.importers import Log, save
 from testtime.report import chains, curves, grids, laws, results
 from testtime.report import coverage as ceiling
@@ -214,3 +214,17 @@ def test_a_tile_keeps_the_colour_that_stands_for_its_number(one: Results, tmp_pa
     assert f"fill: {style.RAMP[2]}" in path.get("style", "") and path.get("class") is None
     label = next(e for e in root.iter() if "samples n" in (e.text or ""))
     assert "f-muted" in label.get("class", "")
+
+
+def test_names_never_break_a_figure_or_a_page(tmp_path: Path) -> None:
+    from testtime.compare.comparison import compare
+    from testtime.compare.text import describe
+    from testtime.report.comparison import figure
+
+    name = "$\\frac$\x00<b>\x1b[2J"
+    table = made.scores(problems=6, samples=2).assign(model=name)
+    page = report.write(made.run(tmp_path, table), tmp_path / "report")
+    assert "\x00" not in page.read_text() and "<b>\ufffd" not in page.read_text()
+    compared = compare({"a": table, "b": table.assign(model="$x")}, resamples=100)
+    figure(compared, tmp_path / "c.png")
+    assert "\x1b" not in describe(compared) and (tmp_path / "c.png").stat().st_size > 10_000

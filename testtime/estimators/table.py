@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from testtime.errors import UserError, suggest
 from testtime.storage.files import exists, opened, place, reading
+from testtime.storage.names import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +150,11 @@ def normalise(scores: pd.DataFrame) -> pd.DataFrame:
     table = scores.reset_index(drop=True).copy(deep=False)
     table["problem_id"] = table["problem_id"].astype(str)
     for name, default in (("model", "model"), ("setting", "")):
-        table[name] = table[name].fillna(default).astype(str) if name in table else default
+        if name not in table:
+            table[name] = default
+            continue
+        column = table[name].fillna(default).astype(str)
+        table[name] = column.map({text: shown(text) for text in column.unique()})
     for name in ("score", *(c for c in NUMBERS if c in table)):
         table[name] = _numbers(table[name])
     if "budget" not in table:

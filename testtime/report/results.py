@@ -17,6 +17,7 @@ from testtime.estimators.cells import replicates
 from testtime.estimators.grid import Replicates
 from testtime.labels import AXES, Level, row_level
 from testtime.runs.run import Run
+from testtime.storage.names import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +164,7 @@ def of(run: Run, models: Sequence[str] | None = None) -> list[Results]:
         cells = pd.concat([cells, first.assign(selector="mean")], ignore_index=True)
     rows = {str(model): part for model, part in scores.groupby("model", sort=False)}
     return [
-        Results(run, str(model), rows[str(model)], part)
+        Results(run, shown(str(model)), rows[str(model)], part)
         for model, part in cells.groupby("model", sort=False)
         if models is None or str(model) in models
     ]
