@@ -149,3 +149,9 @@ def test_different_answers_have_different_keys() -> None:
 @given(st.text(alphabet=r"0123456789+-*/^(){}[],.\xyefrac sqrt", max_size=40))
 def test_no_text_breaks_the_key(text: str) -> None:
     answer_key(text)
+
+
+def test_however_deep_a_number_is_nested_it_is_that_number() -> None:
+    pairs = [("1", r"\boxed{" + "(" * n + "1" + ")" * n + "}") for n in (10, 1000, 5000)]
+    pairs += [("7", r"\boxed{" + "-" * 5000 + "7}"), ("-7", r"\boxed{" + "-" * 5001 + "7}")]
+    assert [one.verdict for one in grade("math", pairs)] == ["correct"] * 5

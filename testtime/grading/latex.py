@@ -131,6 +131,17 @@ def _is_one_number(text: str) -> bool:
     )
 
 
+def unnested(text: str) -> str:
+    """A text without brackets around the whole of it and with at most one sign before it, in linear
+    time: however deep somebody nests a number, it is no longer than that number.
+    """
+    text = text.strip()
+    depth = _redundant_depth(text)
+    text = text[depth : len(text) - depth].strip()
+    minuses = len(text) - len(text.lstrip("-"))
+    return ("-" * (minuses % 2) + text[minuses:]).strip() if minuses > 1 else text
+
+
 def _redundant_depth(text: str) -> int:
     """How many pairs of round brackets enclose the whole text, when nothing but one value is inside
     them.

@@ -21,7 +21,7 @@ from testtime.grading.base import Grade, Grader, Work
 from testtime.grading.conventions import difference, without_unit
 from testtime.grading.extract import after_thinking, final_answer, last_box
 from testtime.grading.keys import answer_key, spelling
-from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, words_of
+from testtime.grading.latex import as_percent, letter_e, mend, one_spelling, unnested, words_of
 from testtime.grading.numbers import parse_number, parse_sum
 from testtime.grading.plain import as_latex, without_label
 
@@ -57,6 +57,8 @@ class Math(Grader):
             return self.grade("unparsed", None, None, "no answer in the text")
         shown = found[:LONGEST]
         found = " ".join(found.split())
+        if len(found) > LONGEST:
+            found = unnested(found.strip("$ "))
         if len(found) > LONGEST:
             return self._long(gold, found.strip("$ "), shown)
         wanted, given = _clean(gold), _clean(found)
