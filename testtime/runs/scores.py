@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from testtime.compute.flops import Flops
+from testtime.runs.prepare import cell_of
 from testtime.runs.rewards import reward_columns
 from testtime.runs.verdicts import SCORE_OF, graded_answers
 from testtime.storage.store import Store
@@ -59,7 +60,7 @@ def scores(
 
     problems = store.read("problems", ["prompt_ids", "meta"]).to_pandas().set_index("problem_id")
     problems = problems.loc[list(problem_ids)]
-    names = [",".join(f"{name}={amount}" for name, amount in cell.items()) for cell in cells]
+    names = [cell_of(amounts) for amounts in cells]
     grid = _Grid(names, list(problem_ids), samples)
     table = pd.DataFrame(grid.keys(model, cells, setting))
 
