@@ -116,11 +116,12 @@ def between_runs(scores: pd.DataFrame, run: str, level: float = 0.95) -> pd.Data
 
     if run not in scores:
         raise UserError(f"runs: no column {run!r}{suggest(run, map(str, scores.columns))}")
-    told = normalise(scores.assign(setting=_settings(scores) + "\x1f" + scores[run].astype(str)))
+    # Samples of two runs share their numbers, so each run is a table of its own.
+    by_run = scores.assign(**{run: scores[run].astype(str)}).groupby(run)
+    told = pd.concat([normalise(own).assign(run=name) for name, own in by_run], ignore_index=True)
     parts = [c for c in ("thinking_tokens", "forced_tokens", "answer_tokens") if c in told]
     sampled = parts or [c for c in ("tokens",) if c in told]
     told["spent"] = told[sampled].sum(axis=1, min_count=1) if sampled else np.nan
-    told[["setting", "run"]] = told["setting"].str.split("\x1f", n=1, expand=True)
     rows = []
     for level_key, part in told.groupby(GROUP, dropna=False):
         means = part.pivot_table(index="problem_id", columns="run", values="score", aggfunc="mean")
@@ -138,14 +139,6 @@ def between_runs(scores: pd.DataFrame, run: str, level: float = 0.95) -> pd.Data
             rows.append(row | dict(zip(names, map(float, apart), strict=True)))
     columns = [*GROUP, "run", "samples", "value", "lo", "hi", "tokens"]
     return pd.DataFrame(rows, columns=[*columns, "difference", "difference_lo", "difference_hi"])
-
-
-def _settings(scores: pd.DataFrame) -> pd.Series:
-    import pandas as pd
-
-    if "setting" not in scores:
-        return pd.Series("", index=scores.index)
-    return scores["setting"].fillna("").astype(str)
 
 
 def _tokens(grid: Grid) -> Floats:
