@@ -12,7 +12,7 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/testtime run configs/quickstart.yaml
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: test
 	$(BIN)/python -m pytest -m slow

@@ -19,7 +19,7 @@ def check() -> dict[str, Any]:
     """`engines`: for each, whether it is `ready` and a `note`; `device`; `auto`: the engine that
     auto picks.
     """
-    found: dict[str, dict[str, Any]] = {}
+    engines: dict[str, dict[str, Any]] = {}
     for name, (modules, extra) in NEEDS.items():
         lacking = [module for module in modules if importlib.util.find_spec(module) is None]
         broken = "" if lacking or name != "vllm" else _vllm_trouble()
@@ -28,9 +28,9 @@ def check() -> dict[str, Any]:
             if lacking
             else broken or _versions(modules)
         )
-        found[name] = {"ready": not lacking and not broken, "note": note}
-    auto = next((name for name in ("vllm", "transformers") if found[name]["ready"]), None)
-    return {"engines": found, "auto": auto, "device": _device()}
+        engines[name] = {"ready": not lacking and not broken, "note": note}
+    auto = next((name for name in ("vllm", "transformers") if engines[name]["ready"]), None)
+    return {"engines": engines, "auto": auto, "device": _device()}
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -65,13 +65,13 @@ def _vllm_trouble() -> str:
 
 def _versions(modules: tuple[str, ...]) -> str:
     names = [name for module in modules for name in (module, f"{module}-cpu")]
-    found = []
+    installed = []
     for name in names:
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            installed.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             continue
-    return ", ".join(found)
+    return ", ".join(installed)
 
 
 def _device() -> str:

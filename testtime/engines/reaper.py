@@ -47,12 +47,12 @@ def _named_ours(pid: int) -> bool:
 def _descendants(root: int) -> dict[int, str]:
     """Start times of the vLLM processes below `root`, by process id."""
     stats = {int(p.name): s for p in Path("/proc").glob("[0-9]*") if (s := _stat(int(p.name)))}
-    found: dict[int, str] = {}
+    descendants: dict[int, str] = {}
     level = [pid for pid, (parent, _) in stats.items() if parent == root and _named_ours(pid)]
     while level:
-        found |= {pid: stats[pid][1] for pid in level}
+        descendants |= {pid: stats[pid][1] for pid in level}
         level = [pid for pid, (parent, _) in stats.items() if parent in level]
-    return found
+    return descendants
 
 
 def _main(parent: int) -> None:

@@ -156,7 +156,7 @@ def decode(data: Any) -> Any:
 
 def results(output: str, mark: str, count: int) -> tuple[list[Any], str]:
     """What the calls gave, in order, as far as they came, and the rest of the output."""
-    found: dict[int, Any] = {}
+    values: dict[int, Any] = {}
     rest = []
     for line in output.split("\n"):
         if not line.startswith(mark):
@@ -164,8 +164,8 @@ def results(output: str, mark: str, count: int) -> tuple[list[Any], str]:
             continue
         try:
             number, data = json.loads(line[len(mark) :])
-            found.setdefault(int(number), decode(data))
+            values.setdefault(int(number), decode(data))
         except (ValueError, TypeError, KeyError, OverflowError, AttributeError, RecursionError):
             rest.append("a result that cannot be read")
-    known = next((n for n in range(count) if n not in found), count)
-    return [found[n] for n in range(known)], "\n".join(rest)
+    known = next((n for n in range(count) if n not in values), count)
+    return [values[n] for n in range(known)], "\n".join(rest)

@@ -156,15 +156,15 @@ def program_of(answer: str, tests: dict[str, Any]) -> str | None:
         blocks = [
             block for block in blocks if re.search(rf"\bdef\s+{re.escape(entry)}\b", block)
         ] or blocks
-    found = blocks[-1] if blocks else answer
-    if not found.strip():
+    program = blocks[-1] if blocks else answer
+    if not program.strip():
         return None
     if not entry:
-        return found if blocks or _parses(found) else None
+        return program if blocks or _parses(program) else None
     prompt = str(tests["prompt"])
-    if re.search(rf"\bdef\s+{re.escape(entry)}\b", found):
-        return f"{prompt}\n    pass\n\n{found}"
-    body = found if blocks else _NEXT.split(found, maxsplit=1)[0]
+    if re.search(rf"\bdef\s+{re.escape(entry)}\b", program):
+        return f"{prompt}\n    pass\n\n{program}"
+    body = program if blocks else _NEXT.split(program, maxsplit=1)[0]
     if not re.match(r"\s*\n?[ \t]+\S", body):
         body = "    " + body.strip("\n").replace("\n", "\n    ")
     return prompt + body

@@ -14,7 +14,7 @@ class Exact(Grader):
     version: ClassVar[str] = "exact-1"
 
     def prepare(self, gold: str, answer: str) -> Grade | Work:
-        found = after_thinking(answer).strip()
-        if not found:
+        given = after_thinking(answer).strip()
+        if not given:
             return self.grade("unparsed", None, None, "no answer in the text")
-        return self.grade(found == gold.strip(), found, found)
+        return self.grade(given == gold.strip(), given, given)

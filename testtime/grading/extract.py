@@ -52,7 +52,7 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
     """(start, end, content) of every closed `\\boxed{}` or `\\fbox{}` that stands in no other
     closed one, in order.
     """
-    found: list[tuple[int, int, int, int]] = []  # a box's start and end, its content's
+    whole: list[tuple[int, int, int, int]] = []  # a box's start and end, its content's
     stack: list[int] = []  # for each open brace: where its box begins, or -1
     opens: list[int] = []
     at = 0
@@ -68,15 +68,15 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
             if stack:
                 start, opened = stack.pop(), opens.pop()
                 if start >= 0:
-                    while found and found[-1][0] > start:
-                        found.pop()
-                    found.append((start, at, opened, mark.start()))
+                    while whole and whole[-1][0] > start:
+                        whole.pop()
+                    whole.append((start, at, opened, mark.start()))
         elif token.endswith("{"):
             stack.append(mark.start() if len(token) > 2 else -1)
             opens.append(at)
         elif "box" in token and (bare := _BARE_BOXED.match(text, at)):
-            found.append((mark.start(), bare.end(), *bare.span(1)))
-    return [(start, end, text[opened:closed]) for start, end, opened, closed in found]
+            whole.append((mark.start(), bare.end(), *bare.span(1)))
+    return [(start, end, text[opened:closed]) for start, end, opened, closed in whole]
 
 
 _BOX_OR_BRACE = re.compile(
@@ -91,11 +91,11 @@ def last_box(text: str) -> str | None:
     """The content of the last box; of boxes joined by commas, "and" or "or" alone, all of them as
     one list.
     """
-    found = boxes(text)
-    if not found:
+    all_boxes = boxes(text)
+    if not all_boxes:
         return None
-    group = [found[-1]]
-    for box in reversed(found[:-1]):
+    group = [all_boxes[-1]]
+    for box in reversed(all_boxes[:-1]):
         between = text[box[1] : group[0][0]]
         if (
             len(between) > 40

@@ -51,14 +51,14 @@ class Gym(Grader):
 
     def prepare(self, gold: str, answer: str) -> Grade | Work:
         text = after_thinking(answer).strip()
-        found = text if "<answer>" in answer else last_box(text) or announced(text) or text
-        if not found:
+        given = text if "<answer>" in answer else last_box(text) or announced(text) or text
+        if not given:
             return self.grade("unparsed", None, None, "no answer in the text")
-        key = " ".join(found.split())[:2000]
+        key = " ".join(given.split())[:2000]
         wanted = " ".join(str(json.loads(gold)["answer"]).split())
         if not self.own_scorer or key == wanted:
-            return self.grade(key == wanted, found[:2000], key)
-        return (gold, key, found)
+            return self.grade(key == wanted, given[:2000], key)
+        return (gold, key, given)
 
     def judge(self, work: Work) -> Grade:
         gold, key, found = work

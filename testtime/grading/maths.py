@@ -52,16 +52,16 @@ class Math(Grader):
         return None if _clean(gold) else "is blank"
 
     def prepare(self, gold: str, answer: str) -> Grade | Work:
-        found = final_answer(after_thinking(answer))
-        if found is None:
+        final = final_answer(after_thinking(answer))
+        if final is None:
             return self.grade("unparsed", None, None, "no answer in the text")
-        shown = found[:LONGEST]
-        found = " ".join(found.split())
-        if len(found) > LONGEST:
-            found = unnested(found.strip("$ "))
-        if len(found) > LONGEST:
-            return self._long(gold, found.strip("$ "), shown)
-        wanted, given = _clean(gold), _clean(found)
+        shown = final[:LONGEST]
+        final = " ".join(final.split())
+        if len(final) > LONGEST:
+            final = unnested(final.strip("$ "))
+        if len(final) > LONGEST:
+            return self._long(gold, final.strip("$ "), shown)
+        wanted, given = _clean(gold), _clean(final)
         if not given:
             return self.grade("unparsed", shown, None, "the answer is empty")
         key = self._key(given)

@@ -95,8 +95,8 @@ def parse_number(text: str) -> Fraction | None:
 
 def last_number(text: str) -> str | None:
     """The last number in a text, as written."""
-    found = _INSIDE.findall(to_ascii(text[-LONGEST:]))
-    return found[-1].strip() if found else None
+    numbers = _INSIDE.findall(to_ascii(text[-LONGEST:]))
+    return numbers[-1].strip() if numbers else None
 
 
 def number_key(value: Fraction) -> str:

@@ -32,11 +32,11 @@ class Numeric(Grader):
         if wanted is None:
             return self.grade("error", None, None, f"the gold {gold[:60]!r} is no number")
         text = after_thinking(answer)
-        found, value = _number(text)
-        if found is None or value is None:
-            return self.grade("unparsed", found, None, "no number in the answer")
+        written, value = _number(text)
+        if written is None or value is None:
+            return self.grade("unparsed", written, None, "no number in the answer")
         tolerance = max(Fraction(self.abs_tol), Fraction(self.rel_tol) * abs(wanted))
-        return self.grade(abs(value - wanted) <= tolerance, found, number_key(value))
+        return self.grade(abs(value - wanted) <= tolerance, written, number_key(value))
 
 
 def _number(text: str) -> tuple[str | None, Fraction | None]:

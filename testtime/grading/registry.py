@@ -45,21 +45,21 @@ def make(name: str, options: dict[str, Any]) -> Grader:
     """The grader with its options. Raises UserError for an unknown name, option or value."""
     module_name, _, class_name = path_of(name).partition(":")
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        grader = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise UserError(
             f"grader {name!r} cannot be imported ({error}); write module:Class"
         ) from None
-    if not (isinstance(found, type) and issubclass(found, Grader)):
+    if not (isinstance(grader, type) and issubclass(grader, Grader)):
         raise UserError(f"grader {name!r} is no subclass of testtime.grading.Grader")
     try:
-        return found.model_validate(options)
+        return grader.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UserError(
-                f"grader {name}: unknown option {key!r}{suggest(key, found.model_fields)}"
+                f"grader {name}: unknown option {key!r}{suggest(key, grader.model_fields)}"
             ) from None
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(

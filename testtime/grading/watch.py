@@ -19,12 +19,12 @@ _ROOT = Path("/sys/fs/cgroup")
 
 def processes(root: int) -> list[int]:
     """A process and all that descend from it."""
-    found = [root]
-    for process in found:
+    family = [root]
+    for process in family:
         for task in Path(f"/proc/{process}/task").glob("*/children"):
             with contextlib.suppress(OSError):
-                found += map(int, task.read_text().split())
-    return found
+                family += map(int, task.read_text().split())
+    return family
 
 
 def memory(root: int, limit: int) -> int:

@@ -86,11 +86,11 @@ def _read(file: Path, metric: str | None, filter_name: str | None) -> Log:
     task = _task_name(file, results)
     config = results.get("configs", {}).get(task, {})
     repeats = _rescored(rows, name, chosen, config)
-    found = []
+    graded = []
     for row, scored in zip(rows, repeats, strict=True):
         for sample, (score, key, text) in enumerate(scored):
             verdict = "correct" if score == 1 else "wrong"
-            found.append(
+            graded.append(
                 {
                     "problem_id": str(row["doc_id"]),
                     "sample": sample,
@@ -100,7 +100,7 @@ def _read(file: Path, metric: str | None, filter_name: str | None) -> Log:
                     "verdict": "unparsed" if key is None and score == 0 else verdict,
                 }
             )
-    scores = pd.DataFrame(found).assign(model=str(results.get("model_name") or "model"))
+    scores = pd.DataFrame(graded).assign(model=str(results.get("model_name") or "model"))
     printed = results.get("results", {}).get(task, {}).get(f"{name},{chosen}")
     here = float(scores.loc[scores["sample"] == 0, "score"].mean())
     beside = (
@@ -134,12 +134,12 @@ def _results(file: Path) -> Row:
     stamp = file.stem.rsplit("_", 1)[-1]
     beside = file.with_name(f"results_{stamp}.json")
     try:
-        found: Row = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        summary: Row = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{beside}: cannot be read ({error}); restore it or move it away") from None
-    if not isinstance(found, dict):
+    if not isinstance(summary, dict):
         raise UserError(f"{beside}: holds no mapping; restore it or move it away")
-    return found
+    return summary
 
 
 def _task_name(file: Path, results: Row) -> str:
@@ -232,10 +232,10 @@ def _rule(metric: str, chosen: str, config: Mapping[str, Any]) -> Any:
 
 def _match(pattern: Any, group: int, fallback: str, text: str) -> tuple[str, bool]:
     """lm-eval's RegexFilter on one text, and whether anything was found."""
-    found = limited.find_all(pattern, text, "regex_pattern")
-    if not found or not -len(found) <= group < len(found):
+    matches = limited.find_all(pattern, text, "regex_pattern")
+    if not matches or not -len(matches) <= group < len(matches):
         return fallback, False
-    match = found[group]
+    match = matches[group]
     if isinstance(match, tuple):
         match = next((m for m in match if m), None)
     return (fallback, False) if match is None else (match.strip(), True)

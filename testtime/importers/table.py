@@ -114,9 +114,9 @@ def _renamed(
             )
     renames = {theirs: ours for ours, theirs in columns.items()}
     for ours, others in ALIASES.items():
-        found = next((o for o in others if o in table and o not in renames), None)
-        if ours not in table and ours not in columns and found:
-            renames[found] = ours
+        alias = next((o for o in others if o in table and o not in renames), None)
+        if ours not in table and ours not in columns and alias:
+            renames[alias] = ours
     clash = [ours for theirs, ours in renames.items() if ours in table and theirs != ours]
     known = ["problem_id", "sample", "score", *KNOWN]
     used = {renames.get(str(c), str(c)): str(c) for c in table if c not in clash}

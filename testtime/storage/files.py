@@ -67,8 +67,8 @@ def place(address: str | Path) -> Path:
         ) from None
     except Exception as error:  # of a client that looks for its keys when it is made
         raise UserError(f"{address}: cannot be reached ({_reason(error)})") from None
-    found: Path = path
-    return found
+    folder: Path = path
+    return folder
 
 
 def _object(path: Any) -> tuple[Any, str] | None:
@@ -250,9 +250,9 @@ def filling(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="testtime-") as made:
         here = Path(made)
         yield here
-        found = [file for file in here.rglob("*") if file.is_file()]
+        files = [file for file in here.rglob("*") if file.is_file()]
         with writing(folder):
             there[0].put(
-                [str(f) for f in found],
-                [f"{there[1]}/{f.relative_to(here).as_posix()}" for f in found],
+                [str(f) for f in files],
+                [f"{there[1]}/{f.relative_to(here).as_posix()}" for f in files],
             )

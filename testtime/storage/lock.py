@@ -75,9 +75,9 @@ def _leased(root: Path, say: Callable[[str], None]) -> Iterator[Check]:
     def beat() -> None:
         while not done.wait(BEAT):
             try:
-                found = _found(path)
-                if mark.encode() not in found:
-                    lost.append(_holder(found) or "another process")
+                content = _found(path)
+                if mark.encode() not in content:
+                    lost.append(_holder(content) or "another process")
                     return
                 places.write(path, _content(mark))
             except UserError:  # out of reach for now; whoever writes next will say so

@@ -215,7 +215,7 @@ class Store:
 
     def mend(self) -> list[str]:
         """Set damaged parts aside as `*.corrupt`: every byte is checked. Returns their names."""
-        found = []
+        damaged = []
         for part in (part for table in SCHEMAS for part in self.parts(table)):
             named = _NAME.fullmatch(part.name)
             with writing(part):
@@ -225,8 +225,8 @@ class Store:
                     ).hexdigest()
                 if (named and digest != named[1]) or _weight(part) is None:
                     part.rename(part.with_suffix(".corrupt"))
-                    found.append(str(part))
-        return found
+                    damaged.append(str(part))
+        return damaged
 
     def filter(self, table: str, keep: Callable[[pa.Table], pa.Array]) -> None:
         """Drop the rows where `keep(part)` is false, rewriting only parts that hold some."""

@@ -44,10 +44,10 @@ def rows(
 def _local_files(loader: FileLoader, where: str) -> list[Path]:
     path = Path(loader.path).expanduser()
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES))
-        if not found:
+        files = sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES))
+        if not files:
             raise UserError(f"{where}: no file ending in {', '.join(SUFFIXES)} in folder {path}")
-        return found
+        return files
     if not path.exists():
         raise UserError(
             f"{where}: file {path} does not exist; give the path of a file ending in "
@@ -144,15 +144,15 @@ def _text_rows(file: IO[str], name: str, path: Path, records: str | None) -> Ite
                 yield _as_row(_json(line, f"{path} line {number}"), f"{path} line {number}")
     else:
         whole = _json(file.read(), str(path))
-        found = whole.get(records) if records and isinstance(whole, dict) else whole
-        if not isinstance(found, list):
+        rows = whole.get(records) if records and isinstance(whole, dict) else whole
+        if not isinstance(rows, list):
             told = (
                 f"key {records!r} holds no list"
                 if records
                 else "it holds no list; name the list's key in loader.records"
             )
             raise UserError(f"{path}: {told}")
-        for number, row in enumerate(found, 1):
+        for number, row in enumerate(rows, 1):
             yield _as_row(row, f"{path} record {number}")
 
 

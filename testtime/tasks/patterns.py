@@ -27,10 +27,10 @@ def search(pattern: str, text: str, where: str) -> Any:
     """The first match, or None. Raises UserError where the pattern takes too long, or has no group
     to capture.
     """
-    found = _timed(lambda: compiled(pattern, where).search(text, timeout=SECONDS), pattern, where)
-    if found is not None and not found.re.groups:
+    match = _timed(lambda: compiled(pattern, where).search(text, timeout=SECONDS), pattern, where)
+    if match is not None and not match.re.groups:
         raise UserError(f"{where}: {pattern[:60]!r} captures nothing; put the gold in (brackets)")
-    return found
+    return match
 
 
 def remove(pattern: str, text: str, where: str) -> str:

@@ -88,23 +88,23 @@ def load(
         raise UserError(f"limit is {limit}: write a whole number of at least 1, or leave it out")
     spec, where = _spec(name_or_path, overrides or {})
     generated = isinstance(spec.loader, GymLoader)
-    found = []
+    kept = []
     for index, row in enumerate(
         loaders.rows(spec.loader, seed, limit if not spec.where else None, where)
     ):
         if _kept(row, spec.where, where):
             default = f"{spec.name}/{seed}/{index}" if generated else f"{spec.name}/{index}"
-            found.append((render.text(spec.id, row, f"{where}: id") if spec.id else default, row))
-    if not found:
+            kept.append((render.text(spec.id, row, f"{where}: id") if spec.id else default, row))
+    if not kept:
         why = "no row matches its `where`" if spec.where else "its data holds no row"
         raise UserError(f"{where}: the benchmark is empty: {why}")
-    if repeated := _first_repeated([problem_id for problem_id, _ in found]):
+    if repeated := _first_repeated([problem_id for problem_id, _ in kept]):
         raise UserError(
             f"{where}: problem id {repeated!r} occurs twice; make `id` unique or leave it out"
         )
     if limit is not None:
-        found = found[:limit] if generated else _sample(found, limit, seed)
-    problems = [_problem(problem_id, row, spec, seed, where) for problem_id, row in found]
+        kept = kept[:limit] if generated else _sample(kept, limit, seed)
+    problems = [_problem(problem_id, row, spec, seed, where) for problem_id, row in kept]
     return Task(spec.name, problems, spec.grader.name, dict(spec.grader.options), spec, where)
 
 

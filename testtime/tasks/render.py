@@ -43,10 +43,10 @@ def gold(spec: TaskSpec, row: dict[str, Any], where: str) -> str:
     `gold` is a mapping.
     """
     if isinstance(spec.gold, dict):
-        found = {
+        golds = {
             key: value(filled, row, f"{where}: gold.{key}") for key, filled in spec.gold.items()
         }
-        return json.dumps(found, ensure_ascii=False, default=str)
+        return json.dumps(golds, ensure_ascii=False, default=str)
     whole = text(spec.gold, row, f"{where}: gold")
     if spec.gold_pattern is None:
         return whole.strip()
@@ -63,13 +63,13 @@ def options(choices: Choices, row: dict[str, Any], key: str, where: str) -> tupl
     the order.
     """
     if isinstance(choices.options, str):
-        found = value(f"{{{choices.options}}}", row, f"{where}: choices.options")
-        if not isinstance(found, list) or not found or len(found) > len(LETTERS):
+        offered = value(f"{{{choices.options}}}", row, f"{where}: choices.options")
+        if not isinstance(offered, list) or not offered or len(offered) > len(LETTERS):
             raise UserError(
                 f"{where}: field {choices.options!r} of choices.options holds no list of 1 to 26 "
                 f"options"
             )
-        listed = [str(option) for option in found]
+        listed = [str(option) for option in offered]
     else:
         listed = [text(filled, row, f"{where}: choices.options") for filled in choices.options]
     if choices.strip:

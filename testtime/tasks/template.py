@@ -55,23 +55,23 @@ def _parsed(field: str) -> tuple[str, list[str], str]:
 
 
 def _looked_up(name: str, keys: list[str], fields: Mapping[str, Any]) -> Any:
-    found = fields[name]
+    value = fields[name]
     for key in keys:
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdecimal() and int(key[:9]) < len(found):
-            found = found[int(key)]
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key[:9]) < len(value):
+            value = value[int(key)]
         else:
             raise KeyError(f"{name}[{key}]")
-    return found
+    return value
 
 
 def _shown(field: str, fields: Mapping[str, Any]) -> str:
     name, keys, spec = _parsed(field)
-    found = _looked_up(name, keys, fields)
+    value = _looked_up(name, keys, fields)
     if not spec:
-        return str(found)
+        return str(value)
     match = _SPEC.fullmatch(spec)
-    if match is None or int(match[1] or 0) > WIDEST or not isinstance(found, (str, int, float)):
+    if match is None or int(match[1] or 0) > WIDEST or not isinstance(value, (str, int, float)):
         raise ValueError(f"{spec[:20]!r} is no format for {name!r}; write one such as .2f or >4")
-    return format(found, spec)
+    return format(value, spec)
