@@ -45,6 +45,7 @@ def test_more_problems_and_more_samples_tell_more() -> None:
     more = detectable_differences(64, [30])
     assert more[0].difference < rows[0].difference
     assert "correlation 0.85" in what_can_be_told(4, 30) and "80 % power" in what_can_be_told(4, 30)
+    assert what_can_be_told(4, 4).endswith("too few to tell settings apart")  # once "101.6 points"
 
 
 def test_for_many_problems_it_is_millers_equation() -> None:

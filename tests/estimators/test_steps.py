@@ -48,6 +48,20 @@ def test_two_points_are_enough_and_one_is_refused() -> None:
         doubling_buys(table[table["setting"] == "low"])
 
 
+def test_samples_without_answers_step_along_n_by_pass_at_n() -> None:
+    table = levels({"low": 0.3}, {"low": 100})
+    with pytest.raises(UserError, match="--selector oracle is pass@n"):
+        doubling_buys(table)
+    assert doubling_buys(table, selector="oracle")["to_"].tolist() == ["n = 2", "n = 4", "n = 8"]
+
+
+def test_a_step_of_hardly_any_tokens_has_no_gain_a_doubling() -> None:
+    """43.9 to 45.9 tokens and 16 points: "+250 points a doubling" was said once."""
+    table = levels({"low": 0.4, "high": 0.6}, {"low": 100, "high": 110})
+    (step,) = doubling_buys(table).to_dict("records")
+    assert step["gain"] > 0.1 and np.isnan(step["per_doubling"])
+
+
 def test_flat_is_said_only_where_it_is_shown() -> None:
     few = levels({"low": 0.9, "high": 0.9}, {"low": 100, "high": 200})
     assert doubling_buys(few, margin=0.01)["from_here"].tolist() == ["no gain shown"]

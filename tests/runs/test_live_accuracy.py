@@ -119,4 +119,4 @@ def test_plain_lines_say_it(capsys: pytest.CaptureFixture[str]) -> None:
     lines.finish()
     lines.start("drawing n", 4, 0)
     first, second, third = capsys.readouterr().err.splitlines()
-    assert "accuracy so far 43.2% of 1,200" in second and "accuracy" not in first + third
+    assert "43.2% right of the first 1,200 to end" in second and "right" not in first + third

@@ -35,7 +35,7 @@ class Lines(Progress):
 
     def accuracy(self, share: float, graded: int) -> None:
         if graded >= FEW:
-            self._accuracy = f", accuracy so far {share:.1%} of {graded:,}"
+            self._accuracy = f", {share:.1%} right of the first {graded:,} to end"
 
     def finish(self) -> None:
         self._tell()

@@ -39,7 +39,10 @@ def doubling(
 
     scores = _scores(tables)
     steps = doubling_buys(scores, selector=selector, run=run, margin=margin / 100)
-    lines = ["points gained, and points a doubling of tokens, each with its own 95 % interval"]
+    lines = [
+        "points gained, and points a doubling of the tokens really spent (- where they hardly grow), "
+        "each with its own 95 % interval"
+    ]
     for (model, along), rows in steps.groupby(["model", "along"], sort=False):
         lines.append(f"{model}, along {along}")
         for row in rows.to_dict("records"):

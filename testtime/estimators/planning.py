@@ -128,10 +128,13 @@ def what_can_be_told(samples: int, problems: int, kinds: Sequence[Kind] = KINDS)
     """The plan's line on one run: "30 problems x 16 samples tell two budgets 11.2 points apart
     (correlation .95), ..., with 80 % power".
     """
+    rows = detectable_differences(samples, [problems], kinds=kinds)
+    if all(row.difference > 0.5 for row in rows):
+        return f"{problems} problems x {samples} samples are too few to tell settings apart"
     said = ", ".join(
         f"{row.kind.name} {100 * row.difference:.1f} points apart (correlation "
         f"{row.kind.correlation:g})"
-        for row in detectable_differences(samples, [problems], kinds=kinds)
+        for row in rows
     )
     return f"{problems} problems x {samples} samples tell {said}; paired, with 80 % power"
 

@@ -20,11 +20,13 @@ from testtime.estimators.grid import Grid, build
 from testtime.estimators.intervals import DIFFERENCE, Reach, mean_interval
 from testtime.estimators.paired import together
 from testtime.estimators.table import GROUP, normalise
+from testtime.grammar import selector as parsed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
+LEAST = 0.25  # doublings: below it a gain a doubling would be extrapolated fourfold and more
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  # where tokens are unknown
 
 
@@ -57,13 +59,14 @@ def doubling_buys(
     and _hi, every row for itself; verdict, "rises", "falls" or "undecided", judged for all rows
     together; from_here: "flat" where every later point is shown to lie less than `margin` above
     this step's start, "no gain shown" where none is shown to lie above it; problems. per_doubling
-    is NaN where a step costs no more tokens. Raises UserError where no curve has two points.
+    is NaN where a step costs less than LEAST doublings more. Raises UserError where no curve has two points.
     """
     import pandas as pd
 
     table = scores if run is None else pooled(scores, run)
     votes = "answer_key" in table and bool(table["answer_key"].notna().any())
-    grid = build(table, None, ["mean", *([selector] if votes else [])], seed=seed)
+    joined = votes or not parsed(selector).votes
+    grid = build(table, None, ["mean", *([selector] if joined else [])], seed=seed)
     tokens = _tokens(grid)
     rows, apart = [], []
     for curve in _curves(grid):
@@ -82,6 +85,7 @@ def doubling_buys(
         raise UserError(
             "doubling: no two budgets, effort levels (column 'setting') or sample counts to step "
             "between"
+            + ("" if joined else "; without answer_key nothing votes, --selector oracle is pass@n")
         )
     result = pd.DataFrame(rows)
     _, lo, hi = together(np.column_stack(apart), grid.bootstrap(resamples, seed), level)
@@ -192,7 +196,7 @@ def _step(values: Floats, tokens: Floats, level: float) -> dict[str, float | int
     row |= {"from_tokens": cost[0], "to_tokens": cost[1], "doublings": doublings}
     row |= {"gain": gain, "gain_lo": lo, "gain_hi": hi}
     each: tuple[Floats, ...] = (np.full((), np.nan),) * 3
-    if 0 < doublings < np.inf:
+    if LEAST <= doublings < np.inf:
         # linearised in gains and tokens, so that both vary with the same problems
         share = np.where(known[:, None], t / cost, 1.0)
         moved = gain / doublings**2 * (share[:, 1] - share[:, 0]) / np.log(2)
