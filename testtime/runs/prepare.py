@@ -71,6 +71,14 @@ def cell_of(amounts: Amounts) -> str:
     return ",".join(f"{name}={amount}" for name, amount in amounts.items())
 
 
+def setting_of(amounts: Amounts, told: str) -> str:
+    """The setting of an attempt in the scores table: what the model was told, then all amounts but
+    the budget.
+    """
+    more = cell_of({name: amount for name, amount in amounts.items() if name != "budget"})
+    return ",".join(filter(None, (told, more)))
+
+
 def load_problems(
     config: Config[Any], say: Callable[[str], None] = lambda line: None
 ) -> list[tuple[tasks.Task, tasks.Problem]]:
