@@ -19,7 +19,7 @@ def test_lengths_are_learnt_from_what_was_spent() -> None:
     lengths = np.random.default_rng(0).lognormal(np.log(300), 0.8, 200_000)
     spent = np.minimum(lengths, BUDGETS[:, None]).mean(axis=1)
     law = endings.chains_end(BUDGETS, spent, X0)
-    values = {"natural": 1.0, "odds": -1e3, "slope": 0.0}  # so that accuracy is the share ended
+    values = {"ceiling": 1.0, "odds": -1e3, "slope": 0.0}  # so that accuracy is the share ended
     assert law(values, x=BUDGETS) == pytest.approx(ndtr(np.log(BUDGETS / 300) / 0.8), abs=0.01)
 
 

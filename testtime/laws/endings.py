@@ -47,7 +47,7 @@ SPENT = Law(
 
 @dataclass(frozen=True)
 class ChainsEnd(Law):
-    """accuracy(b) = F(b) natural + (1 - F(b)) sigmoid(odds + slope ln(b / x0)).
+    """accuracy(b) = F(b) ceiling + (1 - F(b)) sigmoid(odds + slope ln(b / x0)).
 
     budgets: those that F was learnt from, (n,); spent: mean thinking tokens at each.
     """
@@ -72,10 +72,10 @@ def chains_end(budgets: Floats, spent: Floats, x0: float) -> ChainsEnd:
 
     return ChainsEnd(
         "chains-end",
-        f"accuracy = F natural + (1 - F) sigmoid(odds + slope * ln(x / {x0:.4g})), "
+        f"accuracy = F ceiling + (1 - F) sigmoid(odds + slope * ln(x / {x0:.4g})), "
         f"F = Phi(ln(x / {median:.4g}) / {spread:.3g})",
         (
-            Parameter("natural", "unit", (0.3, 0.6, 0.9)),
+            Parameter("ceiling", "unit", (0.3, 0.6, 0.9)),
             Parameter("odds", "free", (-3.0, -1.0, 0.0, 1.0, 3.0)),
             Parameter("slope", "free", (0.1, 0.3, 1.0, 2.0)),
         ),

@@ -148,10 +148,10 @@ def item_response(least: float, most: float) -> Law:
         f"ln(x / x2)), x1 and x2 from {least:.4g} to {most:.4g} in logs: x1 at easy, x2 at easy + "
         "(1 - easy) apart",
         (
-            Parameter("share", "unit", (0.3, 0.7)),
-            Parameter("easy", "unit", (0.2, 0.5, 0.8)),
-            Parameter("apart", "unit", (0.2, 0.6)),
-            Parameter("slope", "positive", SLOPES),
+            Parameter("share", "unit", (0.5,)),
+            Parameter("easy", "unit", (0.2, 0.5)),
+            Parameter("apart", "unit", (0.3, 0.7)),
+            Parameter("slope", "positive", (0.3, 1.0, 2.0)),
         ),
         ("x",),
         "accuracy",
