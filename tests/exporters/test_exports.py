@@ -5,6 +5,7 @@ logs.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from tests.report import made
 from testtime.errors import UserError
 from testtime.exporters import export_hub, export_inspect, export_tidy
 from testtime.importers import import_csv, import_inspect
+from testtime.pipeline import leaderboard
 from testtime.runs.run import Run
 
 
@@ -35,6 +37,21 @@ def test_tidy_tables_come_back_as_they_were(run: Run, tmp_path: Path) -> None:
         tmp_path / "tidy" / "scores.csv", tmp_path / "again", selectors=["majority", "oracle"]
     )
     pd.testing.assert_frame_equal(again.cells, run.cells, check_dtype=False)
+
+
+def test_no_name_is_a_formula_in_a_file_and_all_names_come_back(tmp_path: Path) -> None:
+    told = made.scores(problems=3, samples=2).assign(model="=1+1", setting="@effort")
+    table = told.assign(answer_key=told["answer_key"].where(told["answer_key"].isna(), "-x"))
+    run = made.run(tmp_path / "runs", table, {})
+    paths = [*export_tidy(run, tmp_path / "tidy"), tmp_path / "board.csv"]
+    paths[-1].write_text(leaderboard([run.path], "csv"))
+    for path in paths:
+        if path.suffix == ".csv":
+            cells = re.split("[,\n]", path.read_text())
+            assert "'=1+1" in cells and not {"=1+1", "@effort", "-x"} & set(cells)
+    again = import_csv(tmp_path / "tidy" / "scores.csv", tmp_path / "again").scores
+    for column in ("model", "setting", "answer_key"):
+        assert set(again[column].dropna()) == set(run.scores[column].dropna())
 
 
 def test_the_hub_folder_has_a_card_that_names_its_files(run: Run, tmp_path: Path) -> None:

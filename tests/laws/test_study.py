@@ -85,7 +85,7 @@ def test_scores_give_curves_with_replicates(tmp_path):
         "model, oracle along n at budget 1024",
     ]
     budgets = got.curves[0]
-    assert budgets.curve.axis == "tokens" and len(budgets.fits) == 6
+    assert budgets.curve.axis == "tokens" and len(budgets.fits) == 7
     assert budgets.best.replicates.shape == (200, len(budgets.best.values))
     assert budgets.best.heldout == pytest.approx(min(f.heldout for f in budgets.fits), rel=0.1)
     assert "too few budgets" in got.curves[1].verdict  # four sample counts

@@ -5,11 +5,21 @@ from __future__ import annotations
 import string
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testtime.storage.names import LONGEST, file_name, in_csv, in_figure, original, shown
+from testtime.storage import sheets
+from testtime.storage.names import (
+    LONGEST,
+    file_name,
+    from_csv,
+    in_csv,
+    in_figure,
+    original,
+    shown,
+)
 
 ANY = st.text(alphabet=st.characters(exclude_categories=()), max_size=30)
 LIKELY = st.text(alphabet="a/-.%~_A", max_size=12)
@@ -76,8 +86,17 @@ def test_a_name_is_never_mathtext_nor_broken_xml() -> None:
 
 @pytest.mark.parametrize("cell", ["=1+1", "+x", "-x", "@SUM(A1)", "\t=1"])
 def test_a_cell_is_no_formula(cell: str) -> None:
-    assert in_csv(cell) == f"'{cell}"
+    assert in_csv(cell) == f"'{cell}" and from_csv(in_csv(cell)) == cell
 
 
 def test_other_cells_stay() -> None:
-    assert [in_csv(v) for v in ("a=b", -3.5, None, "")] == ["a=b", -3.5, None, ""]
+    others = ["a=b", -3.5, None, "", "-5", "+1.5e-3", "'", "'a"]
+    assert [in_csv(v) for v in others] == others == [from_csv(v) for v in others]
+
+
+def test_a_written_table_has_no_formula_and_reads_back_the_same(tmp_path: Path) -> None:
+    table = pd.DataFrame({"=name": ["=1+1", "'@x", None, "a"], "n": [-1.5, 2, 3, 4]})
+    sheets.write(table, tmp_path / "t.csv")
+    cells = (tmp_path / "t.csv").read_text().replace("\n", ",").split(",")
+    assert not [cell for cell in cells if cell[:1] in ("=", "@", "+") or cell == "-1"]
+    pd.testing.assert_frame_equal(sheets.read(tmp_path / "t.csv"), table)

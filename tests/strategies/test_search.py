@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies.drawn import Drawn, draw, whole
+from tests.strategies.drawn import PROMPT, Drawn, draw, whole
 from tests.strategies.searched import STEP, Beam, Judge, Plain, Tree, text
 from tests.tiny import CLOSE
+from testtime.engines.base import Completion, Request
 from testtime.models.delimiters import Format
 from testtime.storage.calls import _behind
 from testtime.storage.tables import CallRow
@@ -186,3 +187,26 @@ def test_without_delimiters_the_text_of_the_path_is_the_answer() -> None:
         ours = [call for call in attempt.spent if call.model == "policy"]
         assert sum(call.drawn for call in ours) == tree.generated
     assert natural > 3 and CLOSE not in form.ending
+
+
+class Scripted(Tree):
+    """Draws one text, token by token, wherever it is asked to go on."""
+
+    def __init__(self, text: list[int]) -> None:
+        super().__init__()
+        self.text = text
+
+    async def complete(self, request: Request) -> Completion:
+        assert request.prompt is not None
+        start = len(request.prompt) - len(PROMPT)
+        ids = self.text[start : start + request.max_tokens]
+        return Completion(ids, "", "length", [-1.0] * len(ids), len(PROMPT))
+
+
+def test_a_closing_delimiter_that_the_end_of_a_step_cuts_is_found() -> None:
+    form = Format((1,), (2, 9), (2, 9), "")
+    for before in (4, 5, 6, 7):  # steps of 6 tokens
+        tree = Scripted([10] * before + [2, 9] + [11] * 60)
+        (attempt,) = drawn_by(search("stepwise", widths=[1]), tree, Judge(), form=form).all
+        assert not attempt.forced, before
+        assert attempt.path == before + 2 + 5  # the answer takes 5

@@ -78,13 +78,14 @@ def tasks(
     ] = None,
 ) -> None:
     """List the benchmarks that come with the package, or show one: a rendered prompt, its answer,
-    its grader.
+    its grader, and which of all golds that grader cannot use.
 
     Example: testtime tasks chain_sum
     """
     from testtime import tasks as benchmarks
+    from testtime.runs.show import benchmark
 
-    typer.echo(benchmarks.show(name) if name else "\n".join(benchmarks.names()))
+    typer.echo(benchmark(name) if name else "\n".join(benchmarks.names()))
 
 
 @look.command()

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from testtime.errors import printable
 from testtime.runs.progress import Progress
 
 FEW = 30  # graded answers below which no share is told
@@ -17,7 +18,7 @@ class Lines(Progress):
     EVERY = 10.0
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
     def start(self, what: str, total: int, done: int) -> None:
         self._what, self._total, self._done, self._first = what, total, done, done
@@ -60,7 +61,7 @@ class Bar(Progress):
         self._console = Console(stderr=True)
 
     def say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(printable(line), markup=False, highlight=False)
 
     def start(self, what: str, total: int, done: int) -> None:
         from rich.progress import (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testtime.errors import UserError
+from testtime.storage import sheets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ def _write(table: pd.DataFrame, path: Path | None) -> None:
     if path is None:
         return
     try:
-        table.to_csv(path, index=False)
+        sheets.write(table, path)
     except OSError as error:
         raise UserError(f"--csv {path}: cannot be written ({error.strerror})") from None
     typer.echo(str(path))

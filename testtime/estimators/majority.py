@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from testtime.estimators import _majority_exact as exact
+from testtime.estimators import votes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,7 +28,6 @@ Ints = NDArray[np.int64]
 EXACT_OPERATIONS = 1.5e9  # complex multiplications an exact call may take, about five seconds
 SUBSETS = 4096  # weighted votes are enumerated up to this many subsets
 CHUNK = 1 << 22  # votes counted at once, to bound memory
-TIE = 1e-9  # sums of weights as near as this, relatively, are a tie: 1/3 + 2/3 ties with 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,47 +195,16 @@ def _tally(pools: Sequence[_Votes], orders: Ints, ks: Sequence[int]) -> Floats:
     """Score of the vote after each k of the given orders.
 
     orders: (problems, draws, steps) sample indices, all problems of one pool size. Returns
-    (len(ks), problems, draws). One step adds one vote to every draw at once: a new strict maximum
-    leads alone, an equal one joins the leaders.
+    (len(ks), problems, draws).
     """
-    answers = max(max(p.answers for p in pools), 1)
     problems, draws, steps = orders.shape
-    size = len(pools[0].key)
-    first = np.arange(problems)[:, None] * size
-    key = np.concatenate([np.where(p.key < 0, answers, p.key) for p in pools])
-    score, weight = (
-        np.concatenate([p.score for p in pools]),
-        np.concatenate([p.weight for p in pools]),
+    drawn = np.arange(problems)[:, None, None] * len(pools[0].key) + orders
+    key, score, weight = (
+        np.concatenate(parts)[drawn].reshape(-1, steps)
+        for parts in zip(*((p.key, p.score, p.weight) for p in pools), strict=True)
     )
-    plain = bool((weight == 1).all())
-    base = (np.arange(problems * draws) * (answers + 1)).reshape(problems, draws)
-    total = np.zeros(problems * draws * (answers + 1), dtype=np.int32 if plain else np.float64)
-    total[answers :: answers + 1] = (
-        -steps - 1 if plain else -np.inf
-    )  # samples without a vote gather here, never leading
-    most = np.zeros((problems, draws), dtype=total.dtype)
-    leaders, credit = np.zeros((problems, draws)), np.zeros((problems, draws))
-    result = np.empty((len(ks), problems, draws))
-    for step in range(steps):
-        drawn = first + orders[:, :, step]
-        slot = base + key[drawn]
-        before = total[slot]
-        if plain:  # whole votes: one that leads already moves ahead, so it cannot join again
-            votes = before + 1
-            ahead, level = votes > most, votes == most
-        else:
-            votes = before + weight[drawn]
-            ahead = votes > most * (1 + TIE)
-            level = (
-                ~ahead & (votes >= most * (1 - TIE)) & ~((before >= most * (1 - TIE)) & (most > 0))
-            )
-        total[slot] = votes
-        gain = score[drawn]
-        leaders = np.where(ahead, 1.0, leaders + level)
-        credit = np.where(ahead, gain, credit + level * gain)
-        most = np.maximum(most, votes)
-        if step + 1 in ks:
-            result[[i for i, k in enumerate(ks) if k == step + 1]] = credit / np.maximum(
-                leaders, 1.0
-            )
-    return result
+    if (weight == 1).all():
+        value = votes.count(key.astype(np.int32), score).value
+    else:
+        value = votes.weighed(key.astype(np.int32), score, weight)
+    return np.ascontiguousarray(value[:, [k - 1 for k in ks]].T).reshape(-1, problems, draws)

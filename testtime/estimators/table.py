@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.errors import UserError, suggest
+from testtime.storage import sheets
 from testtime.storage.files import exists, opened, place, reading
 from testtime.storage.names import shown
 
@@ -84,7 +85,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
             return (
                 pd.read_parquet(file)
                 if source.is_dir() or source.suffix == ".parquet"
-                else pd.read_csv(file)
+                else sheets.read(file)
             )
     except UserError:
         raise

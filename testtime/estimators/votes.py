@@ -2,7 +2,8 @@
 
 An *order* is one sequence in which a problem's samples arrive. `count` replays votes of equal
 weight and keeps after every sample who leads, by how much, and what the leader scores: all that
-the stopping rules read. Samples without a vote (key -1) take a place and cast nothing.
+the stopping rules read. `weighed` replays votes that weigh. Samples without a vote (key -1) take a
+place and cast nothing. A new strict maximum leads alone, an equal one joins the leaders.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+TIE = 1e-9  # sums of weights as near as this, relatively, are a tie: 1/3 + 2/3 ties with 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +82,27 @@ def count(key: NDArray[np.int32], score: Floats) -> Replay:
         top[step], second[step], run[step] = most, next_most, np.where(cast < 0, 0, same)
         value[step] = credit / np.maximum(leaders, 1.0)
     return Replay(key, top.T, second.T, run.T, value.T)
+
+
+def weighed(key: NDArray[np.int32], score: Floats, weight: Floats) -> Floats:
+    """`Replay.value` of votes that weigh, (orders, samples); all arguments have that shape."""
+    orders, steps = key.shape
+    answers = int(key.max(initial=0)) + 1
+    total = np.zeros(orders * (answers + 1))
+    total[answers :: answers + 1] = -np.inf  # samples without a vote, never leading
+    slots = np.arange(orders) * (answers + 1) + np.where(key < 0, answers, key).T
+    gains, weights = np.ascontiguousarray(score.T), np.ascontiguousarray(weight.T)
+    most, leaders, credit = np.zeros(orders), np.zeros(orders), np.zeros(orders)
+    value = np.zeros((steps, orders))
+    for step in range(steps):
+        before = total[slots[step]]
+        votes = before + weights[step]
+        total[slots[step]] = votes
+        ahead, least = votes > most * (1 + TIE), most * (1 - TIE)
+        # one that leads already cannot join the leaders again
+        level = ~ahead & (votes >= least) & ~((before >= least) & (most > 0))
+        leaders = np.where(ahead, 1.0, leaders + level)
+        credit = np.where(ahead, gains[step], credit + level * gains[step])
+        most = np.maximum(most, votes)
+        value[step] = credit / np.maximum(leaders, 1.0)
+    return value.T

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testtime.errors import UserError
+from testtime.storage import sheets
 from testtime.storage.store import Store
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def export_tidy(run: Run, folder: str | Path) -> list[Path]:
         for name, table in (("scores", run.scores), ("cells", run.cells)):
             paths += [target / f"{name}.parquet", target / f"{name}.csv"]
             table.to_parquet(paths[-2], index=False)
-            table.to_csv(paths[-1], index=False)
+            sheets.write(table, paths[-1])
     except OSError as error:
         raise UserError(
             f"{target}: cannot be written ({error.strerror or error}); give another folder"

@@ -40,7 +40,8 @@ class Curve:
     unknown); names: what each point is; covariance: (n, n) of y, or None for least squares;
     replicates: (x, y), each (resamples, n), or None; problems: (x, y) of each problem, each
     (problems, n), or None; control: share of runs that stayed within their budget (s1), NaN where
-    unknown; left_out: cells that cost nothing known, or nothing, on this axis.
+    unknown; left_out: cells that cost nothing known, or nothing, on this axis; spent: along
+    requested budgets, the mean thinking tokens at each (NaN where unknown), else None.
     """
 
     model: str
@@ -57,6 +58,7 @@ class Curve:
     problems: tuple[Floats, Floats] | None = None
     control: float = float("nan")
     left_out: tuple[str, ...] = ()
+    spent: Floats | None = None
 
     @property
     def title(self) -> str:
@@ -127,6 +129,7 @@ def from_sample(
         covariance = shrunk_covariance(replicated[np.isfinite(replicated).all(axis=1)], problems)
     cells = cells.iloc[order]
     first = cells.iloc[0]
+    spent = grid.means(grid.cost("thinking_tokens"))[at] if axis == "budget" else None
     return Curve(
         str(first["model"]),
         along,
@@ -140,6 +143,7 @@ def from_sample(
         covariance,
         (drawn[:resamples], replicated[:resamples]),
         (cost, values),
+        spent=spent,
     )
 
 

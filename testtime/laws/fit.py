@@ -276,10 +276,16 @@ def _held_out(problem: Problem, starts: Floats, cost: Floats) -> float:
     if whiten is not None:
         inverse = np.linalg.inv(whiten)
         whiten = whitening((inverse @ inverse.T)[np.ix_(near, near)])
-    cheap = replace(problem, x=[v[near] for v in problem.x], y=problem.y[near], whiten=whiten)
+    cheap = replace(
+        problem,
+        law=problem.law.learnt_from(near),
+        x=[v[near] for v in problem.x],
+        y=problem.y[near],
+        whiten=whiten,
+    )
     theta, objective = _solve(cheap, starts)
     if not np.isfinite(objective):
         return float("nan")
     with np.errstate(all="ignore"):
-        miss = problem.law.value(theta[None], [v[far] for v in problem.x])[0] - problem.y[far]
+        miss = cheap.law.value(theta[None], [v[far] for v in problem.x])[0] - problem.y[far]
     return float(np.sqrt(np.mean(miss**2)))

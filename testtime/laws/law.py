@@ -145,6 +145,12 @@ class Law:
         value = self.function(natural, x)
         return np.log(value) if self.log else value
 
+    def learnt_from(self, points: NDArray[np.intp]) -> Law:
+        """The law as these points alone would give it: itself, but for laws that bring something
+        learnt from the points besides their parameters.
+        """
+        return self
+
     def starts(self, fixed: Mapping[str, float] | None = None) -> Floats:
         """Natural starting points (starts, P): the product of the parameters' grids, of one value
         for those that are `fixed`. Raises UserError for a name that is no parameter.

@@ -15,7 +15,7 @@ import numpy as np
 
 from testtime.errors import UserError
 from testtime.estimators.table import read_table
-from testtime.laws import curves, figures, s1
+from testtime.laws import curves, endings, figures, s1
 from testtime.laws import test_compute as forms
 from testtime.laws.fit import SPARE, fit
 from testtime.laws.law import Floats, Law
@@ -65,16 +65,23 @@ class CurveStudy:
             return f"no law is called for: accuracy is {self.curve.y[0]:.4g} at every point"
         # by the straight line where it stands: more parameters find growth in anything
         line = next((f for f in self.fits if f.law.name == "linear" and not f.rejected), best)
-        growth = next(n for n in line.law.names if n in ("doubling", "slope", "exponent"))
-        lo, hi = line.interval()[growth]
+        lo, hi = (100 * end for end in self._rise(line))
         if not (lo > 0 or hi < 0):
             return (
-                f"no law is called for: growth cannot be told from none ({growth} [{lo:.3g}, "
-                f"{hi:.3g}])"
+                "no law is called for: growth cannot be told from none (from the first to the last "
+                f"point {lo:.1f} to {hi:.1f} points)"
             )
         untested = best.lack is not None and np.isnan(best.p_value)
         note = " (untested: too little changes between the points)" if untested else ""
         return f"{best.law.name}: {best.law.formula}{note}"
+
+    def _rise(self, law: Fit) -> tuple[float, float]:
+        """Interval of what a law gains between the first and the last point."""
+        drawn = law.values[None] if law.replicates is None else law.replicates
+        with np.errstate(all="ignore"):
+            ends = law.law(drawn, x=self.curve.x[[0, -1]])
+        lo, hi = law.percentiles(ends[:, 1] - ends[:, 0])
+        return float(lo), float(hi)
 
     def band(self, x: Floats, level: float = 0.95) -> tuple[Floats, Floats] | None:
         """(lower, upper) accuracy at compute x (m,) that no law left standing excludes; None where
@@ -206,9 +213,11 @@ def study_curve(curve: curves.Curve, *, resamples: int = 1000, seed: int = 0) ->
     """
     fits: list[Fit] = []
     too_few: list[str] = []
-    laws = forms.laws(curve.x)
+    laws, x0 = forms.laws(curve.x), forms.reference(curve.x)
     if curve.selector == "oracle":
-        laws = (*laws, forms.coverage(forms.reference(curve.x)))
+        laws = (*laws, forms.coverage(x0))
+    if curve.spent is not None and endings.some_end(curve.x, curve.spent):
+        laws = (*laws, endings.chains_end(curve.x, curve.spent, x0))
     for law in laws:
         size = len(law.parameters)
         if len(curve.x) < size + SPARE or len(np.unique(curve.x)) < size + 1:

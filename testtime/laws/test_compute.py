@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from testtime.estimators.intervals import paired_difference
-from testtime.laws.law import Floats, Law, Parameter, sigmoid
+from testtime.laws.law import Floats, Law, Numbers, Parameter, sigmoid
 from testtime.laws.result import SELDOM, Fit
 
 CEILINGS = (0.5, 0.7, 0.9, 0.98)
@@ -131,13 +131,42 @@ def coverage(x0: float) -> Law:
     )
 
 
+def item_response(least: float, most: float) -> Law:
+    """Thresholds lie within the computes measured: of others the points say nothing."""
+    reach = np.log(most / least)
+
+    def accuracy(p: Sequence[Numbers], x: Sequence[Numbers]) -> Numbers:
+        share, easy, apart, slope = p
+        hard = easy + (1 - easy) * apart
+        first, second = (slope * (np.log(x[0] / least) - at * reach) for at in (easy, hard))
+        mixed: Numbers = share * sigmoid(first) + (1 - share) * sigmoid(second)
+        return mixed
+
+    return Law(
+        "item-response",
+        f"accuracy = share * sigmoid(slope * ln(x / x1)) + (1 - share) * sigmoid(slope * "
+        f"ln(x / x2)), x1 and x2 from {least:.4g} to {most:.4g} in logs: x1 at easy, x2 at easy + "
+        "(1 - easy) apart",
+        (
+            Parameter("share", "unit", (0.5,)),
+            Parameter("easy", "unit", (0.2, 0.5)),
+            Parameter("apart", "unit", (0.3, 0.7)),
+            Parameter("slope", "positive", (0.3, 1.0, 2.0)),
+        ),
+        ("x",),
+        "accuracy",
+        "two classes of problems, each with its threshold logistic in log compute (Birnbaum 1968, "
+        "as a mixture of Rost 1990)",
+        accuracy,
+    )
+
+
 def laws(x: ArrayLike) -> tuple[Law, ...]:
     """Those for any curve, at the reference of these points; `coverage` is for pass@k only."""
-    x0 = reference(x)
-    return tuple(
-        form(x0)
-        for form in (linear, power, power_plateau, logistic, logistic_plateau, logistic_floor)
-    )
+    x0, measured = reference(x), np.asarray(x, dtype=np.float64)
+    forms = (linear, power, power_plateau, logistic, logistic_plateau, logistic_floor)
+    thresholds = item_response(float(measured.min()), float(measured.max()))
+    return (*(form(x0) for form in forms), thresholds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from testtime.errors import UserError
 from testtime.labels import Level, row_level
 from testtime.laws.figures import save
 from testtime.report.drawing import board_height, draw_differences, draw_frontiers, of_selector
+from testtime.storage import sheets
 from testtime.style import FONT, INK, Chart, panels
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def write(compared: Comparison, folder: str | Path) -> list[Path]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         for name, table in compared.tables.items():
-            table.to_csv(target / f"{name}.csv", index=False)
+            sheets.write(table, target / f"{name}.csv")
         (target / "compare.txt").write_text(describe(compared) + "\n", encoding="utf-8")
         with style.context():
             drawn = chart(compared.tables, compared.axis).figure

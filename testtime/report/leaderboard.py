@@ -15,6 +15,7 @@ from testtime import labels
 from testtime.errors import UserError, suggest
 from testtime.report.results import Results, names, of
 from testtime.runs.run import Run
+from testtime.storage import sheets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +143,7 @@ def _markdown(rows: pd.DataFrame, interval: Interval) -> str:
 
 def _csv(rows: pd.DataFrame, interval: Interval) -> str:
     sink = io.StringIO()
-    rows.drop(columns=["order"]).to_csv(sink, index=False)
+    sheets.write(rows.drop(columns=["order"]), sink)
     return sink.getvalue().rstrip("\n")
 
 

@@ -32,6 +32,7 @@ from testtime.report.html import markup, render
 from testtime.report.results import Results
 from testtime.report.svg import inline, to_files
 from testtime.runs.run import Run
+from testtime.storage import sheets
 from testtime.style import Chart
 
 MANY = 12  # models; more have pages of their own, without figures
@@ -161,7 +162,7 @@ class _Page:
         keys = dict(zip(self.names, self.keys, strict=True))
         axis = leaders.axis_of(rows) if len(self.models) > 1 else None
         (self.folder / "tables").mkdir(exist_ok=True)
-        rows.drop(columns=["order"]).to_csv(self.folder / "tables" / "leaderboard.csv", index=False)
+        sheets.write(rows.drop(columns=["order"]), self.folder / "tables" / "leaderboard.csv")
         targets = [f"models/{k}.html" if self.many else f"#model={k}" for k in keys.values()]
         links = dict(zip(self.names, targets, strict=True))
         sorts = boards.sort_keys(rows, columns)
@@ -255,7 +256,7 @@ class _Page:
         sub = self.folder / "tables" / (key if len(self.models) > 1 else "")
         sub.mkdir(parents=True, exist_ok=True)
         frame = pd.DataFrame(list(table.rows), columns=list(table.columns))
-        frame.to_csv(sub / f"{table.name}.csv", index=False)
+        sheets.write(frame, sub / f"{table.name}.csv")
 
 
 def _measure(one: Results) -> str:

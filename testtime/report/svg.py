@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from testtime.storage import sheets
 from testtime.style import CATEGORY, GRID, INK, MUTED, PAPER, RAMP, Chart, freeze
 
 NAMES = {  # colour -> the name of its class and CSS variable
@@ -43,7 +44,7 @@ def to_files(chart: Chart, folder: Path) -> str:
     (folder / f"{chart.name}.svg").write_text(sink.getvalue(), encoding="utf-8")
     chart.figure.savefig(folder / f"{chart.name}.png", dpi=DPI)
     chart.figure.savefig(folder / f"{chart.name}.pdf", metadata={"CreationDate": None})
-    chart.table.to_csv(folder / f"{chart.name}.csv", index=False)
+    sheets.write(chart.table, folder / f"{chart.name}.csv")
     return sink.getvalue()
 
 

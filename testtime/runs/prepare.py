@@ -71,6 +71,14 @@ def cell_of(amounts: Amounts) -> str:
     return ",".join(f"{name}={amount}" for name, amount in amounts.items())
 
 
+def setting_of(amounts: Amounts, told: str) -> str:
+    """The setting of an attempt in the scores table: what the model was told, then all amounts but
+    the budget.
+    """
+    more = cell_of({name: amount for name, amount in amounts.items() if name != "budget"})
+    return ",".join(filter(None, (told, more)))
+
+
 def load_problems(
     config: Config[Any], say: Callable[[str], None] = lambda line: None
 ) -> list[tuple[tasks.Task, tasks.Problem]]:
@@ -81,13 +89,12 @@ def load_problems(
     for ref in config.task:
         task = tasks.load(ref.name, limit=ref.limit, seed=ref.seed, overrides=ref.overrides)
         # A grader that cannot run here shows before the first token, and so does a bad gold.
-        bad = check_golds(task.grader, task.grader_options, task.problems)
-        for name, trouble in bad.items():
-            say(f"left out: problem {name}: its gold {trouble}")
+        bad = useless_golds(task)
+        for line in bad.values():
+            say(f"left out: {line}")
         loaded += [(task, problem) for problem in task.problems if problem.id not in bad]
     if not loaded:
-        name, trouble = next(iter(bad.items()))
-        raise UserError(f"task: no problem can be graded; {name}: its gold {trouble}")
+        raise UserError(f"task: no problem can be graded; {next(iter(bad.values()))}")
     counts = Counter(problem.id for _, problem in loaded)
     if double := next((name for name, count in counts.items() if count > 1), None):
         raise UserError(
@@ -95,6 +102,14 @@ def load_problems(
             f"different seeds"
         )
     return loaded
+
+
+def useless_golds(task: tasks.Task) -> dict[str, str]:
+    """What is wrong with golds of a benchmark that its grader cannot use, a line for each problem
+    id. Raises UserError where the grader cannot run here.
+    """
+    bad = check_golds(task.grader, task.grader_options, task.problems)
+    return {name: f"problem {name}: its gold {trouble}" for name, trouble in bad.items()}
 
 
 def prepare(

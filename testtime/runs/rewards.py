@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
@@ -18,22 +17,17 @@ from testtime.compute.flops import Flops
 from testtime.engines.reward import Over, RewardEngine, RewardModel
 from testtime.errors import UserError
 from testtime.models.resolve import decoder, resolve, served
+from testtime.runs.scores import COLUMNS
 from testtime.runs.verdicts import ANSWERS
 from testtime.storage.calls import read_calls, thinking_ids
 from testtime.storage.store import Store
 from testtime.storage.tables import SCHEMAS, RewardRow
 from testtime.strategies.registry import parse
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 TAKEN = {
-    *("problem_id", "model", "setting", "budget", "wait", "round", "turn", "nodes", "sample"),
-    *("score", "answer_key", "thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens"),
-    *("context_tokens", "path_tokens", "calls", "flops", "prompt_flops", "forced", "verdict"),
-    *("width", "prm", "verifier_flops"),
-    *("truncated", "logprob_mean", "logprob_min", "answer_logprob", "level", "difficulty"),
-    *("tokens", "usd", "seconds", "prompt_usd", "prompt_seconds", *SCHEMAS["calls"].names),
+    *(*COLUMNS, "wait", "round", "turn", "nodes", "width", "beams", "prm", "verifier_flops"),
+    *("level", "difficulty", "tokens", "usd", "seconds", "prompt_usd", "prompt_seconds"),
+    *SCHEMAS["calls"].names,
 }  # of the scores table: what a reward's column cannot be called
 BLOCK = 32  # problems whose chains are in memory at once
 Decode = Callable[[Sequence[int]], str]
@@ -108,16 +102,3 @@ def reward_pool(
         count += len(keys)
     store.compact("rewards")
     return count
-
-
-def reward_columns(store: Store) -> pd.DataFrame | None:
-    """The stored rewards, one row an answer: its key, and for each name a column of rewards and one
-    of FLOPs.
-    """
-    rewards = store.read("rewards").to_pandas()
-    if rewards.empty:
-        return None
-    wide: pd.DataFrame = rewards.pivot(index="key", columns="name", values=["reward", "flops"])
-    labels: Any = wide.columns  # (what, name)
-    wide.columns = [name if what == "reward" else f"{name}_flops" for what, name in labels]
-    return wide.reset_index()

@@ -14,7 +14,7 @@ from testtime.models.delimiters import Format
 from testtime.runs.prepare import cell_of, recipe
 from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
-from testtime.strategies.base import Strategy
+from testtime.strategies.base import Amounts, Strategy
 from testtime.strategies.registry import parse
 
 if TYPE_CHECKING:
@@ -59,10 +59,12 @@ def form_of(manifest: Manifest) -> Format:
     return Format(**parts)
 
 
-def recipe_of(config: Config[Strategy], manifest: Manifest) -> tuple[str, list[str]]:
-    """The recipe and cells of the attempts that a run directory's config asks for."""
+def recipe_of(config: Config[Strategy], manifest: Manifest) -> tuple[str, dict[str, Amounts]]:
+    """The recipe of the attempts that a run directory's config asks for, and their amounts by
+    cell.
+    """
     form = form_of(manifest)
-    return recipe(config, form), [cell_of(amounts) for amounts in config.thinking.cells(form)]
+    return recipe(config, form), {cell_of(one): one for one in config.thinking.cells(form)}
 
 
 def priced_tables(

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from testtime.compute.flops import Flops
-from testtime.runs.prepare import cell_of
-from testtime.runs.rewards import reward_columns
+from testtime.runs.prepare import cell_of, setting_of
 from testtime.runs.verdicts import SCORE_OF, graded_answers
 from testtime.storage.store import Store
 from testtime.storage.tables import SCHEMAS
@@ -132,10 +131,7 @@ class _Grid:
         self.problem = np.tile(np.repeat(np.arange(len(problems)), samples), len(cells))
 
     def keys(self, model: str, amounts: Sequence[Amounts], setting: str) -> dict[str, Any]:
-        told = [
-            ",".join(filter(None, (setting, *(f"{k}={v}" for k, v in c.items() if k != "budget"))))
-            for c in amounts
-        ]
+        told = [setting_of(cell, setting) for cell in amounts]
         names = list(dict.fromkeys(name for cell in amounts for name in cell if name != "budget"))
         budgets = np.array([cell.get("budget", np.nan) for cell in amounts])
         return {
@@ -191,11 +187,24 @@ def _answers(store: Store) -> tuple[pd.DataFrame, list[str]]:
     answers = answers.drop_duplicates("key")
     grades = store.read("grades", ["verdict", "answer_key"]).to_pandas()
     answers = answers.merge(grades.rename(columns={"key": "grade_key"}), on="grade_key", how="left")
-    rewards = reward_columns(store)
+    rewards = _rewards(store)
     if rewards is None:
         return answers.set_index("key"), []
     named = [str(column) for column in rewards if column != "key"]
     return answers.merge(rewards, on="key", how="left").set_index("key"), named
+
+
+def _rewards(store: Store) -> pd.DataFrame | None:
+    """The stored rewards, one row an answer: its key, and for each name a column of rewards and one
+    of FLOPs.
+    """
+    rewards = store.read("rewards").to_pandas()
+    if rewards.empty:
+        return None
+    wide: pd.DataFrame = rewards.pivot(index="key", columns="name", values=["reward", "flops"])
+    labels: Any = wide.columns  # (what, name)
+    wide.columns = [name if what == "reward" else f"{name}_flops" for what, name in labels]
+    return wide.reset_index()
 
 
 def _joined(attempts: pa.Table, answers: pd.DataFrame) -> pd.DataFrame:

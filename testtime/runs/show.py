@@ -1,4 +1,4 @@
-"""A run for the terminal: its summary, its problems, and one problem in full."""
+"""What the terminal shows: a benchmark, a run's summary, its problems, and one problem in full."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from testtime import tasks
+from testtime.errors import UserError, printable
+from testtime.runs.prepare import useless_golds
 from testtime.runs.run import Run, load
 from testtime.runs.transcripts import Transcript, read
+
+SHOWN = 20  # golds that cannot be used, and are named one by one
 
 
 def show(
@@ -83,6 +88,19 @@ def _page(found: Transcript, model: str, several: bool) -> str:
                 f"{' '.join(answer.text.split())}"
             )
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in "\n".join(lines))
+
+
+def benchmark(name: str) -> str:
+    """A benchmark before it is drawn: one rendered prompt, its gold and grader, and the golds that
+    a run would leave out.
+    """
+    task = tasks.load(name)
+    try:
+        golds = list(useless_golds(task).values()) or [f"all {len(task.problems)} can be graded"]
+    except UserError as error:
+        golds = [f"not checked: {error}"]
+    more = [f"and {len(golds) - SHOWN} more"] if len(golds) > SHOWN else []
+    return printable("\n".join([tasks.show(task), "", "[golds]", *golds[:SHOWN], *more]))
 
 
 def summary(run: Run) -> str:

@@ -23,14 +23,15 @@ def status(path: str | Path) -> dict[str, Any]:
     if manifest.imported is not None:
         return _imported(store, manifest, manifest.imported)
     config = parse(manifest.config, str(store.root / "run.json"))
-    recipe, cells = recipe_of(config, manifest)
+    recipe, amounts = recipe_of(config, manifest)
+    cells = list(amounts)
     problems, samples = manifest.problems, config.samples
     calls = store.read("calls", ["problem_id", "sample", "kind", "tokens", "thinking"])
     asked = pc.field("problem_id").isin(problems) & (pc.field("sample") < samples)
     begun = calls.filter(asked).select(["problem_id", "sample"]).to_pandas().drop_duplicates()
     ours = asked & (pc.field("recipe") == recipe) & pc.field("cell").isin(cells)
     attempts = store.read("attempts", [], ours).select(["problem_id", "sample"]).to_pandas()
-    done = int((attempts.value_counts() >= len(set(cells))).sum()) if len(attempts) else 0
+    done = int((attempts.value_counts() >= len(cells)).sum()) if len(attempts) else 0
     sums = calls.group_by("kind").aggregate([("tokens", "sum"), ("thinking", "sum")]).to_pylist()
     drawn = {row["kind"]: (row["tokens_sum"], row["thinking_sum"]) for row in sums}
     told, thought = drawn.get("told", (0, 0))

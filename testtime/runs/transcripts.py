@@ -20,11 +20,13 @@ import pyarrow.compute as pc
 from testtime import zoo
 from testtime.errors import UserError, suggest
 from testtime.models.resolve import resolve
+from testtime.runs.prepare import setting_of
 from testtime.runs.run import recipe_of
 from testtime.storage.calls import line_ids, read_calls, thinking_ids
 from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.storage.tables import CallRow
+from testtime.strategies.base import Amounts
 from testtime.strategies.registry import parse
 
 if TYPE_CHECKING:
@@ -164,13 +166,14 @@ def _stored(
     manifest = store.manifest()
     calls = read_calls(store, block, samples)
     recipe, cells = recipe_of(parse(manifest.config), manifest)
-    ours = (pc.field("recipe") == recipe) & pc.field("cell").isin(cells)
+    order = list(cells)
+    ours = (pc.field("recipe") == recipe) & pc.field("cell").isin(order)
     ours &= pc.field("problem_id").isin(block)
     rows = store.read("attempts", ["answers"], ours).to_pylist()
     labels: defaultdict[str, list[tuple[str, str, str | None]]] = defaultdict(list)
     told, verdicts = manifest.config["model"][0]["setting"], _verdicts(scores)
-    for row in sorted(rows, key=lambda row: cells.index(row["cell"])):
-        label, setting, budget = _place(row["cell"], told)
+    for row in sorted(rows, key=lambda row: order.index(row["cell"])):
+        label, setting, budget = _place(cells[row["cell"]], told)
         verdict, vote = verdicts.get(
             (row["problem_id"], row["sample"], setting, budget), ("missing", None)
         )
@@ -184,8 +187,8 @@ def _stored(
         groups[first.get(at, at) if at.startswith("#") else at].append(answer)
     delimited = bool(manifest.thinking_format["close"])
     result: defaultdict[str, list[Chain]] = defaultdict(list)
-    order = {at: (answers[0].sample, _depth(calls, at)) for at, answers in groups.items()}
-    for at, answers in sorted(groups.items(), key=lambda group: order[group[0]]):
+    depth = {at: (answers[0].sample, _depth(calls, at)) for at, answers in groups.items()}
+    for at, answers in sorted(groups.items(), key=lambda group: depth[group[0]]):
         chain = _chain(calls, at, answers, labels, decode, delimited)
         result[answers[0].problem_id].append(chain)
     return result
@@ -223,13 +226,11 @@ def _depth(calls: Mapping[str, CallRow], key: str) -> int:
     return 0 if key not in calls else 1 + _depth(calls, calls[key].parent)
 
 
-def _place(cell: str, told: str) -> tuple[str, str, float]:
-    """How an attempt is called, and its setting and budget in the scores table."""
-    parts = [part for part in cell.split(",") if part]
-    budgets = [part.removeprefix("budget=") for part in parts if part.startswith("budget=")]
-    setting = ",".join(filter(None, (told, *(p for p in parts if not p.startswith("budget=")))))
-    label = f"{int(budgets[0]):,}" if budgets else ""
-    return ", ".join(filter(None, (setting, label))), setting, float(budgets[0]) if budgets else -1
+def _place(amounts: Amounts, told: str) -> tuple[str, str, float]:
+    """How an attempt is called, and its setting and budget (-1 for none) in the scores table."""
+    setting, budget = setting_of(amounts, told), amounts.get("budget", -1)
+    label = "" if budget < 0 else f"{budget:,}"
+    return ", ".join(filter(None, (setting, label))), setting, budget
 
 
 def _verdicts(

@@ -12,7 +12,8 @@ import re
 LONGEST = 150  # bytes of a file's name; file systems take 255, and a suffix may follow
 _PLAIN = re.compile(r"[A-Za-z0-9._-]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def file_name(name: str) -> str:
@@ -76,9 +77,16 @@ def in_figure(name: str) -> str:
 
 
 def in_csv(value: object) -> object:
-    """A CSV cell that no spreadsheet takes for a formula: texts that begin like one get an
-    apostrophe in front.
+    """A CSV cell that no spreadsheet takes for a formula: texts that begin like one, and are no
+    number, get an apostrophe in front. `from_csv` takes it away.
     """
-    if isinstance(value, str) and value.startswith(_STARTS_A_FORMULA):
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
+    return value
+
+
+def from_csv(value: object) -> object:
+    """What `in_csv` was given."""
+    if isinstance(value, str) and value.startswith("'") and _FORMULA.match(value):
+        return value[1:]
     return value

@@ -57,6 +57,11 @@ class Node:
         return [*(() if self.base is None else self.base.context), *self.kept, *self.fed]
 
     @property
+    def sampled(self) -> list[int]:
+        """The ids that were sampled right before this place, in one call or several."""
+        return [] if self.base is None or self.fed else [*self.base.sampled, *self.kept]
+
+    @property
     def sampled_logprobs(self) -> list[float]:
         """Of every token that was sampled on the way here; what was fed has none."""
         return [] if self.base is None else [*self.base.sampled_logprobs, *self.logprobs]

@@ -115,7 +115,9 @@ class SampleLedger:
             affinity=at.first(key),
         )
         done = await self._complete(request)
-        ids, finish = ended(before, done, stop)
+        earlier = at.sampled  # a stop sequence may have begun in the call before
+        ids, finish = ended([*earlier, *before], done, stop)
+        ids = ids[len(earlier) :]
         new = len(ids) - len(before)
         self._drawing.spent.chain_tokens += len(done.token_ids)
         self._drawing.spent.discarded_tokens += len(done.token_ids) - new

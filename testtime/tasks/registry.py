@@ -108,11 +108,8 @@ def load(
     return Task(spec.name, problems, spec.grader.name, dict(spec.grader.options), spec, where)
 
 
-def show(
-    name_or_path: str | Path, *, seed: int = 0, overrides: dict[str, Any] | None = None
-) -> str:
+def show(task: Task) -> str:
     """One rendered prompt of a benchmark, its gold answer and how it is graded, for people."""
-    task = load(name_or_path, limit=1, seed=seed, overrides=overrides)
     problem = task.problems[0]
     turns = [f"[{turn['role']}]\n{turn['content']}" for turn in problem.messages] or [
         f"[plain text]\n{problem.prompt}"
