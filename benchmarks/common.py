@@ -31,19 +31,40 @@ ENDLESS = Format((1,), CLOSE, CLOSE, "")
 SAMPLE: ContextVar[tuple[str, int]] = ContextVar("sample")  # (problem, sample) drawn right now
 
 
-def long_model(context: int) -> Path:
-    """A folder with an untrained model of the quickstart's shape and a longer context: speed does
-    not need sense.
-    """
+SHAPES: dict[str, dict[str, int]] = {
+    "tiny": {},  # the quickstart's own
+    "135M": {  # SmolLM2-135M's
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "head_dim": 64,
+        "vocab_size": 49152,
+    },
+    "1B": {  # Llama-3.2-1B's
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "vocab_size": 128256,
+    },
+}
+
+
+def untrained(shape: str, context: int, dtype: str = "float32") -> Path:
+    """A folder with an untrained model of one of SHAPES and any context: speed needs no sense."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     source = zoo.path("quickstart")
     config = AutoConfig.from_pretrained(source)
-    config.max_position_embeddings = context
+    config.update({**SHAPES[shape], "max_position_embeddings": context})
     torch.manual_seed(0)
     folder = Path(tempfile.mkdtemp(prefix="testtime-model-"))
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype)).save_pretrained(folder)
     AutoTokenizer.from_pretrained(source).save_pretrained(folder)
     return folder
 
@@ -100,7 +121,7 @@ def cpu_seconds() -> float:
 
 
 def engine_for(name: str, model: Path, max_num_seqs: int) -> Engine:
-    return make(EngineSpec(name=name, max_num_seqs=max_num_seqs), str(model))[0]  # type: ignore[arg-type]
+    return make(EngineSpec(name=name, max_num_seqs=max_num_seqs), str(model))[0]
 
 
 def drawing(
@@ -118,7 +139,7 @@ def drawing(
         raise AssertionError("these strategies feed no text of their own")
 
     how = sampling or Sampling()
-    admission = Admission(engine.max_num_seqs)
+    admission = Admission(engine.max_num_seqs, getattr(engine, "cache_tokens", None))
     return Drawing(
         engine, form, seed, how, how, answer_tokens, unused, unused, decode, store, admission
     )

@@ -23,8 +23,8 @@ from benchmarks.common import (
     cpu_seconds,
     drawing,
     engine_for,
-    long_model,
     pool,
+    untrained,
 )
 from testtime.engines.base import Engine
 from testtime.strategies.base import Ids, Strategy
@@ -93,7 +93,9 @@ async def at_once(engine: Engine, drawn: Recorder) -> None:
 
 
 async def main_async(given: argparse.Namespace) -> None:
-    engine = engine_for(given.engine, long_model(2 * given.chain), given.problems * given.samples)
+    engine = engine_for(
+        given.engine, untrained("tiny", 2 * given.chain), given.problems * given.samples
+    )
     prompts: list[Ids] = [tuple(5 + (i + j) % 20 for j in range(24)) for i in range(given.problems)]
     counts = [n for n in (1, 2, 4, 8, 16) if n <= given.samples]
     warm_up = drawing(Recorder(engine), ENDLESS, 0)

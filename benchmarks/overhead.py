@@ -1,7 +1,7 @@
 """What a pool costs over the best plain use of the same library: `LLM.generate` of all prompts at
 once, which gives nothing but tokens.
 
-    python -m benchmarks.overhead [--model FOLDER] [--problems 50] [--samples 16] [--chain 96]
+    python -m benchmarks.overhead [--shape 135M] [--problems 50] [--samples 16] [--chain 96]
         [--rounds 3] [--seqs 256]
 
 A pool is drawn and stored, with its seeds and log-probabilities; then vLLM's own class serves the
@@ -23,12 +23,13 @@ from typing import Any
 
 from benchmarks.common import (
     ENDLESS,
+    SHAPES,
     Recorder,
     cpu_seconds,
     drawing,
     engine_for,
-    long_model,
     pool,
+    untrained,
 )
 from testtime.engines.base import Engine, Request
 from testtime.runs.draw import attempt_row
@@ -98,16 +99,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--model", type=Path, help="a folder (default: untrained, quickstart's shape)"
-    )
+    parser.add_argument("--shape", choices=SHAPES, default="tiny", help="of an untrained model")
     parser.add_argument("--problems", type=int, default=50)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--chain", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seqs", type=int, default=256)
     given = parser.parse_args()
-    model = given.model or long_model(2 * given.chain)
+    model = untrained(given.shape, 2 * given.chain)
     plain = Plain(model, given.seqs)
     asyncio.run(rounds(given, model, plain))
 
@@ -135,7 +134,7 @@ async def rounds(given: argparse.Namespace, model: Path, plain: Plain) -> None:
             f"{ours[1]:.2f} s, {bare[1]:.2f} s, ratio {ratios[-1][1]:.3f}",
             flush=True,
         )
-    shape = f"{given.problems} x {given.samples} chains of {given.chain}, {given.seqs} in flight"
+    shape = f"{given.shape}, {given.problems} x {given.samples} chains of {given.chain}, {given.seqs} in flight"
     for name, kind in zip(("CPU", "wall"), zip(*ratios, strict=True), strict=True):
         spread = f"{min(kind):.3f} to {max(kind):.3f}"
         print(f"overhead ({name}): median ratio {statistics.median(kind):.3f} ({spread}), {shape}")

@@ -68,7 +68,8 @@ class Completion:
 
 class Engine(Protocol):
     """The protocol. `max_num_seqs` is how many chains' lives the sampler keeps in flight at
-    once.
+    once; fewer where the engine has an attribute `cache_tokens`, the tokens that its key-value
+    cache holds, and these chains would not fit.
     """
 
     name: str

@@ -66,7 +66,7 @@ class Decoder:
                 waiting.append(row)
             live, since = len(batch.live), since + 1
             ready = min(self._slots - live, len(waiting))
-            if ready and (not live or ready * 4 >= self._slots or since > PATIENCE):
+            if ready and (ready * 4 >= live or since > PATIENCE):
                 self._admit(ready)
                 since = 0
             elif live * 2 < self._cache.window.rows:

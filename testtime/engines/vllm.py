@@ -97,8 +97,11 @@ class VllmEngine:
         self._dead, self._refused = EngineDeadError, (ValueError, EngineGenerateError)
         self._params, self._kinds = SamplingParams, RequestOutputKind
         ranks = int(settings.get("data_parallel_size") or 1)
-        each = self._llm.vllm_config.scheduler_config.max_num_seqs
+        config = self._llm.vllm_config
+        each = config.scheduler_config.max_num_seqs
         self.max_num_seqs = each * ranks
+        blocks, size = config.cache_config.num_gpu_blocks, config.cache_config.block_size
+        self.cache_tokens: int | None = blocks * size if blocks and size else None  # of all ranks
         # vLLM balances its ranks by load alone; an answer's prefix lies with the rank that drew its
         # chain.
         self._ranks = Balance([Replica(f"rank {i}", i, each) for i in range(ranks) if ranks > 1])

@@ -86,8 +86,10 @@ class SampleLedger:
         async with self._locks[key]:
             call = self._calls.get(key)
             if call is None or (call.finish == "length" and call.tokens < cap):
-                async with self._drawing.admission.place(self._order):
+                before = len(at.context)
+                async with self._drawing.admission.place(self._order, before + cap) as place:
                     call = await self._onward(at, key, call, cap, stop, chosen)
+                    place.tokens = before + call.tokens
         ids, raw = call.token_ids, call.logprobs
         if call.tokens > cap:
             return Chain(Node(key, at, ids[:cap], raw[:cap]), "length")
@@ -186,8 +188,10 @@ class SampleLedger:
                     messages=at.turns if not at.kept else None,
                     thinking_budget=budget,
                 )
-                async with drawing.admission.place(self._order):
+                most = len(at.context) + request.max_tokens
+                async with drawing.admission.place(self._order, most) as place:
                     done = await self._complete(request)
+                    place.tokens = done.prompt_tokens + len(done.token_ids)
                 thinking, forced = split(done, self.form, budget)
                 total = sum(done.counts) if done.counts else len(done.token_ids)
                 # Closed right after the budget: the closing tokens are the engine's.
