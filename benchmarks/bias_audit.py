@@ -71,7 +71,11 @@ async def measure(
             total[place] += (right, same / max(1, answer.tokens))
         assert len(attempts) == len(columns)
 
-    keeping = replace(shared, store=lambda call: calls.update({call.key: call}))
+    def keep(call: CallRow) -> None:
+        begun = calls[call.key].token_ids if call.start else []
+        calls[call.key] = replace(call, token_ids=[*begun, *call.token_ids])
+
+    keeping = replace(shared, store=keep)
     await pool(keeping, strategy, {a.name: a.prompt for a in asked}, samples, finished)
     return total / samples
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,35 +31,64 @@ ENDLESS = Format((1,), CLOSE, CLOSE, "")
 SAMPLE: ContextVar[tuple[str, int]] = ContextVar("sample")  # (problem, sample) drawn right now
 
 
-def long_model(context: int) -> Path:
-    """A folder with an untrained model of the quickstart's shape and a longer context: speed does
-    not need sense.
-    """
+SHAPES: dict[str, dict[str, int]] = {
+    "tiny": {},  # the quickstart's own
+    "135M": {  # SmolLM2-135M's
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "head_dim": 64,
+        "vocab_size": 49152,
+    },
+    "1B": {  # Llama-3.2-1B's
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "vocab_size": 128256,
+    },
+}
+
+
+def untrained(shape: str, context: int, dtype: str = "float32") -> Path:
+    """A folder with an untrained model of one of SHAPES and any context: speed needs no sense."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     source = zoo.path("quickstart")
     config = AutoConfig.from_pretrained(source)
-    config.max_position_embeddings = context
+    config.update({**SHAPES[shape], "max_position_embeddings": context})
     torch.manual_seed(0)
     folder = Path(tempfile.mkdtemp(prefix="testtime-model-"))
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype)).save_pretrained(folder)
     AutoTokenizer.from_pretrained(source).save_pretrained(folder)
     return folder
 
 
 class Recorder:
     """An engine that lets no request end before its cap, and remembers what was asked and what came
-    back.
+    back. early: the share of chains that close themselves all the same, anywhere before it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, early: float = 0.0) -> None:
         self.inner, self.name, self.max_num_seqs = engine, engine.name, engine.max_num_seqs
+        self.early = early
         self.seen: list[tuple[Request, Completion]] = []
 
     async def complete(self, request: Request) -> Completion:
         request = replace(request, ignore_eos=True, stop_token_ids=())
-        done = await self.inner.complete(request)
+        dice = random.Random(request.seed)
+        if request.on_part and dice.random() < self.early:  # only chains come in parts
+            length = dice.randint(len(CLOSE), request.max_tokens)
+            request = replace(request, max_tokens=length, on_part=None)
+            done = await self.inner.complete(request)
+            done = replace(done, token_ids=[*done.token_ids[: -len(CLOSE)], *CLOSE])
+        else:
+            done = await self.inner.complete(request)
         self.seen.append((request, done))
         return done
 
@@ -72,8 +103,25 @@ class Recorder:
         }
 
 
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of all that it has started and that still runs, which a busy
+    machine disturbs less than wall seconds.
+    """
+    total, waiting = 0, [str(os.getpid())]
+    while waiting:
+        folder = Path("/proc", waiting.pop())
+        try:
+            ticks = (folder / "stat").read_text().rpartition(")")[2].split()
+            total += int(ticks[11]) + int(ticks[12])
+            for task in (folder / "task").iterdir():
+                waiting += (task / "children").read_text().split()
+        except OSError:  # it has ended meanwhile
+            continue
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 def engine_for(name: str, model: Path, max_num_seqs: int) -> Engine:
-    return make(EngineSpec(name=name, max_num_seqs=max_num_seqs), str(model))[0]  # type: ignore[arg-type]
+    return make(EngineSpec(name=name, max_num_seqs=max_num_seqs), str(model))[0]
 
 
 def drawing(
@@ -91,7 +139,7 @@ def drawing(
         raise AssertionError("these strategies feed no text of their own")
 
     how = sampling or Sampling()
-    admission = Admission(engine.max_num_seqs)
+    admission = Admission(engine.max_num_seqs, getattr(engine, "cache_tokens", None))
     return Drawing(
         engine, form, seed, how, how, answer_tokens, unused, unused, decode, store, admission
     )

@@ -15,7 +15,7 @@ import asyncio
 import random
 from dataclasses import replace
 
-from benchmarks.common import ENDLESS, Recorder, drawing, long_model, pool
+from benchmarks.common import ENDLESS, Recorder, drawing, pool, untrained
 from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.engines.base import Completion, Engine, Request
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--chains", type=int, default=32)
     given = parser.parse_args()
-    folder = long_model(2 * given.length)
+    folder = untrained("tiny", 2 * given.length)
     args = {"data_parallel_size": 2, "max_model_len": 2 * given.length}
     engine, _ = make(EngineSpec(name="vllm", max_num_seqs=given.chains, args=args), str(folder))
     nested = Nested(budgets=[given.length * i // 8 for i in range(9)])

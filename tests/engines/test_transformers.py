@@ -8,13 +8,16 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from testtime.config.schema import Sampling
 from testtime.engines.base import Completion, EngineError, Request
-from testtime.engines.transformers import TransformersEngine, draw
+from testtime.engines.sampler import Filters, draw
+from testtime.engines.transformers import TransformersEngine
 from testtime.errors import UserError
 
 GREEDY = Sampling(temperature=0)
@@ -62,9 +65,30 @@ def ask(engine: TransformersEngine, requests: list[Request]) -> list[Completion]
     return asyncio.run(all_of_them())
 
 
-def test_rows_that_join_and_leave_decode_as_each_would_alone(engine: TransformersEngine) -> None:
+@pytest.fixture(params=["full attention", "sliding windows", "learned positions"])
+def family(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Iterator[Any]:
+    """Engines of models whose masks or positions are made otherwise."""
+    from transformers import GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    ends = {"vocab_size": 50, "eos_token_id": 3, "bos_token_id": 1, "initializer_range": 0.4}
+    if request.param == "sliding windows":
+        sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2}
+        heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "sliding_window": 12}
+        config = MistralConfig(**ends, **sizes, **heads, max_position_embeddings=256)
+        MistralForCausalLM(config).save_pretrained(folder := tmp_path)
+    elif request.param == "learned positions":
+        config = GPT2Config(**ends, n_embd=64, n_layer=2, n_head=2, n_positions=64)
+        GPT2LMHeadModel(config).save_pretrained(folder := tmp_path)
+    made = TransformersEngine(folder, max_num_seqs=4)
+    yield made
+    asyncio.run(made.close())
+
+
+def test_rows_that_join_and_leave_decode_as_each_would_alone(family: TransformersEngine) -> None:
+    engine = family
     prompts = [tuple((7 * i + j) % 46 + 4 for j in range(2 + 3 * i)) for i in range(12)]
-    lengths = [5 + (11 * i) % 40 for i in range(12)]
+    lengths = [5 + (11 * i) % 25 for i in range(12)]
     found = ask(engine, [Request(p, n, 0, GREEDY) for p, n in zip(prompts, lengths, strict=True)])
     for prompt, length, completion in zip(prompts, lengths, found, strict=True):
         ids = torch.tensor([prompt])
@@ -108,6 +132,42 @@ def test_it_stops_after_a_stop_id_and_at_the_end_token_unless_told_to_go_on(
     )
 
 
+def test_an_answer_computes_only_what_follows_the_chain_it_stands_on(
+    engine: TransformersEngine,
+) -> None:
+    prompts = [tuple((5 * i + j) % 46 + 4 for j in range(4 + i)) for i in range(6)]
+    chains = [
+        Request(p, 10 + 7 * i, 0, GREEDY, ignore_eos=True, affinity=f"chain {i}")
+        for i, p in enumerate(prompts)
+    ]
+    answers = []
+    for chain, done in zip(chains, ask(engine, chains), strict=True):
+        for kept in (0, 4, len(done.token_ids)):
+            prompt = (*(chain.prompt or ()), *done.token_ids[:kept], 9, 8)
+            answers.append(Request(prompt, 12, 0, GREEDY, affinity=chain.affinity))
+    known = ask(engine, answers)
+    anew = ask(engine, [replace(request, affinity="") for request in answers])
+    assert [done.token_ids for done in known] == [done.token_ids for done in anew]
+    for warm, cold, request in zip(known, anew, answers, strict=True):
+        assert warm.logprobs == pytest.approx(cold.logprobs, abs=1e-4)
+        assert cold.cached_tokens == 0 and warm.prompt_tokens == len(request.prompt or ())
+        assert 0 < warm.cached_tokens < warm.prompt_tokens
+    assert sum(done.prompt_tokens - done.cached_tokens for done in known) < 4 * len(known)
+
+
+def test_a_long_chain_is_told_in_parts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testtime.engines.decoding.PART_SECONDS", 0.0)
+    parts: list[Completion] = []
+    request = Request((5, 6), 40, 1, ignore_eos=True, on_part=parts.append)
+    own = TransformersEngine(folder, max_num_seqs=4)
+    done = ask(own, [request])[0]
+    asyncio.run(own.close())
+    assert len(parts) > 30
+    for part in parts:
+        assert part.finish == "length" and len(part.token_ids) == len(part.logprobs) < 40
+        assert part.token_ids == done.token_ids[: len(part.token_ids)]
+
+
 def test_what_it_cannot_serve_is_said(engine: TransformersEngine) -> None:
     with pytest.raises(EngineError, match="context of 256"):
         ask(engine, [Request((5,), 256, 0)])
@@ -147,7 +207,7 @@ def shares(sampling: Sampling, probs: list[float]) -> torch.Tensor:
     """The share of each token over evenly spaced uniforms: the exact distribution to 1/10000."""
     n = 10_000
     logprobs = torch.tensor(probs).log().expand(n, -1)
-    tokens = draw(logprobs, [sampling] * n, (torch.arange(n) + 0.5) / n)
+    tokens = draw(logprobs, Filters.of([sampling] * n), (np.arange(n) + 0.5) / n)
     return torch.bincount(tokens, minlength=len(probs)) / n
 
 

@@ -9,6 +9,7 @@ import multiprocessing
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,30 @@ def test_a_complete_pool_draws_nothing_and_starts_no_engine(
     drawn = engine.drawn
     assert len(chains(work.store)) == 12
     assert drawing.draw(job(anywhere), Progress()) == [] and engine.drawn == drawn
+
+
+def test_stopped_inside_a_chain_a_run_goes_on_from_the_parts_it_told(
+    anywhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Telling(FakeEngine):
+        async def complete(self, request: Request) -> Completion:
+            done = await super().complete(request)
+            if request.on_part is not None and len(done.token_ids) > 8:
+                told = {"token_ids": done.token_ids[:5], "logprobs": done.logprobs[:5]}
+                request.on_part(replace(done, finish="length", **told))
+                raise UserError("the machine is gone")
+            return done
+
+    monkeypatch.setattr(engines, "make", lambda *_: (Telling(), "telling"))
+    with pytest.raises(UserError, match="gone"):
+        drawing.draw(work := job(anywhere, thinking={"budgets": [40]}), Progress())
+    told = {row["key"]: row["token_ids"] for row in chains(work.store) if row["finish"] == "length"}
+    assert told
+    monkeypatch.setattr(engines, "make", lambda *_: (FakeEngine(), "fake"))
+    assert drawing.draw(work, Progress()) == [] and not drawing.unfinished(work)
+    calls = stored_calls.read_calls(work.store, [row.problem_id for row in work.problems])
+    for key, ids in told.items():
+        assert calls[key].token_ids[:5] == ids and calls[key].tokens > 5
 
 
 def test_more_samples_and_larger_budgets_extend_a_pool_without_changing_it(

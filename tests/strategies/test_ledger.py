@@ -157,6 +157,37 @@ def test_admission_serves_the_oldest_and_survives_who_gives_up() -> None:
     assert asyncio.run(work()) == [0, 1, 3, 4, 5]
 
 
+def test_admission_follows_what_the_cache_holds_and_the_lengths_seen() -> None:
+    async def work() -> list[int]:
+        admission, flying, peaks = Admission(100, 1000), set[int](), list[int]()
+
+        async def one(number: int) -> None:
+            async with admission.place(number, 250) as place:
+                flying.add(number)
+                peaks.append(len(flying))
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                place.tokens = 25
+                flying.discard(number)
+
+        await asyncio.gather(*map(one, range(300)))
+        return peaks
+
+    peaks = asyncio.run(work())
+    assert max(peaks[:8]) == 4  # as many as fit if all reach their cap
+    assert 12 < max(peaks) <= 40 and len(peaks) == 300
+
+
+def test_a_chain_larger_than_the_cache_is_drawn_alone() -> None:
+    async def work() -> None:
+        admission = Admission(4, 10)
+        async with admission.place(0, 100), admission.place(1, 100):
+            raise AssertionError("two in flight")
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(work(), 0.05))
+
+
 def test_rows_keep_what_selectors_weigh_by() -> None:
     drawn = draw(MemorylessEngine({10: 1.0}), strategy(budgets=[4]))
     (answer,) = drawn.of("answer")

@@ -7,12 +7,16 @@ never go through text; messages exist only for endpoints that take nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from testtime.config.schema import Sampling as Sampling
 from testtime.errors import UserError
+
+PART_SECONDS = (
+    10.0  # between two parts of a chain that is being drawn: a kill loses about this much
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class Request:
     stop_token_ids: generation ends after any of these (the token is kept in the completion).
     ignore_eos: go on past end-of-sequence (benchmarks only). affinity: requests with the same key
     share a prefix; a replicated engine sends them to the same replica. thinking_budget: thinking
-    tokens after which the engine itself is to close the thinking (see thinking.whole).
+    tokens after which the engine itself is to close the thinking (see thinking.whole). on_part: an
+    engine that can calls it every PART_SECONDS or so, in its event loop, with all that was drawn.
     """
 
     prompt: tuple[int, ...] | None
@@ -36,6 +41,7 @@ class Request:
     affinity: str = ""
     messages: tuple[dict[str, str], ...] | None = None
     thinking_budget: int | None = None
+    on_part: Callable[[Completion], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class Completion:
 
 class Engine(Protocol):
     """The protocol. `max_num_seqs` is how many chains' lives the sampler keeps in flight at
-    once.
+    once; fewer where the engine has an attribute `cache_tokens`, the tokens that its key-value
+    cache holds, and these chains would not fit.
     """
 
     name: str

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from dataclasses import replace
 from typing import Any
 
 from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
@@ -165,7 +166,8 @@ class RayEngine:
         errors = self._ray.exceptions
         async with replica.slot():
             try:
-                done: Completion = await replica.target.complete.remote(request)
+                sent = replace(request, on_part=None)  # a callback stays where it was made
+                done: Completion = await replica.target.complete.remote(sent)
                 return done
             except errors.RayTaskError as error:
                 if isinstance(error.cause, (EngineError, UserError)):

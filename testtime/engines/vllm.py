@@ -1,32 +1,42 @@
 """vLLM in this process: `AsyncLLM` with prefix caching, so that every budget's answer finds its
 prefix computed.
 
-Requests are token ids and results come once, at the end, without detokenisation. Parallelism is
-vLLM's own: `args` goes to its engine arguments unchanged (tensor_parallel_size, data_parallel_size,
-distributed_executor_backend="ray", ...). Works with vLLM 0.25 to 0.32; the CPU build needs a few
-settings, each explained where it is made.
+Requests are token ids, results come without detokenisation: a long chain's in parts, every other at
+once. Batch sizes that the config leaves open are vLLM's own for this card, as `LLM` takes them.
+Parallelism is vLLM's own: `args` goes to its engine arguments unchanged (tensor_parallel_size,
+data_parallel_size, distributed_executor_backend="ray", ...). Works with vLLM 0.25 to 0.33; the CPU
+build needs a few settings, each explained where it is made.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from testtime.engines import reaper
-from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
+from testtime.engines.base import (
+    PART_SECONDS,
+    Completion,
+    EngineError,
+    EngineUnavailable,
+    Request,
+)
 from testtime.engines.replicas import Balance, Replica
 from testtime.errors import UserError, suggest
+
+STREAM_TOKENS = 64  # between two looks at a long chain: seconds, a thousandth of its cost
 
 
 class VllmEngine:
     """One vLLM engine (a child process that ends with this one).
 
-    model: a local folder or hub id; max_num_seqs: sequences decoded together; args: vLLM engine
-    arguments. Raises EngineUnavailable when vLLM is not installed, UserError when it refuses the
-    model or an argument.
+    model: a local folder or hub id; max_num_seqs: sequences decoded together (None: as vLLM's `LLM`
+    would choose); args: vLLM engine arguments. Raises EngineUnavailable when vLLM is not installed,
+    UserError when it refuses the model or an argument.
     """
 
     name = "vllm"
@@ -36,7 +46,7 @@ class VllmEngine:
         model: str | Path,
         *,
         revision: str | None = None,
-        max_num_seqs: int = 256,
+        max_num_seqs: int | None = None,
         dtype: str = "auto",
         args: Mapping[str, Any] | None = None,
     ) -> None:
@@ -46,6 +56,7 @@ class VllmEngine:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
             from vllm.sampling_params import RequestOutputKind, SamplingParams
+            from vllm.usage.usage_lib import UsageContext
             from vllm.v1.engine.async_llm import AsyncLLM
             from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
         except ImportError as error:
@@ -57,11 +68,13 @@ class VllmEngine:
             "model": str(model),
             "revision": revision,
             "dtype": dtype,
-            "max_num_seqs": max_num_seqs,
             "enable_prefix_caching": True,
             "disable_log_stats": True,
+            "stream_interval": STREAM_TOKENS,
             "generation_config": "vllm",  # sampling is ours alone, never the checkpoint's defaults
         }
+        if max_num_seqs:
+            settings["max_num_seqs"] = max_num_seqs
         if current_platform.is_cpu():
             settings |= _cpu_settings(dtype)
         settings |= args or {}
@@ -73,21 +86,25 @@ class VllmEngine:
             )
         self._reaper = reaper.watch()
         try:
-            self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**settings))
+            self._llm = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**settings), usage_context=UsageContext.LLM_CLASS
+            )
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             self._reaper.terminate()
             raise UserError(
                 f"model {model}: vLLM cannot load it: {' '.join(str(error).split())[:300]}"
             ) from error
         self._dead, self._refused = EngineDeadError, (ValueError, EngineGenerateError)
-        self._params, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
+        self._params, self._kinds = SamplingParams, RequestOutputKind
         ranks = int(settings.get("data_parallel_size") or 1)
-        self.max_num_seqs = settings["max_num_seqs"] * ranks
+        config = self._llm.vllm_config
+        each = config.scheduler_config.max_num_seqs
+        self.max_num_seqs = each * ranks
+        blocks, size = config.cache_config.num_gpu_blocks, config.cache_config.block_size
+        self.cache_tokens: int | None = blocks * size if blocks and size else None  # of all ranks
         # vLLM balances its ranks by load alone; an answer's prefix lies with the rank that drew its
         # chain.
-        self._ranks = Balance(
-            [Replica(f"rank {i}", i, settings["max_num_seqs"]) for i in range(ranks) if ranks > 1]
-        )
+        self._ranks = Balance([Replica(f"rank {i}", i, each) for i in range(ranks) if ranks > 1])
         self._numbers = itertools.count()
 
     async def complete(self, request: Request) -> Completion:
@@ -103,6 +120,7 @@ class VllmEngine:
         self, request: Request, prompt_ids: Sequence[int], rank: int | None
     ) -> Completion:
         s = request.sampling
+        parts = request.on_part if request.max_tokens > STREAM_TOKENS else None
         params = self._params(
             temperature=s.temperature,
             top_p=s.top_p,
@@ -116,8 +134,9 @@ class VllmEngine:
             stop_token_ids=list(request.stop_token_ids),
             ignore_eos=request.ignore_eos,
             logprobs=0,
+            flat_logprobs=True,
             detokenize=False,
-            output_kind=self._final,
+            output_kind=self._kinds.DELTA if parts else self._kinds.FINAL_ONLY,
             **(
                 {}
                 if request.thinking_budget is None
@@ -125,12 +144,22 @@ class VllmEngine:
             ),
         )
         prompt: Any = {"prompt_token_ids": list(prompt_ids)}
-        last = None
+        ids, logprobs, last = list[int](), list[float](), None
+        due = time.monotonic() + PART_SECONDS
+
+        def drawn(finish: Literal["stop", "length"], cached: int | None) -> Completion:
+            return Completion(ids[:], "", finish, logprobs[:], len(prompt_ids), cached or 0)
+
         try:
-            async for output in self._llm.generate(
+            async for last in self._llm.generate(
                 prompt, params, f"testtime-{next(self._numbers)}", data_parallel_rank=rank
             ):
-                last = output
+                out = last.outputs[0]
+                ids.extend(out.token_ids)
+                logprobs.extend(out.logprobs.logprobs)  # flat: one a token
+                if parts and not last.finished and time.monotonic() >= due:
+                    parts(drawn("length", last.num_cached_tokens))
+                    due = time.monotonic() + PART_SECONDS
         except self._dead as error:
             raise UserError(
                 f"engine vllm: its process ended ({' '.join(str(error).split())[:200]}); "
@@ -138,18 +167,10 @@ class VllmEngine:
             ) from error
         except self._refused as error:  # too long for the model's context, for example
             raise EngineError(" ".join(str(error).split())) from error
-        if last is None or last.outputs[0].finish_reason not in ("stop", "length"):
-            raise EngineError(
-                f"vLLM ended the request with {last and last.outputs[0].finish_reason!r}"
-            )
-        out = last.outputs[0]
-        ids = list(out.token_ids)
-        logprobs = [
-            step[token].logprob for token, step in zip(ids, out.logprobs or (), strict=True)
-        ]
-        return Completion(
-            ids, "", out.finish_reason, logprobs, len(prompt_ids), last.num_cached_tokens or 0
-        )
+        finish = last and last.outputs[0].finish_reason
+        if last is None or finish not in ("stop", "length"):
+            raise EngineError(f"vLLM ended the request with {finish!r}")
+        return drawn(finish, last.num_cached_tokens)
 
     async def close(self) -> None:
         self._llm.shutdown()

@@ -247,7 +247,7 @@ def _drawing(
         lambda text: delimiters.encode(tokenizer, text),
         decoder(tokenizer),
         store,
-        Admission(engine.max_num_seqs),
+        Admission(engine.max_num_seqs, getattr(engine, "cache_tokens", None)),
         scorer,
         cache(lambda separator: delimiters.holding(tokenizer, separator)),
     )

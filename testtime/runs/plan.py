@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.compute as pc
 
 from testtime.estimators.planning import detectable_differences, what_can_be_told
 from testtime.estimators.workload import workload
 from testtime.runs import pricing
 from testtime.runs.prepare import Job
+from testtime.storage.calls import chain_lengths
 
 SEEN = 100  # chains from which lengths are trusted
 
@@ -58,8 +58,5 @@ def _lengths(job: Job) -> np.ndarray | None:
     """Thinking tokens of the chains in the job's folder, infinite where they were cut."""
     if not job.store.exists:
         return None
-    chains = job.store.read("calls", ["tokens", "finish"], pc.field("kind") == "think")
-    if len(chains) < SEEN:
-        return None
-    tokens = chains["tokens"].to_numpy().astype(float)
-    return np.where(chains["finish"].to_numpy(zero_copy_only=False) == "length", np.inf, tokens)
+    tokens, cut = chain_lengths(job.store)
+    return None if len(tokens) < SEEN else np.where(cut, np.inf, tokens)

@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import pyarrow.compute as pc
-
 from testtime.config.schema import Config, Prices, Rates
 from testtime.engines.base import Engine, EngineError
 from testtime.errors import UserError
 from testtime.runs.measured_rates import measure_rates
 from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
+from testtime.storage.calls import chain_lengths
 from testtime.storage.manifest import Manifest
 
 SHORTEST = 8  # new tokens on average of a measured stream
@@ -74,10 +73,10 @@ async def measure(engine: Engine, job: Job, concurrency: int, progress: Progress
     """
     progress.say(f"measuring tokens a second with {concurrency} requests in flight")
     prompts = [row.prompt_ids for row in job.problems]
-    drawn = job.store.read("calls", ["tokens"], pc.field("kind") == "think")
-    mean = (pc.sum(drawn["tokens"]).as_py() or 0) / max(len(drawn), 1)
+    drawn, _ = chain_lengths(job.store)
+    mean = drawn.mean() if len(drawn) else 0.0
     # The longest of a measured stream is twice its mean, and has to fit as a chain does.
-    longest = pc.max(drawn["tokens"]).as_py() or SHORTEST
+    longest = int(drawn.max(initial=0)) or SHORTEST
     try:
         measured = await measure_rates(
             engine,

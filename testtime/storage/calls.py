@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,6 +40,14 @@ def read_calls(
             before.logprobs += row.logprobs
             before.tokens, before.finish = before.tokens + row.tokens, row.finish
     return whole
+
+
+def chain_lengths(store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of every stored chain, its parts joined, and whether each goes on beyond them."""
+    rows = store.read("calls", ["tokens", "finish"], pc.field("kind") == "think")
+    chains = rows.sort_by("start").to_pandas().groupby("key", sort=False)
+    tokens, finish = chains["tokens"].sum(), chains["finish"].last()
+    return tokens.to_numpy(dtype=float), finish.eq("length").to_numpy()
 
 
 def thinking_ids(calls: Mapping[str, CallRow], answer: CallRow) -> list[int]:

@@ -16,32 +16,55 @@ from testtime.storage.tables import CallRow
 from testtime.strategies.base import Ids, Turns
 
 
-class Admission:
-    """Lets `most` chains be drawn at a time, the oldest sample's first. Answers need no admission:
-    an engine serves first come first, and their prefixes must still be cached.
+@dataclass(eq=False)
+class Place:
+    """A chain's. tokens: what it may fill of the engine's cache, prompt included; set to what it
+    did fill when it is drawn.
     """
 
-    def __init__(self, most: int) -> None:
-        self._free, self._numbers = most, itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+    tokens: int
+
+
+class Admission:
+    """Lets `most` chains be drawn at a time, the oldest sample's first; fewer where the engine's
+    cache, `capacity` tokens (None: not known), holds fewer of the length seen so far, since it
+    would draw parts of them again. Answers need no admission: an engine serves first come first,
+    and their prefixes must still be cached.
+    """
+
+    def __init__(self, most: int, capacity: int | None = None) -> None:
+        self._most, self._capacity, self._numbers = most, capacity, itertools.count()
+        self._flying: dict[Place, int] = {}  # what each may fill
+        self._landed = self._filled = 0  # chains, and their tokens
+        self._waiting: list[tuple[int, int, asyncio.Future[None], Place]] = []
 
     @asynccontextmanager
-    async def place(self, order: int) -> AsyncIterator[None]:
-        if self._free:
-            self._free -= 1
-        else:
-            turn = asyncio.get_running_loop().create_future()
-            heapq.heappush(self._waiting, (order, next(self._numbers), turn))
-            await turn
+    async def place(self, order: int, tokens: int = 0) -> AsyncIterator[Place]:
+        place, turn = Place(tokens), asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (order, next(self._numbers), turn, place))
+        self._admit()
         try:
-            yield
+            await turn
+            yield place
         finally:
-            while self._waiting and self._waiting[0][2].cancelled():
-                heapq.heappop(self._waiting)
-            if self._waiting:
-                heapq.heappop(self._waiting)[2].set_result(None)
-            else:
-                self._free += 1
+            if self._flying.pop(place, None) is not None:
+                self._landed, self._filled = self._landed + 1, self._filled + place.tokens
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and (self._waiting[0][2].cancelled() or self._room()):
+            _, _, turn, place = heapq.heappop(self._waiting)
+            if not turn.cancelled():
+                self._flying[place] = place.tokens
+                turn.set_result(None)
+
+    def _room(self) -> bool:
+        count = len(self._flying)
+        if not count or self._capacity is None:
+            return count < self._most
+        # Who is in flight counts at its cap: those that end first are the short ones.
+        length = (self._filled + sum(self._flying.values())) / (self._landed + count)
+        return count < self._most and (count + 1) * length <= self._capacity
 
 
 @dataclass

@@ -12,7 +12,6 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,8 +20,9 @@ from testtime.config.schema import Sampling
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Answer, Call, Chain, Ids, Judged, Node, Turns
-from testtime.strategies.completions import ended, logprobs, split, texts_of
+from testtime.strategies.completions import logprobs, split, texts_of
 from testtime.strategies.drawing import Drawing
+from testtime.strategies.growing import Growing
 
 
 def seed(key: str, start: int) -> int:
@@ -86,8 +86,10 @@ class SampleLedger:
         async with self._locks[key]:
             call = self._calls.get(key)
             if call is None or (call.finish == "length" and call.tokens < cap):
-                async with self._drawing.admission.place(self._order):
+                before = len(at.context)
+                async with self._drawing.admission.place(self._order, before + cap) as place:
                     call = await self._onward(at, key, call, cap, stop, chosen)
+                    place.tokens = before + call.tokens
         ids, raw = call.token_ids, call.logprobs
         if call.tokens > cap:
             return Chain(Node(key, at, ids[:cap], raw[:cap]), "length")
@@ -103,42 +105,26 @@ class SampleLedger:
         stop: Sequence[Ids],
         sampling: Sampling,
     ) -> CallRow:
-        """Draw a chain on to its cap, and store what is new of it."""
-        before = list(call.token_ids) if call else []
+        """Draw a chain on to its cap; what is new of it is stored while it comes."""
+        known = call or self._row(at, key, "think")
         single = tuple(ids[0] for ids in stop if len(ids) == 1)
+        own = seed(key, known.tokens)
+        growing = Growing(self._drawing, known, own, stop, at.sampled)
         request = Request(
-            (*at.context, *before),
-            cap - len(before),
-            seed(key, len(before)),
+            (*at.context, *known.token_ids),
+            cap - known.tokens,
+            own,
             sampling,
             single,
             affinity=at.first(key),
+            on_part=growing.take,
         )
-        done = await self._complete(request)
-        earlier = at.sampled  # a stop sequence may have begun in the call before
-        ids, finish = ended([*earlier, *before], done, stop)
-        ids = ids[len(earlier) :]
-        new = len(ids) - len(before)
-        self._drawing.spent.chain_tokens += len(done.token_ids)
-        self._drawing.spent.discarded_tokens += len(done.token_ids) - new
-        row = self._row(
-            at,
-            key,
-            "think",
-            start=len(before),
-            token_ids=ids[len(before) :],
-            logprobs=done.logprobs[:new],
-            tokens=new,
-            finish=finish,
-            seed=request.seed,
-            prompt_tokens=done.prompt_tokens,
-            cached_tokens=done.cached_tokens,
-        )
-        raw = [*(call.logprobs if call else ()), *row.logprobs]
-        self._drawing.store(row)
-        whole = replace(row, start=0, token_ids=ids, logprobs=raw, tokens=len(ids))
-        self._calls[key] = whole
-        return whole
+        try:
+            growing.take(await self._complete(request))
+        finally:
+            if growing.call.tokens:
+                self._calls[key] = growing.call
+        return growing.call
 
     async def answer(self, at: Node, *, lead: str = "", branch: str = "") -> Answer:
         drawing = self._drawing
@@ -202,8 +188,10 @@ class SampleLedger:
                     messages=at.turns if not at.kept else None,
                     thinking_budget=budget,
                 )
-                async with drawing.admission.place(self._order):
+                most = len(at.context) + request.max_tokens
+                async with drawing.admission.place(self._order, most) as place:
                     done = await self._complete(request)
+                    place.tokens = done.prompt_tokens + len(done.token_ids)
                 thinking, forced = split(done, self.form, budget)
                 total = sum(done.counts) if done.counts else len(done.token_ids)
                 # Closed right after the budget: the closing tokens are the engine's.
