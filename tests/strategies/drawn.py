@@ -68,6 +68,7 @@ def draw(
         ANSWER_TOKENS,
         render=lambda turns: tuple(40 + len(turn["content"]) % 9 for turn in turns),
         encode=lambda text: tuple(30 + i for i in range(len(text))),
+        quote=lambda text: tuple(30 + i for i in range(len(text))),
         decode=decode,
         store=drawn.calls.append,
         admission=Admission(engine.max_num_seqs),

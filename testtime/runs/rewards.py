@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from testtime.compute.flops import Flops
 from testtime.engines.reward import Over, RewardEngine, RewardModel
 from testtime.errors import UserError
+from testtime.estimators.grid import USES
 from testtime.models.resolve import decoder, resolve, served
 from testtime.runs.verdicts import ANSWERS
 from testtime.storage.calls import read_calls, thinking_ids
@@ -31,7 +32,7 @@ TAKEN = {
     *("problem_id", "model", "setting", "budget", "wait", "round", "turn", "nodes", "sample"),
     *("score", "answer_key", "thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens"),
     *("context_tokens", "path_tokens", "calls", "flops", "prompt_flops", "forced", "verdict"),
-    *("width", "prm", "verifier_flops"),
+    *("width", "prm", "verifier_flops", "depth", "path_seconds", *USES),
     *("truncated", "logprob_mean", "logprob_min", "answer_logprob", "level", "difficulty"),
     *("tokens", "usd", "seconds", "prompt_usd", "prompt_seconds", *SCHEMAS["calls"].names),
 }  # of the scores table: what a reward's column cannot be called

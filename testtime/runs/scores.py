@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from testtime.compute.flops import Flops
+from testtime.estimators.grid import USES
 from testtime.runs.prepare import cell_of
 from testtime.runs.rewards import reward_columns
 from testtime.runs.verdicts import SCORE_OF, graded_answers
@@ -54,7 +55,8 @@ def scores(
     "missing" and a null score. Columns as in DESIGN: thinking_tokens are all sampled tokens but the
     answer's; forced_tokens what was fed after the prompt; prompt_flops what n samples share.
     Tokens are the policy's; where a verifier steered, its FLOPs are part of flops and a column
-    verifier_flops, and what it says of the attempt is the column prm.
+    verifier_flops, and what it says of the attempt is the column prm. tool_calls, tool_failures,
+    tool_seconds and fallbacks (questions that could not be split) are there where there were any.
     """
     import pandas as pd
 
@@ -101,6 +103,10 @@ def scores(
             read = np.where(judge, verifier.forward(context, fed), 0.0)
             table["verifier_flops"] = spread(_sums(read, first))
         table["flops"] += table["verifier_flops"]
+    for name in USES:
+        used = pc.fill_null(attempts[name], 0)  # older parts know of none
+        if pc.any(pc.greater(used, 0)).as_py():
+            table[name] = spread(used.to_numpy())
     table["forced"] = spread(attempts["forced"].to_numpy(zero_copy_only=False), bool, False)
 
     answers, rewarded = _answers(store)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from testtime.storage.tables import CallRow
 from testtime.strategies.base import Answer, Call, Chain, Ids, Judged, Node, Turns
 from testtime.strategies.completions import ended, logprobs, split, texts_of
 from testtime.strategies.drawing import Drawing
+from testtime.tools.base import Result
 
 
 def seed(key: str, start: int) -> int:
@@ -68,6 +70,9 @@ class SampleLedger:
 
     def encode(self, text: str) -> Ids:
         return self._drawing.encode(text)
+
+    def quote(self, text: str) -> Ids:
+        return self._drawing.quote(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._drawing.decode(ids)
@@ -259,6 +264,27 @@ class SampleLedger:
         row = self._calls[key]
         new = row.prompt_tokens - row.cached_tokens
         return Judged(tuple(row.scores), Call(row.cached_tokens, new, 0, "prm"))
+
+    async def tool(
+        self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]]
+    ) -> tuple[Result, Call]:
+        key = _key(at, "tool", name, call)
+        async with self._locks[key]:
+            if key not in self._calls:
+                async with self._drawing.tools.place(self._order):
+                    began = time.perf_counter()
+                    try:
+                        result = await run()
+                    except EngineError as error:
+                        self.failures.append(str(error))
+                        raise
+                    took = np.float32(time.perf_counter() - began)  # as it is stored
+                said = {"text": result.text, "finish": result.status, "model": name}
+                self._keep(self._row(at, key, "tool", **said, seconds=float(took)))
+        row = self._calls[key]
+        status: Any = row.finish
+        cost = Call(0, 0, 0, "tool", row.seconds or 0.0, failed=status != "ok")
+        return Result(row.text, status), cost
 
     def ends(self, separator: str) -> tuple[Ids, ...]:
         return self._drawing.ends(separator)

@@ -15,6 +15,7 @@ from testtime.strategies.native import Native
 from testtime.strategies.nested import Fresh, Nested, Wait
 from testtime.strategies.revise import Revise
 from testtime.strategies.stepwise import Stepwise
+from testtime.strategies.tools import Tools
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "nested": Nested,
@@ -24,6 +25,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "revise": Revise,
     "stepwise": Stepwise,
     "beam": Beam,
+    "tools": Tools,
 }
 
 
