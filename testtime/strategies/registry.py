@@ -11,6 +11,7 @@ from testtime.config.schema import Config
 from testtime.errors import UserError, suggest
 from testtime.strategies.base import Strategy
 from testtime.strategies.beam import Beam
+from testtime.strategies.decompose import Decompose
 from testtime.strategies.native import Native
 from testtime.strategies.nested import Fresh, Nested, Wait
 from testtime.strategies.revise import Revise
@@ -26,6 +27,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "stepwise": Stepwise,
     "beam": Beam,
     "tools": Tools,
+    "decompose": Decompose,
 }
 
 
