@@ -103,10 +103,11 @@ def scores(
             read = np.where(judge, verifier.forward(context, fed), 0.0)
             table["verifier_flops"] = spread(_sums(read, first))
         table["flops"] += table["verifier_flops"]
-    for name in USES:
-        used = pc.fill_null(attempts[name], 0)  # older parts know of none
-        if pc.any(pc.greater(used, 0)).as_py():
-            table[name] = spread(used.to_numpy())
+    used = {name: pc.fill_null(attempts[name], 0) for name in USES}  # older parts know of none
+    for name, counts in used.items():
+        of = used["tool_calls"] if name.startswith("tool_") else counts
+        if pc.any(pc.greater(of, 0)).as_py():
+            table[name] = spread(counts.to_numpy())
     table["forced"] = spread(attempts["forced"].to_numpy(zero_copy_only=False), bool, False)
 
     answers, rewarded = _answers(store)
