@@ -190,10 +190,8 @@ class Ledger(Protocol):
 
     async def tool(
         self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]]
-    ) -> tuple[Result, Call]:
-        """What a tool gave for a call that ends here, and what it cost. `run` is awaited where no
-        result is stored.
-        """
+    ) -> Result:
+        """What a tool gave for a call that ends here. `run` is awaited where none is stored."""
         ...
 
     def ends(self, separator: str) -> tuple[Ids, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -267,24 +266,22 @@ class SampleLedger:
 
     async def tool(
         self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]]
-    ) -> tuple[Result, Call]:
+    ) -> Result:
         key = _key(at, "tool", name, call)
         async with self._locks[key]:
             if key not in self._calls:
                 async with self._drawing.tools.place(self._order):
-                    began = time.perf_counter()
                     try:
                         result = await run()
                     except EngineError as error:
                         self.failures.append(str(error))
                         raise
-                    took = np.float32(time.perf_counter() - began)  # as it is stored
+                seconds = float(np.float32(result.seconds))  # as it is stored
                 said = {"text": result.text, "finish": result.status, "model": name}
-                self._keep(self._row(at, key, "tool", **said, seconds=float(took)))
+                self._keep(self._row(at, key, "tool", **said, seconds=seconds))
         row = self._calls[key]
         status: Any = row.finish
-        cost = Call(0, 0, 0, "tool", row.seconds or 0.0, failed=status != "ok")
-        return Result(row.text, status), cost
+        return Result(row.text, status, row.seconds or 0.0)
 
     def ends(self, separator: str) -> tuple[Ids, ...]:
         return self._drawing.ends(separator)

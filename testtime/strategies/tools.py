@@ -183,7 +183,8 @@ class Tools(Strategy):
                 return Result(asked.wrong, "failed")
             return await base.run(tool, asked.call, made.before(tool.name), self.seconds)
 
-        result, cost = await ledger.tool(at, asked.name, asked.call, run)
+        result = await ledger.tool(at, asked.name, asked.call, run)
+        cost = Call(0, 0, 0, "tool", result.seconds, failed=result.status != "ok")
         made = Made((*made.calls, (asked, result)), (*made.spent, cost))
         return await self._turn(ledger, at.feed(self._fed(ledger, result)), made, budgets)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,11 +26,13 @@ LONGEST = 20_000  # characters of a result that are kept; the rest is cut, and t
 @dataclass(frozen=True, slots=True)
 class Result:
     """text: what the model reads; status: "ok", "failed" (the tool's own failure, which the text
-    explains) or "ended" (one of its limits ended it, and what it had computed is gone).
+    explains) or "ended" (one of its limits ended it, and what it had computed is gone); seconds:
+    what it took.
     """
 
     text: str
     status: Literal["ok", "failed", "ended"] = "ok"
+    seconds: float = 0.0
 
 
 class ToolTimeoutError(EngineError):
@@ -62,12 +65,16 @@ async def run(tool: Tool, call: str, before: Sequence[str], seconds: float) -> R
     """A call's result, cut to LONGEST characters. Raises ToolTimeoutError after `seconds`; a tool
     that hangs is left behind in its thread, which does not keep the process alive.
     """
-    work = _in_thread(lambda: tool.run(call, before, seconds))
+
+    def timed() -> Result:  # there, where nothing waits for the event loop
+        began = time.perf_counter()
+        result = tool.run(call, before, seconds)
+        return Result(_cut(result.text), result.status, time.perf_counter() - began)
+
     try:
-        result = await asyncio.wait_for(work, seconds)
+        return await asyncio.wait_for(_in_thread(timed), seconds)
     except TimeoutError:
         raise ToolTimeoutError(f"tool {tool.name}: no result after {seconds:g} s") from None
-    return Result(_cut(result.text), result.status)
 
 
 def _in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
