@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from testtime.errors import UserError
@@ -65,7 +66,7 @@ class _Index:
         if not known:
             return []
         scores = self._scorer.get_scores(known)
-        order = sorted(range(len(scores)), key=lambda i: -scores[i])[:top]
+        order = np.argsort(-scores, kind="stable")[:top]
         return [self._passages[i] for i in order if scores[i] > 0]
 
     def _words(self, texts: list[str]) -> list[list[str]]:
