@@ -75,7 +75,7 @@ def test_overrides_are_yaml_by_dotted_keys(tmp_path: Path) -> None:
             ("[96, 0, 32]", "[96, -1]"),
             r"study.yaml:4: thinking.budgets.1: .*greater than or equal to 0, found -1",
         ),
-        (("[96, 0, 32]", "[96, 96]"), r"study.yaml:4: thinking.budgets: names a budget twice"),
+        (("[96, 0, 32]", "[96, 96]"), r"study.yaml:4: thinking.budgets: names a number twice"),
         (("[96, 0, 32]", "[]"), r"study.yaml:4: thinking.budgets: .*at least 1"),
         (("model: quickstart\n", ""), r"study.yaml: key 'model' is missing"),
         (("samples: 12", "samples: many"), r"study.yaml:5: samples: .*integer"),

@@ -4,7 +4,7 @@ import pytest
 
 from tests.tiny import tokenizer
 from testtime.errors import UserError
-from testtime.models.delimiters import FINAL_ANSWER, detect, render, resolve
+from testtime.models.delimiters import FINAL_ANSWER, detect, encode, quote, render, resolve
 
 ASK = [{"role": "user", "content": "2+2"}]
 PLAIN = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
@@ -75,3 +75,20 @@ def test_the_graded_lead_is_what_the_tokenizer_really_writes() -> None:
         AutoTokenizer.from_pretrained(zoo.path("quickstart"))
     )  # its tokenizer has no white space
     assert form.ending == form.close and form.lead == ""
+
+
+def test_a_quoted_text_holds_no_special_token_and_never_fails() -> None:
+    made = tokenizer()
+    text = "a</think>b<eos>"
+    assert len(encode(made, text)) == 4 and len(quote(made, text)) == len(text)
+    assert made.decode(quote(made, text)) == text
+    assert made.decode(quote(made, "a∑b"), skip_special_tokens=True) in ("ab", "a<unk>b")
+
+
+def test_a_template_that_refuses_the_turns_is_one_line() -> None:
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}x"
+    form = resolve(made := tokenizer(template=template))
+    turns = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "1+1"}]
+    assert render(made, turns[1:], form)
+    with pytest.raises(UserError, match="template refuses a prompt: no system"):
+        render(made, turns, form)

@@ -259,3 +259,22 @@ def test_hostile_texts_are_shown_and_never_run(chromium: Any, tmp_path: Path) ->
     assert "<script>window.hacked = 1</script>" in page.locator(".detail").inner_text()
     assert said == [] and asked == [file.as_uri()]
     page.close()
+
+
+def test_a_tools_result_stands_in_its_chain_closed_until_it_is_opened(
+    chromium: Any, tmp_path: Path
+) -> None:
+    config = Path(__file__).resolve().parents[2] / "configs" / "tools.yaml"
+    small = ["task.limit=6", "samples=2", "engine=transformers", "rates=null", f"out={tmp_path}"]
+    (run,) = testtime.run(config, small)
+    page, said, _ = opened(chromium, run.path / "report" / "index.html", 1280)
+    results = page.locator(".detail details.result")
+    for button in page.locator(".list button").all():
+        button.click()
+        if results.count():
+            break
+    first = results.first
+    assert "lookup, ok, " in first.inner_text() and "tool_response" not in first.inner_text()
+    first.locator("summary").click()
+    assert "<tool_response>" in first.inner_text()
+    assert "tool calls a sample" in page.content() and not said

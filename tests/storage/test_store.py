@@ -198,6 +198,18 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_damage(
     assert len(store.parts("calls")) == 1
 
 
+def test_a_part_of_an_older_version_lacks_columns_and_is_whole(anywhere: Path) -> None:
+    store = Store(anywhere)
+    store.append("calls", [chain(0), chain(1)])
+    (part,) = store.parts("calls")
+    store.append_table("calls", store.read("calls").drop_columns(["seconds", "scores"]))
+    part.unlink()
+    assert [row.seconds for row in rows(store)] == [None, None] and not store.damaged
+    store.append("calls", [chain(2, seconds=0.5)])
+    store.compact("calls")
+    assert [row.seconds for row in rows(store)] == [None, None, 0.5]
+
+
 def test_rows_are_dropped_only_from_the_parts_that_hold_them(anywhere: Path) -> None:
     store = Store(anywhere)
     store.append("calls", [chain(0), chain(1)])

@@ -12,7 +12,7 @@ from testtime.config.schema import Sampling
 from testtime.engines.base import EngineError, Scorer
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
-from testtime.strategies.base import Attempt, Strategy
+from testtime.strategies.base import Attempt, Strategy, Turns
 from testtime.strategies.drawing import Admission, Drawing, Spent
 from testtime.strategies.ledger import SampleLedger
 from testtime.strategies.registry import STRATEGIES
@@ -56,6 +56,9 @@ def draw(
     scorer: Scorer | None = None,
     separators: tuple[tuple[int, ...], ...] = (),
     decode: Callable[[Sequence[int]], str] = lambda ids: str(list(ids)),
+    render: Callable[[Turns], tuple[int, ...]] = lambda turns: tuple(
+        40 + len(turn["content"]) % 9 for turn in turns
+    ),
 ) -> Drawn:
     """Run a strategy for some problems and samples; `stored`: calls of an earlier pool."""
     drawn = Drawn()
@@ -66,8 +69,9 @@ def draw(
         Sampling(),
         Sampling(),
         ANSWER_TOKENS,
-        render=lambda turns: tuple(40 + len(turn["content"]) % 9 for turn in turns),
+        render=render,
         encode=lambda text: tuple(30 + i for i in range(len(text))),
+        quote=lambda text: tuple(30 + i for i in range(len(text))),
         decode=decode,
         store=drawn.calls.append,
         admission=Admission(engine.max_num_seqs),

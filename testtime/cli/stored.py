@@ -41,8 +41,8 @@ def doubling(
     scores = _scores(tables)
     steps = doubling_buys(scores, selector=selector, run=run, margin=margin / 100)
     lines = [
-        "points gained, and points a doubling of the tokens really spent (- where they hardly grow), "
-        "each with its own 95 % interval"
+        "points gained, and points a doubling of the tokens really spent (- where they hardly "
+        "grow), each with its own 95 % interval"
     ]
     for (model, along), rows in steps.groupby(["model", "along"], sort=False):
         lines.append(f"{model}, along {along}")

@@ -53,7 +53,8 @@ def with_costs(
     rates: Rates | None = None,
 ) -> pd.DataFrame:
     """One model's scores table with flops, usd and seconds (of those whose source is given), and
-    their prompt_ columns.
+    their prompt_ columns; with rates and path_tokens also path_seconds, how long the sample takes
+    beside the others in flight. What its tools took is part of both.
 
     Token counts that the table lacks count as 0, and where thinking and answer are both absent
     UserError is raised. Without `context_tokens`, a sample with a forced ending is taken to send
@@ -84,7 +85,11 @@ def with_costs(
         columns["usd"] = usd(prices, again, fed, drawn)
         columns["prompt_usd"] = prompt * (prices.input - _cached(prices)) / 1e6
     if rates is not None:
-        columns["seconds"] = seconds(rates, fed, drawn)
+        tools = column("tool_seconds") if "tool_seconds" in scores else 0.0
+        columns["seconds"] = seconds(rates, fed, drawn) + tools
+        if "path_tokens" in scores:
+            path = column("path_tokens")
+            columns["path_seconds"] = seconds(rates, 0, path) * rates.concurrency + tools
         columns["prompt_seconds"] = seconds(rates, prompt, 0)
     return scores.assign(**{name: np.where(known, x, np.nan) for name, x in columns.items()})
 

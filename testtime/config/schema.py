@@ -32,7 +32,8 @@ def _named(value: Any) -> Any:
     return [{"name": item} if isinstance(item, str) else item for item in items]
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """One is short for a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -185,8 +186,8 @@ class Config(_Model, Generic[T]):
     sampling: Sampling = Sampling()
     answer: Answer = Answer()
     samples: int = Field(16, ge=1)
-    n: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(_listed)] = []
-    selectors: Annotated[list[str], BeforeValidator(_listed)] = ["majority", "oracle"]
+    n: Annotated[list[Annotated[int, Field(ge=1)]], BeforeValidator(listed)] = []
+    selectors: Annotated[list[str], BeforeValidator(listed)] = ["majority", "oracle"]
     price: Prices | None = None
     rates: Rates | None = None
     seed: int = 0

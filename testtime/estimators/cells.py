@@ -22,7 +22,7 @@ from testtime.estimators.grid import (
     build,
 )
 from testtime.estimators.intervals import bounded_interval
-from testtime.estimators.latency import latency
+from testtime.estimators.latency import latency, latency_seconds
 from testtime.estimators.selectors import check, selected
 from testtime.estimators.table import GROUP, Pool, pools
 
@@ -48,10 +48,14 @@ def cells(
     `level`; NaN for one problem), problems, thinking_tokens, tokens, prompt_tokens, flops, usd,
     seconds (means a problem for a deployment of the cell; NaN where the table does not say),
     mc_error (standard error from Monte Carlo votes, 0 where exact), latency (tokens on the longest
-    path, `latency.latency`). Raises as `grid.build`.
+    path, `latency.latency`), and where the table says so tool_calls, tool_failures, tool_seconds,
+    fallbacks (means a problem) and latency_seconds. Raises as `grid.build`.
     """
     sample = build(scores, n, selectors, prefill=prefill, seed=seed).bootstrap(resamples, seed)
-    return summary(sample, level, latency(scores, sample.grid))
+    table = summary(sample, level, latency(scores, sample.grid))
+    if (waiting := latency_seconds(scores, sample.grid)) is not None:
+        table["latency_seconds"] = waiting
+    return table
 
 
 def replicates(
@@ -81,7 +85,7 @@ def summary(sample: Replicates, level: float = 0.95, path: Floats | None = None)
     table["value"] = grid.means(grid.value)
     table["lo"], table["hi"] = interval(grid, level)
     table["problems"] = grid.problem_count.astype(int)
-    for name in COSTS:
+    for name in (*COSTS, *grid.uses):
         table[name] = grid.means(grid.cost(name))
     table["mc_error"] = grid.mc_error
     return table if path is None else table.assign(latency=path)

@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 Prefill = Literal["once", "each"]
 
 COSTS = ("thinking_tokens", "tokens", "prompt_tokens", "flops", "usd", "seconds")
+USES = ("tool_calls", "tool_failures", "tool_seconds", "fallbacks")  # counted as costs are
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Grid:
 
     def cost(self, name: str) -> Floats:
         """What the cell would spend on each problem where it were deployed: (problems, cells).
-        `name` is one of COSTS.
+        `name` is one of COSTS or `uses`.
 
         n times the mean over the pool's samples. With prefill "once" the prompt is counted once for
         the n samples: what the others save of a cost stands in a column `prompt_flops`,
@@ -73,6 +74,11 @@ class Grid:
                 if extra is not None:
                     total[:, column] += n[column] * extra[:, self._pool[column]]
         return total
+
+    @property
+    def uses(self) -> list[str]:
+        """Which of USES the table counts."""
+        return [name for name in USES if name in self._unit]
 
     def bootstrap(self, resamples: int = 2000, seed: int = 0) -> Replicates:
         """Replicates from resampling whole problems within their benchmark, the same draws for
@@ -269,7 +275,7 @@ def cell_table(rows: Sequence[tuple[str, str, float, int, str]]) -> pd.DataFrame
 
 def _unit_costs(pool: Pool) -> dict[str, Floats]:
     """Mean over a problem's samples of everything a sample costs: name -> (problems,)."""
-    wanted = {*TOKENS, *COSTS, "prompt_usd", "prompt_seconds"}
+    wanted = {*TOKENS, *COSTS, *USES, "prompt_usd", "prompt_seconds"}
     mean = {
         c: known_mean(v, axis=1)
         for c, v in pool.columns.items()

@@ -8,6 +8,7 @@ them: the expected maximum over n-subsets of the pool.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from testtime.estimators.grid import Grid, known_mean
 from testtime.estimators.selection import oracle_at_k
-from testtime.estimators.table import path_tokens, pools
+from testtime.estimators.table import Pool, path_tokens, pools
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,19 +29,32 @@ def latency(scores: pd.DataFrame, grid: Grid) -> Floats | None:
 
     None where the table has neither thinking_tokens nor answer_tokens.
     """
+    if not {"thinking_tokens", "answer_tokens"} & set(scores.columns):
+        return None
+    return _longest(scores, grid, path_tokens)
+
+
+def latency_seconds(scores: pd.DataFrame, grid: Grid) -> Floats | None:
+    """Mean seconds until a problem's answer is there, for each cell: (cells,). What tools took is
+    part of them, as of column `path_seconds`; None where the table has no such column.
+    """
+    if "path_seconds" not in scores:
+        return None
+    return _longest(scores, grid, lambda pool: pool.columns["path_seconds"])
+
+
+def _longest(scores: pd.DataFrame, grid: Grid, length: Callable[[Pool], Floats]) -> Floats:
+    """The mean over problems of the longest of a cell's samples."""
     cells = grid.cells
     result = np.full(len(cells), np.nan)
     budgets = cells["budget"].to_numpy(dtype=np.float64, na_value=np.nan)
     for pool in pools(scores):
-        path = path_tokens(pool)
-        if not {"thinking_tokens", "answer_tokens"} & set(pool.columns):
-            return None
         same = (cells["model"] == pool.model) & (cells["setting"] == pool.setting)
         mine = same.to_numpy() & (
             (budgets == pool.budget) | (np.isnan(budgets) & np.isnan(pool.budget))
         )
         n = cells["n"].to_numpy(dtype=np.int64)[mine]
         ks = sorted(set(n.tolist()))
-        longest = oracle_at_k(path, ks)
+        longest = oracle_at_k(length(pool), ks)
         result[mine] = known_mean(longest, axis=0)[np.searchsorted(ks, n)] if ks else np.nan
     return result

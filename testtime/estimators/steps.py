@@ -59,7 +59,8 @@ def doubling_buys(
     and _hi, every row for itself; verdict, "rises", "falls" or "undecided", judged for all rows
     together; from_here: "flat" where every later point is shown to lie less than `margin` above
     this step's start, "no gain shown" where none is shown to lie above it; problems. per_doubling
-    is NaN where a step costs less than LEAST doublings more. Raises UserError where no curve has two points.
+    is NaN where a step costs less than LEAST doublings more. Raises UserError where no
+    curve has two points.
     """
     import pandas as pd
 

@@ -217,8 +217,11 @@ def pools(scores: pd.DataFrame) -> list[Pool]:
 
 def path_tokens(pool: Pool) -> Floats:
     """What each sample draws one by one, thinking and answer: (problems, samples); NaN where
-    unknown. Prompts and forced endings are read in one pass and take no such time.
+    unknown. Prompts and forced endings are read in one pass and take no such time. Where parts of a
+    sample are drawn side by side, its column `path_tokens` knows the longest.
     """
+    if "path_tokens" in pool.columns:
+        return pool.columns["path_tokens"]
     parts = [pool.columns[c] for c in ("thinking_tokens", "answer_tokens") if c in pool.columns]
     if not parts:
         return np.full(pool.score.shape, np.nan)

@@ -35,6 +35,10 @@ COLUMNS = {
     "hi": "upper end of its 95 % "
           "interval", "problems": "problems in the cell", "tokens": "tokens generated a problem",
     "latency": "tokens on the longest path, where the cell's samples run side by side",
+    "path_tokens": "tokens on the longest path of the sample", "path_seconds": "seconds it takes",
+    "latency_seconds": "seconds until a problem's answer is there, the tools' included",
+    "tool_calls": "calls of tools", "tool_failures": "calls of tools that failed",
+    "tool_seconds": "seconds that tools took", "fallbacks": "questions that could not be split",
 }  # fmt: skip
 
 
@@ -97,12 +101,13 @@ def _card(run: Run, tables: dict[str, pd.DataFrame]) -> str:
     }
     lines = ["---", yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(), "---", ""]
     lines += [f"# {front['pretty_name']}", ""]
+    budgets = config["thinking"].get("budgets")
     lines += [
         (
             f"Written by testtime {run.manifest.testtime}: "
             f"{len(run.manifest.problems):,} problems, "
-            f"{config['samples']} samples, budgets "
-            f"{', '.join(map(str, config['thinking']['budgets']))}."
+            f"{config['samples']} samples, strategy {config['thinking']['strategy']}"
+            + (f", budgets {', '.join(map(str, budgets))}." if budgets else ".")
         ),
         (
             "`scores` has a row for each problem, budget and sample; `cells` one for each budget, "

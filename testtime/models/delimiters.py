@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from testtime.errors import UserError, suggest
 
 
@@ -92,6 +94,13 @@ def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
     ):
         raise UserError(f"the model's tokenizer cannot write {text!r}; choose another text for it")
     return ids
+
+
+def quote(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Ids of a text that others wrote: a delimiter or end-of-sequence in it is letters, and what
+    the tokenizer cannot write is left out or unknown.
+    """
+    return tuple(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
 
 def holding(tokenizer: Any, separator: str) -> tuple[tuple[int, ...], ...]:
@@ -178,16 +187,19 @@ def render(
     asked: chat turns, or plain text for a base model. Turns go through the chat template (with
     `template` as its switches); where there is none they are joined by blank lines. The opening
     delimiter is appended where the template does not open the thinking itself. Raises UserError
-    when the template closes the thinking again.
+    when the template refuses the turns or closes the thinking again.
     """
     if not isinstance(asked, str) and getattr(tokenizer, "chat_template", None):
-        ids = tokenizer.apply_chat_template(
-            list(asked),
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-            **(template or {}),
-        )
+        try:
+            ids = tokenizer.apply_chat_template(
+                list(asked),
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=False,
+                **(template or {}),
+            )
+        except TemplateError as error:  # it may know no system message, or no such order of turns
+            raise UserError(f"the model's chat template refuses a prompt: {error}") from None
     else:
         ids = tokenizer.encode(
             asked if isinstance(asked, str) else "\n\n".join(turn["content"] for turn in asked)

@@ -75,7 +75,12 @@ def _fitting(results: Results, problems: int, room: int) -> int:
 def _plain(transcript: transcripts.Transcript) -> dict[str, Any]:
     """A transcript as the page's script reads it."""
     chains = [
-        {**vars(c), "segments": c.segments or [], "answers": [dict(vars(a)) for a in c.answers]}
+        {
+            **vars(c),
+            "segments": c.segments or [],
+            "answers": [dict(vars(a)) for a in c.answers],
+            "tools": [dict(vars(t)) for t in c.tools],
+        }
         for c in transcript.chains
     ]
     names = {"id": transcript.problem_id, "question": transcript.question}

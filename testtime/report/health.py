@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testtime import labels
+from testtime.estimators.grid import USES
 from testtime.report.results import Results
 
 
@@ -43,6 +44,7 @@ def _budgets(results: Results) -> Table:
         else []
     )
     thinking, forced = "thinking_tokens" in scores, "forced" in scores
+    tools = [name for name in USES if name.startswith("tool_") and "tool_calls" in scores]
     for level in results.levels:
         pool = results.at(level)
         row = [labels.level(level)]
@@ -51,12 +53,20 @@ def _budgets(results: Results) -> Table:
             row += [f"{tokens.mean():,.1f}", f"{tokens.max():,.0f}"] if len(tokens) else ["-", "-"]
         if forced:
             row.append(labels.percent(float(results.flag("forced", level).mean())) + "%")
+        if tools:
+            calls, failed, took = (float(pool[name].sum()) for name in tools)
+            row += [
+                f"{calls / len(pool):.2f}",
+                labels.percent(failed / calls if calls else 0.0) + "%",
+            ]
+            row.append(f"{took / len(pool):.3g}")
         row += [f"{int((pool['verdict'] == v).sum()):,}" for v in known]
         rows.append(row)
     columns = [
         "budget or setting",
         *(["mean thinking tokens", "most"] if thinking else []),
         *(["forced"] if forced else []),
+        *(["tool calls a sample", "failed", "tool seconds"] if tools else []),
         *known,
     ]
     return Table("budgets", "Requested against realised budgets, and verdicts", columns, rows)

@@ -180,6 +180,7 @@ async def _samples(
 def attempt_row(problem_id: str, sample: int, recipe: str, attempt: Attempt) -> AttemptRow:
     """How an attempt is stored."""
     answers = [answer for answer, _ in attempt.answers]
+    used = [call for call in attempt.spent if call.model == "tool"]
     return AttemptRow(
         problem_id,
         sample,
@@ -195,6 +196,10 @@ def attempt_row(problem_id: str, sample: int, recipe: str, attempt: Attempt) -> 
         [call.drawn for call in attempt.spent],
         [call.model for call in attempt.spent],
         attempt.value,
+        len(used),
+        sum(call.failed for call in used),
+        sum(call.seconds for call in used),
+        attempt.fallbacks,
     )
 
 
@@ -245,6 +250,7 @@ def _drawing(
         job.config.answer.max_tokens,
         render,
         lambda text: delimiters.encode(tokenizer, text),
+        lambda text: delimiters.quote(tokenizer, text),
         decoder(tokenizer),
         store,
         Admission(engine.max_num_seqs, getattr(engine, "cache_tokens", None)),

@@ -203,6 +203,7 @@ def identity(job: Job) -> dict[str, Any]:
     )
     if job.verifier:
         more["thinking.prm"] = job.verifier.fingerprint
+    more |= {f"thinking.{key}": value for key, value in config.thinking.ready().items()}
     return {
         "model": job.model.fingerprint,
         "sampling": config.sampling.model_dump(),
@@ -215,9 +216,10 @@ def identity(job: Job) -> dict[str, Any]:
 
 def check(job: Job) -> None:
     """Refuse a folder whose chains were drawn otherwise, naming what changed."""
+    now = identity(job)  # first of all: it finds what is missing here
     if not job.store.exists:
         return
-    root, now, old = job.store.root, identity(job), job.store.manifest().identity
+    root, old = job.store.root, job.store.manifest().identity
     for key, value in now.items():
         if key in old and old[key] != value:
             said = f"{old[key]} there, {value} now" if key != "delimiters" else "other ids"

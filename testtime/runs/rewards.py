@@ -17,18 +17,13 @@ from testtime.compute.flops import Flops
 from testtime.engines.reward import Over, RewardEngine, RewardModel
 from testtime.errors import UserError
 from testtime.models.resolve import decoder, resolve, served
-from testtime.runs.scores import COLUMNS
+from testtime.runs.columns import TAKEN
 from testtime.runs.verdicts import ANSWERS
 from testtime.storage.calls import read_calls, thinking_ids
 from testtime.storage.store import Store
-from testtime.storage.tables import SCHEMAS, RewardRow
+from testtime.storage.tables import RewardRow
 from testtime.strategies.registry import parse
 
-TAKEN = {
-    *(*COLUMNS, "wait", "round", "turn", "nodes", "width", "beams", "prm", "verifier_flops"),
-    *("level", "difficulty", "tokens", "usd", "seconds", "prompt_usd", "prompt_seconds"),
-    *SCHEMAS["calls"].names,
-}  # of the scores table: what a reward's column cannot be called
 BLOCK = 32  # problems whose chains are in memory at once
 Decode = Callable[[Sequence[int]], str]
 

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from testtime.compute.flops import Flops
+from testtime.estimators.grid import USES
+from testtime.runs.columns import COLUMNS, LOGPROBS
 from testtime.runs.prepare import cell_of, setting_of
 from testtime.runs.verdicts import SCORE_OF, graded_answers
 from testtime.storage.store import Store
@@ -26,13 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
-LOGPROBS = ("logprob_mean", "logprob_min", "answer_logprob")  # that selectors may weigh by
-TOKENS = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens")
-COSTS = ("context_tokens", "path_tokens", "calls", "flops", "prompt_flops")
-COLUMNS = (
-    *("problem_id", "model", "setting", "budget", "sample", "score", "answer_key"),
-    *(*TOKENS, *COSTS, "forced", "verdict", "truncated", *LOGPROBS),
-)
 
 
 def scores(
@@ -53,7 +48,8 @@ def scores(
     "missing" and a null score. Columns as in DESIGN: thinking_tokens are all sampled tokens but the
     answer's; forced_tokens what was fed after the prompt; prompt_flops what n samples share.
     Tokens are the policy's; where a verifier steered, its FLOPs are part of flops and a column
-    verifier_flops, and what it says of the attempt is the column prm.
+    verifier_flops, and what it says of the attempt is the column prm. tool_calls, tool_failures,
+    tool_seconds and fallbacks (questions that could not be split) are there where there were any.
     """
     import pandas as pd
 
@@ -100,6 +96,11 @@ def scores(
             read = np.where(judge, verifier.forward(context, fed), 0.0)
             table["verifier_flops"] = spread(_sums(read, first))
         table["flops"] += table["verifier_flops"]
+    used = {name: pc.fill_null(attempts[name], 0) for name in USES}  # older parts know of none
+    for name, counts in used.items():
+        of = used["tool_calls"] if name.startswith("tool_") else counts
+        if pc.any(pc.greater(of, 0)).as_py():
+            table[name] = spread(counts.to_numpy())
     table["forced"] = spread(attempts["forced"].to_numpy(zero_copy_only=False), bool, False)
 
     answers, rewarded = _answers(store)

@@ -67,9 +67,11 @@ def _page(found: Transcript, model: str, several: bool) -> str:
         )
         lines += ["", f"--- sample {chain.sample}{tokens}"]
         marks = {a.tokens: a for a in chain.answers if a.forced}
+        tools = {used.until: used for used in chain.tools}
         text = ""
         for end, part in chain.segments or []:
-            mark = marks.get(end)
+            mark, used = marks.get(end), tools.get(end)
+            text += f" [{used.name}, {used.status}, {used.seconds:.3g} s] " if used else ""
             text += part + (
                 f" [cut {', '.join(mark.labels)}: {mark.key or mark.verdict}, {mark.verdict}] "
                 if mark

@@ -22,7 +22,7 @@ from testtime.errors import UserError, suggest
 from testtime.models.resolve import resolve
 from testtime.runs.prepare import setting_of
 from testtime.runs.run import recipe_of
-from testtime.storage.calls import line_ids, read_calls, thinking_ids
+from testtime.storage.calls import fed_on_the_way, line_ids, read_calls, thinking_ids
 from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.storage.tables import CallRow
@@ -54,9 +54,22 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Used:
+    """A tool's result in a chain, from token `at` to `until`. status: as in `tools.base`; seconds:
+    what it took.
+    """
+
+    name: str
+    status: str
+    seconds: float
+    at: int
+    until: int
+
+
+@dataclass(frozen=True)
 class Chain:
-    """One chain. segments: (thinking tokens at its end, text) between cuts; None where no tokenizer
-    could read them.
+    """One chain. segments: (thinking tokens at its end, text) between cuts and results of tools;
+    None where no tokenizer could read them.
     """
 
     sample: int
@@ -64,6 +77,7 @@ class Chain:
     tokens: int | None
     segments: list[tuple[int, str]] | None
     answers: list[Answer]
+    tools: list[Used] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -186,10 +200,11 @@ def _stored(
         at = answer.key if answer.kind == "told" else answer.parent
         groups[first.get(at, at) if at.startswith("#") else at].append(answer)
     delimited = bool(manifest.thinking_format["close"])
+    tools = {(call.parent, call.kept): call for call in calls.values() if call.kind == "tool"}
     result: defaultdict[str, list[Chain]] = defaultdict(list)
     depth = {at: (answers[0].sample, _depth(calls, at)) for at, answers in groups.items()}
     for at, answers in sorted(groups.items(), key=lambda group: depth[group[0]]):
-        chain = _chain(calls, at, answers, labels, decode, delimited)
+        chain = _chain(calls, at, answers, labels, decode, delimited, tools)
         result[answers[0].problem_id].append(chain)
     return result
 
@@ -201,6 +216,7 @@ def _chain(
     labels: Mapping[str, list[tuple[str, str, str | None]]],
     decode: Decode | None,
     delimited: bool,
+    tools: Mapping[tuple[str, int], CallRow],
 ) -> Chain:
     """One chain with its answers, in the order of their cuts."""
     call, ids = calls.get(at), list[int]()
@@ -217,9 +233,22 @@ def _chain(
         made.append(Answer(names, answer.text, forced, held[0][1], held[0][2], cut))
     made.sort(key=lambda answer: answer.tokens or 0)
     tokens = call.thinking if call is not None and call.kind == "told" else len(ids)
+    used = _used(calls, call, tools) if call is not None else []
     cuts = [answer.tokens for answer in made if answer.tokens is not None]
+    cuts += [end for one in used for end in (one.at, one.until)]
     parts = segments(ids, cuts, decode) if decode and ids else None if ids else []
-    return Chain(answers[0].sample, finish, tokens, parts, made)
+    return Chain(answers[0].sample, finish, tokens, parts, made, used)
+
+
+def _used(
+    calls: Mapping[str, CallRow], call: CallRow, tools: Mapping[tuple[str, int], CallRow]
+) -> list[Used]:
+    """The results of tools on the way to the end of a chain."""
+    return [
+        Used(tool.model, tool.finish, tool.seconds or 0.0, at, at + len(row.fed))
+        for at, row in fed_on_the_way(calls, call)
+        if (tool := tools.get((row.parent, row.kept))) is not None
+    ]
 
 
 def _depth(calls: Mapping[str, CallRow], key: str) -> int:

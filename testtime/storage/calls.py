@@ -64,6 +64,15 @@ def line_ids(calls: Mapping[str, CallRow], call: CallRow) -> list[int]:
     return [*_behind(calls, call), *call.fed, *call.token_ids]
 
 
+def fed_on_the_way(calls: Mapping[str, CallRow], call: CallRow) -> list[tuple[int, CallRow]]:
+    """The calls from the prompt to this one that were fed something, each with the tokens behind
+    the prompt where that begins.
+    """
+    base = calls.get(call.parent)
+    before = [] if base is None else fed_on_the_way(calls, base)
+    return [*before, (len(_behind(calls, call)), call)] if call.fed else before
+
+
 def _behind(calls: Mapping[str, CallRow], call: CallRow) -> list[int]:
     """The ids between the prompt and what `call` was fed."""
     base = calls.get(call.parent)

@@ -171,11 +171,11 @@ class Store:
         Raises UserError when the disk refuses.
         """
         for part in self.parts(table):
-            if (data := self._read_part(part, columns, filters)) is not None:
+            if (data := self._read_part(table, part, columns, filters)) is not None:
                 yield data
 
     def _read_part(
-        self, part: Path, columns: Sequence[str] | None = None, filters: Any = None
+        self, table: str, part: Path, columns: Sequence[str] | None = None, filters: Any = None
     ) -> pa.Table | None:
         try:
             with (
@@ -184,6 +184,7 @@ class Store:
             ):  # a failing disk raises: the rows may be whole
                 return pq.read_table(
                     source,
+                    schema=SCHEMAS[table],  # a column that older parts lack is null there
                     columns=columns,
                     filters=filters,
                     page_checksum_verification=True,
@@ -231,7 +232,7 @@ class Store:
     def filter(self, table: str, keep: Callable[[pa.Table], pa.Array]) -> None:
         """Drop the rows where `keep(part)` is false, rewriting only parts that hold some."""
         for part in self.parts(table):
-            data = self._read_part(part)
+            data = self._read_part(table, part)
             if data is not None and not all(mask := keep(data).to_pylist()):
                 self.append_table(table, data.filter(pa.array(mask)))
                 _remove([part])
@@ -245,7 +246,11 @@ class Store:
         weight = 0
         for part in self.parts(table):
             size = _weight(part)
-            if size is None or size >= PART_VALUES // 2 or (data := self._read_part(part)) is None:
+            if (
+                size is None
+                or size >= PART_VALUES // 2
+                or (data := self._read_part(table, part)) is None
+            ):
                 continue
             if weight + size > PART_VALUES and len(sources) > 1:
                 self._merge(table, batch, sources)

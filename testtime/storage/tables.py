@@ -41,7 +41,8 @@ class CallRow:
     it. text: of an answer, with what the forced ending says before it. logprob_*: mean and least
     over the thinking kept and the answer; answer_logprob: sum over the answer. model: the verifier
     that gave `scores`, one a step; its prompt_tokens are those it has read, cached_tokens of them
-    before.
+    before. Of a "tool" call: model its name, text the result, finish how it ended (`tools.base`),
+    seconds what it took.
     """
 
     key: str
@@ -67,6 +68,7 @@ class CallRow:
     cached_tokens: int = 0
     model: str = "policy"
     scores: list[float] = field(default_factory=list)
+    seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +76,8 @@ class AttemptRow:
     """recipe: hash of how its answers are asked for; cell: what it is nested in, such as
     "budget=8,round=2"; answers: keys of calls, weights beside them; context, fed, drawn: of each
     call that deploying it pays for, by which of `models`; path: sampled tokens on the longest
-    sequential path; value: what the verifier of a search says of it.
+    sequential path; value: what the verifier of a search says of it. tool_failures: of its
+    tool_calls, those that failed; fallbacks: questions that could not be split.
     """
 
     problem_id: str
@@ -91,6 +94,10 @@ class AttemptRow:
     drawn: list[int]
     models: list[str]
     value: float | None = None
+    tool_calls: int | None = None
+    tool_failures: int | None = None
+    tool_seconds: float | None = None
+    fallbacks: int | None = None
 
 
 @dataclass(slots=True)
@@ -119,6 +126,7 @@ _TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     str | None: pa.string(),
     int: pa.int32(),
+    int | None: pa.int32(),
     float: pa.float32(),
     float | None: pa.float32(),
     bool: pa.bool_(),

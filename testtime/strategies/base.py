@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from testtime.config.schema import Config, Sampling, Thinking
 from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
+from testtime.tools.base import Result
 
 Ids = tuple[int, ...]
 Turns = tuple[dict[str, str], ...]
@@ -114,13 +115,16 @@ class Answer:
 class Call:
     """One priced call. context: tokens that a cache could hold; fed: tokens read now (prompt,
     ending, marker, tool result, feedback); drawn: tokens sampled. model: "policy" or "prm", whose
-    own tokens these are.
+    own tokens these are, or "tool", which has none: seconds are what it took, failed is whether it
+    gave no result but an explanation.
     """
 
     context: int
     fed: int
     drawn: int
     model: str = "policy"
+    seconds: float = 0.0
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Attempt:
 
     answers: one, or a search's several with weights, joined after grading; spent: pruned branches
     and probes included; path: sampled tokens on the longest sequential path; value: what the
-    verifier of a search says of it.
+    verifier of a search says of it; fallbacks: questions that could not be split.
     """
 
     amounts: Amounts
@@ -138,6 +142,7 @@ class Attempt:
     path: int
     forced: bool = False
     value: float | None = None
+    fallbacks: int = 0
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,12 @@ class Ledger(Protocol):
         """
         ...
 
+    async def tool(
+        self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        """What a tool gave for a call that ends here. `run` is awaited where none is stored."""
+        ...
+
     def ends(self, separator: str) -> tuple[Ids, ...]:
         """What ends a step: each token whose text holds the separator, or its ids where no token
         does.
@@ -200,6 +211,12 @@ class Ledger(Protocol):
 
     def encode(self, text: str) -> Ids:
         """Ids of a text that the strategy feeds."""
+        ...
+
+    def quote(self, text: str) -> Ids:
+        """Ids of a text that somebody else wrote: whatever it says, it holds no special token, and
+        what the tokenizer cannot write is left out.
+        """
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -251,6 +268,12 @@ class Strategy(Thinking):
     def feeds(self) -> tuple[str, ...]:
         """Texts that the model's tokenizer must be able to write."""
         return ()
+
+    def ready(self) -> dict[str, str]:
+        """Makes what its attempts need besides the model. Returns, by key, what of it makes calls
+        comparable; raises UserError where something is missing here.
+        """
+        return {}
 
     def check(self, config: Config[Any]) -> None:
         """Raises ValueError, beginning with the key, where this cannot run so."""

@@ -22,7 +22,7 @@ Finish = Literal["natural", "eos", "length"]
 
 def _ascending(budgets: list[int]) -> list[int]:
     if len(set(budgets)) < len(budgets):
-        raise ValueError("names a budget twice; write each once")
+        raise ValueError("names a number twice; write each once")
     return sorted(budgets)
 
 

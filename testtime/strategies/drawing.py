@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,8 +86,8 @@ class Spent:
 @dataclass
 class Drawing:
     """What all samples of a run share. answer: how answers are drawn, at most answer_tokens long;
-    render: chat turns to a prompt's ids; store: takes each finished call; ends: what ends a step,
-    from its separator.
+    render: chat turns to a prompt's ids; quote: a text that others wrote to ids; store: takes each
+    finished call; ends: what ends a step, from its separator; tools: lets so many run at a time.
     """
 
     engine: Engine
@@ -97,9 +98,11 @@ class Drawing:
     answer_tokens: int
     render: Callable[[Turns], Ids]
     encode: Callable[[str], Ids]
+    quote: Callable[[str], Ids]
     decode: Callable[[Sequence[int]], str]
     store: Callable[[CallRow], None]
     admission: Admission
     scorer: Scorer | None = None
     ends: Callable[[str], tuple[Ids, ...]] = lambda separator: ()
     spent: Spent = field(default_factory=Spent)
+    tools: Admission = field(default_factory=lambda: Admission(os.cpu_count() or 1))

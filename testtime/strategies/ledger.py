@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from testtime.strategies.base import Answer, Call, Chain, Ids, Judged, Node, Tur
 from testtime.strategies.completions import logprobs, split, texts_of
 from testtime.strategies.drawing import Drawing
 from testtime.strategies.growing import Growing
+from testtime.tools.base import Result
 
 
 def seed(key: str, start: int) -> int:
@@ -68,6 +69,9 @@ class SampleLedger:
 
     def encode(self, text: str) -> Ids:
         return self._drawing.encode(text)
+
+    def quote(self, text: str) -> Ids:
+        return self._drawing.quote(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._drawing.decode(ids)
@@ -249,6 +253,25 @@ class SampleLedger:
         row = self._calls[key]
         new = row.prompt_tokens - row.cached_tokens
         return Judged(tuple(row.scores), Call(row.cached_tokens, new, 0, "prm"))
+
+    async def tool(
+        self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]]
+    ) -> Result:
+        key = _key(at, "tool", name, call)
+        async with self._locks[key]:
+            if key not in self._calls:
+                async with self._drawing.tools.place(self._order):
+                    try:
+                        result = await run()
+                    except EngineError as error:
+                        self.failures.append(str(error))
+                        raise
+                seconds = float(np.float32(result.seconds))  # as it is stored
+                said = {"text": result.text, "finish": result.status, "model": name}
+                self._keep(self._row(at, key, "tool", **said, seconds=seconds))
+        row = self._calls[key]
+        status: Any = row.finish
+        return Result(row.text, status, row.seconds or 0.0)
 
     def ends(self, separator: str) -> tuple[Ids, ...]:
         return self._drawing.ends(separator)

@@ -11,10 +11,12 @@ from testtime.config.schema import Config
 from testtime.errors import UserError, suggest
 from testtime.strategies.base import Strategy
 from testtime.strategies.beam import Beam
+from testtime.strategies.decompose import Decompose
 from testtime.strategies.native import Native
 from testtime.strategies.nested import Fresh, Nested, Wait
 from testtime.strategies.revise import Revise
 from testtime.strategies.stepwise import Stepwise
+from testtime.strategies.tools import Tools
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "nested": Nested,
@@ -24,6 +26,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "revise": Revise,
     "stepwise": Stepwise,
     "beam": Beam,
+    "tools": Tools,
+    "decompose": Decompose,
 }
 
 

@@ -99,6 +99,13 @@ for (const drawing of all("figure svg")) {
 // Whether some chain's verdict changes so between its first answer and its last.
 const turned = (problem, from, to) => problem.chains.some((c) => c.answers.length > 1 && c.answers[0].verdict === from && c.answers.at(-1).verdict === to);
 
+// A tool's result, closed until somebody wants to read it.
+function folded(title, words) {
+  const part = make("details", "result");
+  part.append(make("summary", "", title), words);
+  return part;
+}
+
 function openBrowser(root) {
   const problems = JSON.parse(root.querySelector("script[type='application/json']").textContent);
   const list = root.querySelector(".list"), detail = root.querySelector(".detail");
@@ -116,7 +123,8 @@ function openBrowser(root) {
       const text = make("div", "text");
       text.tabIndex = 0;
       for (const [end, words] of item.segments) {
-        text.append(words);
+        const used = item.tools.find((t) => t.at < end && end <= t.until);
+        text.append(used ? folded(`${used.name}, ${used.status}, ${used.seconds.toPrecision(2)} s`, words) : words);
         for (const answer of item.answers.filter((a) => a.forced && a.tokens === end)) text.append(make("span", `cut ${answer.verdict}`, `✂ ${answer.labels.join(", ")}: ${answer.key ?? answer.verdict}`));
       }
       part.append(text);

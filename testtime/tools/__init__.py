@@ -1,0 +1,1 @@
+"""What a model may call while it thinks: one file a tool, made by name in `registry`."""
