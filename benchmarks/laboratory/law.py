@@ -121,7 +121,7 @@ def main() -> None:
         if given.file.exists():
             raise SystemExit(f"{given.file} exists: a prediction is written once")
         smaller = lawful(rows[rows["rung"] != largest.name])
-        counts = [float(n) for n in recipe.tokens if n >= LEAST]
+        counts = [float(n) for n in recipe.tokens if LEAST <= n <= largest.until]
         made = predict(smaller, float(sizes(build(largest, 0))[0]), counts)
     else:
         made = check(json.loads(given.file.read_text()), rows[rows["rung"] == largest.name])
