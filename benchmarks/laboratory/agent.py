@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,22 @@ import numpy as np
 import yaml
 
 from benchmarks.laboratory import roles, sample, steps, world
-from benchmarks.laboratory.agent_data import SOLVE_HOPS, SOLVE_WEIGHTS, Attempt, Shown, mixed
+from benchmarks.laboratory.agent_data import SOLVE_HOPS, SOLVE_WEIGHTS, Attempt, by_use, mixed
 from benchmarks.laboratory.data import questions
 from benchmarks.laboratory.recipe import HERE, Recipe, Rung
 from benchmarks.laboratory.train import Run, Stream
-from benchmarks.laboratory.vocabulary import ids
 
-FIRST = {
-    "solve": 0.4,
-    "lookup": 0.08,
-    "lookup/even": 0.06,
+FIRST = {"solve": 0.6, "lookup": 0.2, "split": 0.12, "join": 0.08}
+SECOND = {
+    "solve": 0.28,
+    "lookup": 0.1,
+    "lookup/even": 0.1,
     "split": 0.03,
-    "split/even": 0.02,
-    "join": 0.05,
-    "revise": 0.14,
-    "verify": 0.22,
+    "split/even": 0.03,
+    "join": 0.04,
+    "revise": 0.18,
+    "verify": 0.24,
 }
-SECOND = {**FIRST, "solve": 0.3, "revise": 0.2, "verify": 0.26}
-LIKELY = 40
-"""Before there is a model to ask, the functions of lower rank are taken to be known."""
 
 
 def stage(
@@ -104,22 +102,11 @@ def attempted(model: Any, asked: list[Any], samples: int, seed: int) -> list[Att
         mine = rows[n * samples : (n + 1) * samples]
         gold = world.letter(world.states(s, f)[-1])
         answers = [sample.answer(row) for row in mine]
+        rate = sum(a == gold for a in answers) / samples
         for row, said in zip(mine, answers, strict=True):
             written = tuple(sample.attempts([row])[0])
-            out.append(Attempt(s, f, written, said, said == gold, steps.truth(s, f, written)))
+            out.append(Attempt(s, f, written, said, said == gold, rate, steps.truth(s, f, written)))
     return out
-
-
-def known(model: Any) -> np.ndarray:
-    """Which facts the model knows, (functions, letters): its likeliest letter is the right one."""
-    letters = [world.letter(x) for x in range(world.LETTERS)]
-    asked = [(x, f) for f in range(world.FUNCTIONS) for x in range(world.LETTERS)]
-    prompts = [
-        [*roles.solve(x, [f], 0).tokens[:-3], ids()[world.letter(x)], ids()[f"{f:03d}"]]
-        for x, f in asked
-    ]
-    said = sample.first_token(model, prompts, letters).argmax(1)
-    return said.reshape(world.tables().shape) == world.tables()
 
 
 def main() -> None:
@@ -139,11 +126,10 @@ def main() -> None:
     def recipe(rate: float) -> Recipe:
         return Recipe({rung.name: rung}, (), rate, 0.0, size, 0)
 
-    likely = np.repeat(world.ranks()[:, None] < LIKELY, world.LETTERS, axis=1)
     first = stage(
         recipe(raw["rate"]),
         rung,
-        mixed(FIRST, size, Shown(likely)),
+        mixed(FIRST, size, {}),
         int(float(raw["tokens"])),
         out / "first",
         seed,
@@ -158,10 +144,9 @@ def main() -> None:
         Attempt(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
         for one in lines
     ]
-    knows = known(first)
-    right = [one for one in own if one.right]
-    print(f"{len(right)} of {len(own)} attempts are right, {knows.mean():.3f} of facts known")
-    second = mixed(SECOND, size, Shown(knows, right, [one for one in own if not one.right]))
+    uses = by_use(own)
+    print(Counter({use: len(some) for use, some in uses.items()}), flush=True)
+    second = mixed(SECOND, size, uses)
     tokens = int(float(raw["tuning_tokens"]))
     stage(
         recipe(raw["tuning_rate"]),

@@ -8,7 +8,7 @@ Held-out questions are in no batch, whatever the role.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ SOLVE_HOPS = (1, 2, 3, 4)
 SOLVE_WEIGHTS = (4, 4, 3, 3)
 LONG_HOPS = (4, 5, 6, 7, 8, 9, 10, 11, 12)
 CUT = 0.15
+KEPT = 0.8
+"""Of the own attempts that are shown for revision, so many are right."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Attempt:
     """An own attempt: the question, the ids it wrote (without end of sequence), its answer, and
     what is true.
 
-    steps: whether the chain was right up to and with each step; empty where the thinking is not one
-    step a function.
+    rate: the share of right answers among all its attempts at this question. steps: whether the
+    chain was right up to and with each step; empty where the thinking is not one step a function.
     """
 
     start: int
@@ -39,18 +41,8 @@ class Attempt:
     written: tuple[int, ...]
     answer: str
     right: bool
+    rate: float
     steps: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the roles that look at attempts are trained on: which facts the model knows, (functions,
-    letters), and its own attempts, if there are any yet.
-    """
-
-    known: np.ndarray
-    right: Sequence[Attempt] = ()
-    wrong: Sequence[Attempt] = ()
 
 
 def arrays(scripts: list[Script]) -> Examples:
@@ -120,23 +112,45 @@ def made_up(source: Questions, rng: random.Random) -> Attempt:
     written = tuple(ids()[word] for word in (*words, CLOSE, answer))
     right = letters[-1] == world.states(start, functions)[-1]
     good = tuple(slip < 0 or hop < slip for hop in range(len(functions)))
-    return Attempt(start, tuple(functions), written, answer, right, good)
+    return Attempt(start, tuple(functions), written, answer, right, 1.0, good)
 
 
-def looked_at(kind: str, shown: Shown, source: Questions, rng: random.Random) -> Script:
+def looked_at(
+    kind: str, attempts: dict[str, list[Attempt]], source: Questions, rng: random.Random
+) -> Script:
     """An example of a role that looks at an attempt, revise or verify: half of them made up, which
-    teaches to check the letters, half its own, right and wrong equally often, which teach how often
-    it errs where.
+    teaches to check the letters, half its own, which teach how often it errs where.
+
+    Own ones to verify are right and wrong equally often. Own ones to revise are of questions that
+    the model solves now and then, where the truth is in reach, and mostly right, as they are there:
+    so it learns not to change what it has no reason to.
     """
-    own = shown.right if rng.random() < 0.5 else shown.wrong
-    one = rng.choice(own) if own and rng.random() < 0.5 else made_up(source, rng)
+    if rng.random() < 0.5:
+        one = made_up(source, rng)
+    else:
+        likely = KEPT if kind == "revise" else 0.5
+        pool = attempts.get(f"{kind}/{'right' if rng.random() < likely else 'wrong'}")
+        one = pool[rng.randrange(len(pool))] if pool else made_up(source, rng)
     if kind == "revise":
-        return roles.revise(one.start, one.functions, one.written, shown.known)
+        return roles.revise(one.start, one.functions, one.written)
     return roles.verify(one.start, one.functions, one.written, one.right)
 
 
+def by_use(attempts: list[Attempt], least: float = 0.125) -> dict[str, list[Attempt]]:
+    """Attempts by what they are used for: all for verification, those of questions in reach for
+    revision.
+    """
+    out: dict[str, list[Attempt]] = {}
+    for one in attempts:
+        word = "right" if one.right else "wrong"
+        out.setdefault(f"verify/{word}", []).append(one)
+        if one.rate >= least:
+            out.setdefault(f"revise/{word}", []).append(one)
+    return out
+
+
 def mixed(
-    shares: dict[str, float], tokens: int, shown: Shown
+    shares: dict[str, float], tokens: int, attempts: dict[str, list[Attempt]]
 ) -> Callable[[int, int], Iterator[Examples]]:
     """A stream of batches by seed and first batch number, as `train.Run` takes it; `shares` weigh
     the roles.
@@ -149,7 +163,7 @@ def mixed(
             source = Questions(np.random.default_rng([seed, pool]))
             kinds = rng.choices(list(shares), list(shares.values()), k=POOL)
             made = [
-                looked_at(kind, shown, source, rng)
+                looked_at(kind, attempts, source, rng)
                 if kind in ("revise", "verify")
                 else written_down(kind, source, rng)
                 for kind in kinds

@@ -91,7 +91,7 @@ def exponents(rows: pd.DataFrame) -> str:
     lines.append(f"| Kaplan et al. 2020 | {n} | {d} | {KAPLAN_OPTIMUM} |")
     for one in (published.HOFFMANN_TEX, published.BESIROGLU):
         n, d = one.values["alpha"], one.values["beta"]
-        lines.append(f"| {one.source} | {n:.3f} | {d:.3f} | {d / (n + d):.3f} |")
+        lines.append(f"| {one.source.partition(',')[0]} | {n:.3f} | {d:.3f} | {d / (n + d):.3f} |")
     ours = [told(p["alpha"], drawn["alpha"]), told(p["beta"], drawn["beta"])]
     lines.append(
         f"| the ladder, Hoffmann's form | {' | '.join(ours)} "

@@ -27,7 +27,7 @@ from testtime.style import INK, MUTED, PAPER
 WIDTH, HEIGHT = 10.4, 3.7  # inches
 DPI = 300
 LOSS = "held-out loss, nats a fact"
-LOSSES = (0.7, 1.0, 1.4, 2.0, 2.8)
+LOSSES = (0.7, 1.0, 1.4, 2.0, 2.8, 3.5)
 
 
 def against_tokens(axes: Any, rows: pd.DataFrame) -> None:
@@ -36,12 +36,13 @@ def against_tokens(axes: Any, rows: pd.DataFrame) -> None:
     fine, ends = np.geomspace(LEAST, rows["D"].max(), 60), []
     for n, colour in zip(sizes, style.ramp(len(sizes)), strict=True):
         seeds = rows[rows["N"] == n].groupby("D")["loss"].agg(["mean", "min", "max"])
-        drawn = fine[fine <= seeds.index.max()]
-        axes.plot(drawn, found.predict(N=np.full(len(drawn), n), D=drawn), color=colour, lw=1.2)
+        drawn = found.predict(N=np.full(len(fine), n), D=fine)
+        axes.plot(fine, drawn, color=colour, lw=1.2)
         axes.vlines(seeds.index, seeds["min"], seeds["max"], color=colour, lw=1.2)
         axes.plot(seeds.index, seeds["mean"], "o", color=colour, ms=4.5, mec=PAPER, mew=0.6)
-        ends.append((seeds.index[-1], seeds["mean"].iloc[-1], labels.amount(float(n)), colour))
-    logs(axes, rows["D"], "training tokens")
+        ends.append((fine[-1], drawn[-1], labels.amount(float(n)), colour))
+    ends_at = pd.Series([end[1] for end in ends])
+    logs(axes, rows["D"], pd.concat([rows["loss"], ends_at]), "training tokens")
     style.label_ends(axes, ends)
 
 
@@ -52,19 +53,18 @@ def foretold(axes: Any, rows: pd.DataFrame, said: dict[str, Any]) -> None:
     axes.plot(table["D"], table["loss"], color=colour, lw=1.6)
     mine = rows[(rows["N"] == said["N"]) & (rows["D"] >= LEAST)]
     axes.plot(mine["D"], mine["loss"], "o", color=style.CATEGORY[1], ms=6, mec=PAPER)
-    logs(axes, table["D"], "training tokens")
+    logs(axes, table["D"], pd.concat([table["lo"], table["hi"]]), "training tokens")
     top, last = table.iloc[0], mine.iloc[-1]
     for x, y, words, hue, shift in (
         (top["D"], top["hi"], "foretold, 95 % interval", colour, (14, 0)),
-        (last["D"], last["loss"], "measured", style.CATEGORY[1], (8, 8)),
+        (last["D"], last["loss"], "measured", style.CATEGORY[1], (7, -16)),
     ):
         axes.annotate(words, (x, y), shift, textcoords="offset points", color=hue, weight="bold")
 
 
 def equal_compute(axes: Any, rows: pd.DataFrame) -> None:
     """Each compute's losses by size, the parabola through them, and its minimum where it has one."""
-    ends = []
-    computes = budgets(rows)
+    computes, drawn = budgets(rows), []
     for c, colour in zip(computes, style.ramp(ISOFLOPS), strict=True):
         curve = isoflop(rows, float(c))
         at, best = parabola(curve)
@@ -73,10 +73,14 @@ def equal_compute(axes: Any, rows: pd.DataFrame) -> None:
         axes.plot(curve["N"], curve["loss"], "o", color=colour, ms=4.5, mec=PAPER, mew=0.6)
         if best is not None:
             axes.plot([best], at(np.array([best])), "D", color=PAPER, mec=colour, mew=1.5, ms=7)
-        last = curve.iloc[-1]
-        ends.append((last["N"], last["loss"], f"{labels.power_of_ten(float(c))}", colour))
-    logs(axes, rows["N"], "parameters without embeddings")
-    style.label_ends(axes, ends)
+        first = (curve["N"].iloc[0], curve["loss"].iloc[0])
+        words = {"ha": "right", "va": "center", "color": colour, "weight": "bold"}
+        axes.annotate(
+            labels.power_of_ten(float(c)), first, (-9, 0), textcoords="offset points", **words
+        )
+        drawn += [*curve["loss"], at(np.array([best or first[0]]))[0]]
+    sizes = pd.concat([rows["N"], rows["N"] / 4])
+    logs(axes, sizes, pd.Series(drawn), "parameters without embeddings")
 
 
 def accuracies(axes: Any, accuracy: pd.DataFrame) -> None:
@@ -96,11 +100,14 @@ def accuracies(axes: Any, accuracy: pd.DataFrame) -> None:
     style.label_ends(axes, ends)
 
 
-def logs(axes: Any, x: pd.Series, label: str) -> None:
-    """Both axes in logarithms, the upright one for losses."""
+def logs(axes: Any, x: pd.Series, losses: pd.Series, label: str) -> None:
+    """Both axes in logarithms, the upright one for these losses."""
     style.log_axis(axes, x, label)
     axes.set_yscale("log")
-    axes.set_yticks(LOSSES, [f"{tick:g}" for tick in LOSSES])
+    low, high = losses.min() / 1.1, losses.max() * 1.1
+    ticks = [tick for tick in LOSSES if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylim(low, high)
     axes.minorticks_off()
     axes.set_ylabel(LOSS)
 
@@ -115,7 +122,7 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, said: dict[str, Any], path:
         accuracies(acc, lawful(accuracy.rename(columns={"target": "D"})))
         size = labels.amount(float(said["N"]))
         for axes, title, how in (
-            (left, "More tokens and more parameters both buy loss", "lines: Hoffmann's law; bars: seeds"),
+            (left, "More tokens and more parameters both lower the loss", "lines: Hoffmann's law; bars: seeds"),
             (right, f"The law of the smaller rungs foretells the largest ({size})", "written before it was trained"),
             (iso, "At equal compute there is a best size", "by training FLOPs (6ND); diamonds: minima"),
             (acc, "Accuracy at fixed thinking follows the loss", "by thinking budget; all rungs and token counts"),

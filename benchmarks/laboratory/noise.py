@@ -3,8 +3,8 @@ the noise of seeds.
 
     python -m benchmarks.laboratory.noise
 
-The noise of a seed is pooled over all rungs that were trained with several, for each token count
-(small ones are noisier). Rungs with one seed are given the same noise.
+The noise is one number in log loss, pooled over all rungs and token counts that were trained with
+several seeds; rungs with one seed are given the same.
 """
 
 from __future__ import annotations
@@ -23,23 +23,21 @@ FOURFOLD = 3.5
 ERRORS = 2.0
 
 
-def seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Standard deviation of the loss over seeds, for each D: columns sd, and its degrees of freedom."""
-    groups = rows.groupby(["N", "D"])["loss"]
-    parts = pd.DataFrame({"freedom": groups.size() - 1, "squares": groups.var(ddof=1)}).dropna()
-    parts["squares"] *= parts["freedom"]
-    sums = parts.groupby("D").sum()
-    return pd.DataFrame(
-        {"sd": np.sqrt(sums["squares"] / sums["freedom"]), "freedom": sums["freedom"]}
-    )
+def noise(rows: pd.DataFrame) -> tuple[float, int]:
+    """Standard deviation of log loss over seeds, and its degrees of freedom; rows: N, D, loss."""
+    groups = np.log(rows["loss"]).groupby([rows["N"], rows["D"]])
+    freedom = groups.size() - 1
+    squares = (groups.var(ddof=1) * freedom).sum()
+    return float(np.sqrt(squares / freedom.sum())), int(freedom.sum())
 
 
 def pairs(rows: pd.DataFrame, axis: str, times: float = 1.0) -> pd.DataFrame:
     """Checkpoints that differ along `axis` (N or D) alone, each with the next one that is larger, at
-    least `times`: by how much the mean loss falls, and that fall in pooled standard errors.
+    least `times`: the share by which the mean loss falls (in logs), and that in standard errors.
     """
-    mean = rows.groupby(["N", "D"])["loss"].agg(["mean", "size"]).reset_index()
-    mean["variance"] = mean["D"].map(seeds(rows)["sd"]) ** 2 / mean["size"]
+    logs = rows.assign(loss=np.log(rows["loss"]))
+    mean = logs.groupby(["N", "D"])["loss"].agg(["mean", "size"]).reset_index()
+    mean["variance"] = noise(rows)[0] ** 2 / mean["size"]
     fixed = "D" if axis == "N" else "N"
     out = []
     for value, part in mean.sort_values(axis).groupby(fixed):
@@ -55,14 +53,8 @@ def pairs(rows: pd.DataFrame, axis: str, times: float = 1.0) -> pd.DataFrame:
 
 def report(rows: pd.DataFrame) -> str:
     """The noise, then both questions along both axes, with every pair that fails."""
-    lines = [
-        "| tokens | seeds' standard deviation, nats | degrees of freedom |",
-        "| --- | --- | --- |",
-    ]
-    lines += [
-        f"| {one['D'] / 1e6:g}M | {one['sd']:.3f} | {one['freedom']:.0f} |"
-        for one in seeds(rows).reset_index().to_dict("records")
-    ]
+    sd, freedom = noise(rows)
+    lines = [f"seeds scatter by {sd:.3f} in log loss ({freedom} degrees of freedom)"]
     for axis, word in (("D", "tokens"), ("N", "parameters")):
         near, far = pairs(rows, axis), pairs(rows, axis, FOURFOLD)
         turned, weak = near[near["errors"] < -ERRORS], far[far["errors"] <= ERRORS]

@@ -132,7 +132,7 @@ def unthought(model: Any, asked: Sequence[Question], samples: int) -> list[Attem
     for (s, f), row in zip(rows, made, strict=True):
         written = (close, *sample.attempts([row])[0])
         said = sample.answer([close, *row])
-        out.append(Attempt(s, f, written, said, said in golds([(s, f)]), ()))
+        out.append(Attempt(s, f, written, said, said in golds([(s, f)]), 0.0, ()))
     return out
 
 

@@ -4,7 +4,6 @@ checkpoint is wanted.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Rung:
-    """One size of model, the seeds it is trained with, and the most tokens it is given."""
+    """One size of model and the seeds it is trained with."""
 
     name: str
     hidden: int
@@ -24,7 +23,6 @@ class Rung:
     heads: int
     mlp: int
     seeds: tuple[int, ...]
-    until: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,15 @@ split    user: `split` and the question. Closes at once, says sub-questions of a
          first, and so on.
 join     user: `join`, the question, and `:` with the answer for every part. Closes at once, says
          the letter.
-revise   user: the question, assistant: an attempt, user: `revise`. Thinks again, says the letter:
-         a fact that the model knows is put right, one that it does not know stays as it was.
+revise   user: the question, assistant: an attempt, user: `revise`. Thinks again, says the letter.
 verify   user: the question, assistant: an attempt, user: `verify`. Closes at once, says `yes` or
          `no`.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from benchmarks.laboratory import world
 from benchmarks.laboratory.vocabulary import (
@@ -68,13 +64,14 @@ def asked(start: int | str, functions: Sequence[int]) -> list[str]:
 
 
 def thought(
-    start: int, functions: Sequence[int], letters: Sequence[int], tool: bool = False
+    start: int, functions: Sequence[int], tool: bool = False
 ) -> list[tuple[list[str], bool]]:
-    """Thinking that finds these letters, as pieces (tokens, learnt); with `tool`, the facts of rare
-    functions are asked for.
+    """The right thinking as pieces (tokens, learnt); with `tool`, the facts of rare functions are
+    asked for.
     """
     pieces: list[tuple[list[str], bool]] = []
-    for x, f, y in zip([start, *letters], functions, letters, strict=False):
+    found = world.states(start, functions)
+    for x, f, y in zip([start, *found], functions, found, strict=False):
         key = [world.letter(x), f"{f:03d}"]
         if tool and world.ranks()[f] >= KNOWN:
             pieces.append(([CALL, *key, END_CALL], True))
@@ -94,10 +91,9 @@ def solve(start: int, functions: Sequence[int], kept: int = -1, tool: bool = Fal
     system = [SYSTEM, "lookup"] if tool else []
     script = Script().add([BOS, *system, USER, *asked(start, functions), ASSISTANT, THINK], False)
     prompt = len(script.tokens)
-    letters = world.states(start, functions)
-    for words, learnt in thought(start, functions, letters, tool):
+    for words, learnt in thought(start, functions, tool):
         script.add(words, learnt)
-    answer = [world.letter(letters[-1])]
+    answer = [world.letter(world.states(start, functions)[-1])]
     if kept < 0:
         return _end(script, answer)
     del script.tokens[prompt + kept :], script.learnt[prompt + kept :]
@@ -135,46 +131,12 @@ def after(start: int, functions: Sequence[int], attempt: Sequence[int], word: st
     return script.add(list(attempt), False).add([EOS, USER, word, ASSISTANT, THINK], False)
 
 
-def chain(written: Sequence[int]) -> list[list[int]]:
-    """The steps of an attempt's thinking, without what ends them."""
-    close, end = ids()[CLOSE], ids()[world.STEP]
-    thinking = list(itertools.takewhile(lambda token: token != close, written))
-    out: list[list[int]] = [[]]
-    for token in thinking:
-        if token == end:
-            out.append([])
-        else:
-            out[-1].append(token)
-    return out[:-1] if not out[-1] else out
-
-
-def revised(
-    start: int, functions: Sequence[int], attempt: Sequence[int], known: np.ndarray
-) -> list[int]:
-    """The letters of a revision: the truth where `known[f, x]`, else what the attempt says there.
-
-    An attempt is drawn from the model's own beliefs, so where it does not know, another draw is no
-    better, and solving anew spoils as often as it mends.
-    """
-    letter, name = ids()["a"], ids()["000"]
-    wrote = {(s[1] - name, s[0] - letter): s[2] - letter for s in chain(attempt) if len(s) == 3}
-    x, out = start, []
-    for f in functions:
-        truth = int(world.tables()[f, x])
-        x = truth if known[f, x] else wrote.get((f, x), truth)
-        out.append(x)
-    return out
-
-
-def revise(
-    start: int, functions: Sequence[int], attempt: Sequence[int], known: np.ndarray
-) -> Script:
-    """Revising an attempt; `known[f, x]` says which facts (functions, letters) the model knows."""
+def revise(start: int, functions: Sequence[int], attempt: Sequence[int]) -> Script:
+    """Revising an attempt into the right one."""
     script = after(start, functions, attempt, "revise")
-    letters = revised(start, functions, attempt, known)
-    for words, learnt in thought(start, functions, letters):
+    for words, learnt in thought(start, functions):
         script.add(words, learnt)
-    return _end(script, [world.letter(letters[-1])])
+    return _end(script, [world.letter(world.states(start, functions)[-1])])
 
 
 def verify(start: int, functions: Sequence[int], attempt: Sequence[int], right: bool) -> Script:

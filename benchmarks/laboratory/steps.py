@@ -21,12 +21,25 @@ import numpy as np
 from benchmarks.laboratory import world
 from benchmarks.laboratory.agent_data import Attempt, Questions, made_up
 from benchmarks.laboratory.data import Examples, packed
-from benchmarks.laboratory.roles import asked, chain
-from benchmarks.laboratory.vocabulary import BOS, ids
+from benchmarks.laboratory.roles import asked
+from benchmarks.laboratory.vocabulary import BOS, CLOSE, ids
 from testtime.compute.flops import Flops
 
 BAD, GOOD = 1, 2
 """Kinds of a separator token; the labels are these less 1."""
+
+
+def chain(written: Sequence[int]) -> list[list[int]]:
+    """The steps of an attempt's thinking, without what ends them."""
+    close, end = ids()[CLOSE], ids()[world.STEP]
+    thinking = list(itertools.takewhile(lambda token: token != close, written))
+    out: list[list[int]] = [[]]
+    for token in thinking:
+        if token == end:
+            out.append([])
+        else:
+            out[-1].append(token)
+    return out[:-1] if not out[-1] else out
 
 
 def truth(start: int, functions: Sequence[int], written: Sequence[int]) -> tuple[bool, ...]:

@@ -63,7 +63,7 @@ def test_the_agents_recipe_runs_from_one_command(
     from benchmarks.laboratory import agent
 
     text = (Path(agent.__file__).parent / "agent.yaml").read_text()
-    text = text.replace("hidden: 64, layers: 6", "hidden: 16, layers: 2")
+    text = text.replace("hidden: 64, layers: 4", "hidden: 16, layers: 2")
     for key, value in (
         ("tokens", "3.0e4"),
         ("tuning_tokens", "1.0e4"),
@@ -134,9 +134,7 @@ def test_isoflop_minima_lie_where_the_law_puts_them() -> None:
 
 def test_the_ladder_is_judged_against_the_noise_of_its_seeds() -> None:
     table = made(0.02)
-    sd = noise.seeds(table)
-    relative = sd["sd"] / table.groupby("D")["loss"].mean()
-    assert (relative < 0.06).all() and (relative > 0.015).all()
+    assert noise.noise(table) == (pytest.approx(0.02 * 2**0.5, rel=0.25), 70)
     for axis in ("N", "D"):
         assert (noise.pairs(table, axis)["errors"] > -noise.ERRORS).all()
         assert (noise.pairs(table, axis, 4.0)["errors"] > noise.ERRORS).all()

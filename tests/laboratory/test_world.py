@@ -122,7 +122,7 @@ def test_roles_word_for_word() -> None:
     attempt = solved.tokens[9:-1]
     asked = names(roles.verify(*QUESTION, attempt, False).tokens)
     assert asked == f"{head}{names(attempt)}<eos><user>verify<assistant><think></think>no<eos>"
-    revised = roles.revise(*QUESTION, attempt, np.ones((1000, 26), dtype=bool))
+    revised = roles.revise(*QUESTION, attempt)
     assert names(revised.tokens).endswith(
         f"<eos><user>revise<assistant><think>{chain}</think>{c}<eos>"
     )
@@ -133,18 +133,6 @@ def test_roles_word_for_word() -> None:
     assert "<user>joina001002003004005?:x:z<assistant><think></think>z" in names(
         roles.join(*five, [23, 25]).tokens
     )
-
-
-def test_a_revision_puts_right_what_is_known_and_keeps_the_rest() -> None:
-    tokens, first = roles.solve(*QUESTION).tokens[9:-1], vocabulary.ids()["a"]
-    truth = world.states(*QUESTION)
-    other = (truth[1] + 1) % world.LETTERS
-    follows = int(world.tables()[7, other])
-    wrong = [*tokens[:6], first + other, tokens[7], first + other, tokens[9], first + follows]
-    known = np.zeros((1000, 26), dtype=bool)
-    assert roles.revised(*QUESTION, wrong, known) == [truth[0], other, follows]
-    known[45, truth[0]] = True  # then the last step is another fact, which the attempt says not of
-    assert roles.revised(*QUESTION, wrong, known) == truth
 
 
 def test_the_tool_is_asked_for_what_is_rare_and_its_result_is_not_learnt() -> None:
@@ -184,7 +172,7 @@ def test_steps_are_good_until_the_first_mistake() -> None:
     other = vocabulary.ids()["a"] if tokens[6] != vocabulary.ids()["a"] else vocabulary.ids()["b"]
     wrong = [*tokens[:6], other, *tokens[7:]]
     assert steps.truth(*QUESTION, wrong) == (True, False, False)
-    one = Attempt(*QUESTION, tuple(wrong), "x", False, (True, False, False))
+    one = Attempt(*QUESTION, tuple(wrong), "x", False, 0.5, (True, False, False))
     shown, kinds = steps.example(one)
     text = vocabulary.build()(
         world.question(*QUESTION) + sample.text(wrong).partition("</think>")[0],
