@@ -62,14 +62,15 @@ def canvas(size: tuple[float, float] = SIZE) -> tuple[Any, Any]:
     return figure, axes
 
 
-def panels(width: float, heights: Sequence[float]) -> tuple[Any, list[Any]]:
-    """A figure with several such axes, one under another."""
+def panels(width: float, heights: Sequence[float], columns: int = 1) -> tuple[Any, list[Any]]:
+    """A figure with several such axes, one under another, or row by row in several columns."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    every = list(figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0])
+    every = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    every = list(every.flat)
     for axes in every:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(MUTED)

@@ -75,6 +75,7 @@ class Run:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.98), fused=True)
         self.counters = {"step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0, "done": 0}
+        self.coming: Iterator[Examples] | None = None
 
     def loss(self, x: Any, learnt: Any) -> Any:
         """Mean cross-entropy over the tokens that carry loss."""
@@ -97,6 +98,7 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.counters = dict(state["counters"])
+        self.coming = None  # the stream is made again from the first batch, which takes long
 
     def advance(self, until: float, cool_from: float | None) -> None:
         """Trains to `until` tokens; from `cool_from` on the learning rate falls linearly to 0."""
@@ -104,9 +106,9 @@ class Run:
 
         c, recipe = self.counters, self.recipe
         begin = time.monotonic()
-        for one in self.stream(self.seed, int(c["step"])):
-            if c["tokens"] >= until:
-                break
+        self.coming = self.coming or self.stream(self.seed, int(c["step"]))
+        while c["tokens"] < until:
+            one = next(self.coming)
             scale = min(1.0, (c["tokens"] + 1) / recipe.warmup_tokens)
             if cool_from is not None:
                 scale = min(scale, max(0.0, (until - c["tokens"]) / (until - cool_from)))

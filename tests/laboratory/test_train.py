@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from benchmarks.laboratory import downstream, figures, law, recipe, train
+from benchmarks.laboratory import downstream, exponents, figures, law, noise, recipe, train
 from benchmarks.laboratory.data import held_out
 
 
@@ -124,12 +124,35 @@ def test_the_law_foretells_a_rung_of_a_ladder_that_obeys_one() -> None:
 
 def test_isoflop_minima_lie_where_the_law_puts_them() -> None:
     table = made(0.0)
-    for compute in figures.budgets(table)[1:-1]:
-        curve = figures.isoflop(table, float(compute))
+    for compute in exponents.budgets(table)[1:-1]:
+        curve = exponents.isoflop(table, float(compute))
         right = [0.1 + 165 / n**0.5 + 1420 / (compute / 6 / n) ** 0.56 for n in curve["N"]]
         np.testing.assert_allclose(curve["loss"], right, rtol=0.02)
-    text = figures.exponents(table)
+    text = exponents.exponents(table)
     assert "Kaplan et al. 2020 | 0.076" in text and "| the ladder, Hoffmann's form | 0.5" in text
+
+
+def test_the_ladder_is_judged_against_the_noise_of_its_seeds() -> None:
+    table = made(0.02)
+    assert noise.noise(table) == (pytest.approx(0.02 * 2**0.5, rel=0.25), 70)
+    for axis in ("N", "D"):
+        assert (noise.pairs(table, axis)["errors"] > -noise.ERRORS).all()
+        assert (noise.pairs(table, axis, 4.0)["errors"] > noise.ERRORS).all()
+    upside_down = table.assign(loss=table["loss"].where(table["rung"] != "3", 2 * table["loss"]))
+    turned = noise.pairs(upside_down, "N").query("errors < -2")
+    assert len(turned) == table["D"].nunique() and turned["to"].nunique() == 1
+    assert "reversed:" in noise.report(upside_down) and "reversed:" not in noise.report(table)
+
+
+def test_the_figure_is_drawn_from_the_tables_alone(tmp_path: Path) -> None:
+    table = made(0.02)
+    said = law.predict(table[table["rung"] != "6"], float(table["N"].max()), [5e5, 1e6, 2e6])
+    accuracy = table.assign(
+        budget=8, target=table["D"], accuracy=0.03 + 0.9 * np.exp(-1.1 * table["loss"]), se=0.01
+    )
+    path = tmp_path / "ladder.png"
+    figures.draw(table, accuracy.drop(columns="D"), said, path)
+    assert path.stat().st_size > 50_000
 
 
 def test_accuracy_is_foretold_through_the_loss() -> None:
