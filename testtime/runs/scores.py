@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from testtime.compute.flops import Flops
+from testtime.errors import UserError, suggest
+from testtime.grammar import selector
 from testtime.runs.prepare import cell_of
 from testtime.runs.rewards import reward_columns
 from testtime.runs.verdicts import SCORE_OF, graded_answers
@@ -120,6 +122,24 @@ def scores(
     more = [c for c in table if c not in (*COLUMNS, "level", *rewarded)]
     level = [c for c in ("level",) if c in table]
     return table[[*COLUMNS, *more, *level, *rewarded]]
+
+
+def check_selectors(selectors: Sequence[str], store: Store, searched: bool) -> None:
+    """Refuse, before anything is drawn, a selector by a column that the run will not have.
+
+    searched: whether a verifier steers, whose scores are the column prm. Raises UserError.
+    """
+    rewards = [] if not store.exists or (held := reward_columns(store)) is None else [*held]
+    numbers = [c for c in COLUMNS if c.endswith(("_tokens", "flops", "calls"))]
+    known = {*numbers, *LOGPROBS, *(["prm"] if searched else []), *rewards}
+    for text in selectors:
+        column = selector(text).column
+        if column and column not in known:
+            raise UserError(
+                f"selectors: {text}: the run has no column {column!r}"
+                f"{suggest(column, [*LOGPROBS, *known.difference(numbers, LOGPROBS)])}; scores of "
+                f"a reward model come after drawing, by `testtime reward`, and are listed then"
+            )
 
 
 class _Grid:
