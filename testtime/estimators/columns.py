@@ -11,8 +11,9 @@ can be said where it is not.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -45,25 +46,35 @@ GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "true": 1.0, "false": 0.0}
 @dataclass(frozen=True)
 class Table:
     """A scores table with our names. used: which columns were taken for what; changes: what else
-    was done to it. Both are for people.
+    was done to it, both for people; models: all that it was read from, kept or not.
     """
 
     scores: pd.DataFrame
     used: list[str]
     changes: list[str]
+    models: list[str]
 
 
-def read(path: str | Path, columns: Mapping[str, str] | None = None) -> Table:
-    """A file as a scores table. columns: ours -> the file's name for it.
+def read(
+    path: str | Path,
+    columns: Mapping[str, str] | None = None,
+    models: Sequence[str] | None = None,
+) -> Table:
+    """A file as a scores table. columns: ours -> the file's name for it; models: as `of_models`.
 
     A table without `model` is of the one that its file is named after; without `sample`, rows of
     one problem (model, setting, budget) are numbered in order. Runs of one level, told apart by a
     column `run` or `run_id`, are pooled. Raises UserError naming what is missing.
     """
-    return understood(read_table(path), columns or {}, str(path))
+    return understood(read_table(path), columns or {}, str(path), models)
 
 
-def understood(table: pd.DataFrame, columns: Mapping[str, str], source: str) -> Table:
+def understood(
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    source: str,
+    models: Sequence[str] | None = None,
+) -> Table:
     """A table as it was read, by our names; source: what to call it, such as its file. Raises
     UserError as `read`.
     """
@@ -81,6 +92,10 @@ def understood(table: pd.DataFrame, columns: Mapping[str, str], source: str) -> 
             )
     if "model" not in table:
         table["model"] = stem(source)
+    every = list(dict.fromkeys(table["model"].astype(str)))
+    table = of_models(table, models)
+    if table.empty:
+        return Table(table, used, [], every)
     if not pd.api.types.is_numeric_dtype(table["score"]):
         table["score"] = table["score"].map(_score)
     if "sample" not in table:
@@ -88,7 +103,21 @@ def understood(table: pd.DataFrame, columns: Mapping[str, str], source: str) -> 
         table["sample"] = table.groupby(keys, dropna=False).cumcount()
     if "budget" not in table and "setting" in table:
         table["budget"] = float("nan")
-    return Table(table, used, [*_runs_pooled(table), *_tokens_apart(table, columns)])
+    changes = [*_runs_pooled(table), *_tokens_apart(table, columns)]
+    return Table(table, used, changes, every)
+
+
+def of_models(table: pd.DataFrame, models: Sequence[str] | None) -> pd.DataFrame:
+    """The rows of some models, by name or pattern (`*gpt-5*`); None: all."""
+    if not models:
+        return table
+    kept = {m for m in table["model"].unique() for p in models if matches(str(m), p)}
+    return table[table["model"].isin(kept)].reset_index(drop=True)
+
+
+def matches(model: str, pattern: str) -> bool:
+    """Whether a model is named, or meant by a pattern."""
+    return model == pattern or fnmatchcase(model, pattern)
 
 
 def stem(path: str | Path) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +45,19 @@ def read(
     that none of them holds.
     """
     sources: dict[str, Source] = {}
+    names: list[str] = []
     for one in given:
-        source = _source(one, columns)
+        source, held = _source(one, columns, models)
+        names += held
         if source.name in sources:
             source = replace(source, name=_longer(one, len(sources)))
         if source.name in sources:
             raise UserError(f"{one}: given twice; give each run once")
         sources[source.name] = source
-    return _of_models(list(sources.values()), models) if models else list(sources.values())
+    for pattern in models or ():
+        if not any(tables.matches(name, pattern) for name in names):
+            raise UserError(f"--model {pattern}: there is none{suggest(pattern, names)}")
+    return [source for source in sources.values() if len(source.scores)]
 
 
 def numbers(
@@ -77,18 +81,23 @@ def stacked(sources: Sequence[Source]) -> pd.DataFrame:
     return pd.concat([source.scores for source in sources], ignore_index=True)
 
 
-def _source(given: Given, columns: Mapping[str, str] | None) -> Source:
+def _source(
+    given: Given, columns: Mapping[str, str] | None, models: Sequence[str] | None
+) -> tuple[Source, list[str]]:
+    """A source of some models, and the names of all that were there."""
     if isinstance(given, (str, Path)):
         path = place(given)
         if not exists(path / "run.json"):
-            table = tables.read(path, columns)
-            return Source(tables.stem(path), table.scores, notes=tuple(table.changes))
+            table = tables.read(path, columns, models)
+            return Source(tables.stem(path), table.scores, (), tuple(table.changes)), table.models
         given = load(path)
     if isinstance(given, Run):
         selectors = tuple(given.manifest.config.get("selectors") or ())
-        return Source(given.path.resolve().name, given.scores, selectors)
-    table = tables.understood(given, columns or {}, "table")
-    return Source("table", table.scores, notes=tuple(table.changes))
+        scores = tables.of_models(given.scores, models)
+        held = [str(name) for name in given.scores["model"].unique()]
+        return Source(given.path.resolve().name, scores, selectors), held
+    table = tables.understood(given, columns or {}, "table", models)
+    return Source("table", table.scores, (), tuple(table.changes)), table.models
 
 
 def _longer(given: Given, index: int) -> str:
@@ -97,22 +106,3 @@ def _longer(given: Given, index: int) -> str:
         path = (given.path if isinstance(given, Run) else place(given)).resolve()
         return f"{path.parent.name}/{tables.stem(path)}"
     return f"table {index + 1}"
-
-
-def _of_models(sources: Sequence[Source], wanted: Sequence[str]) -> list[Source]:
-    """What the sources hold of some models."""
-    names = list(dict.fromkeys(str(m) for s in sources for m in s.scores["model"].unique()))
-    for pattern in wanted:
-        if not any(_matches(name, pattern) for name in names):
-            raise UserError(f"--model {pattern}: there is none{suggest(pattern, names)}")
-    kept = []
-    for source in sources:
-        mine = source.scores["model"].astype(str).map(lambda m: any(_matches(m, p) for p in wanted))
-        if mine.any():
-            part = source.scores[mine].reset_index(drop=True)
-            kept.append(replace(source, scores=part))
-    return kept
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)
