@@ -61,3 +61,16 @@ def test_a_table_of_cells_or_counts_stays_as_it_is(tmp_path: Path) -> None:
     assert list(numbers(tmp_path / "counts.csv")[0]) == ["correct", "total"]
     levels().to_csv(tmp_path / "scores.csv", index=False)
     assert "problem_id" in numbers(tmp_path / "scores.csv")[0]
+
+
+def test_reasoning_is_counted_once_model_by_model() -> None:
+    """Most providers count it among the output; one does not, and a row may be odd."""
+    kinds = {"most": [100, 100, 100, 20], "other": [20, 20, 20, 20]}
+    parts = [
+        levels(model=m, output_tokens=output, reasoning_tokens=[80, 80, 80, 80])
+        for m, output in kinds.items()
+    ]
+    (source,) = read([pd.concat(parts)])
+    answers = source.scores.groupby("model")["answer_tokens"].agg(list)
+    assert answers.to_dict() == {"most": [20, 20, 20, 0], "other": [20, 20, 20, 20]}
+    assert "as they are: other" in source.notes[1]

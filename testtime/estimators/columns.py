@@ -101,8 +101,8 @@ def understood(
     if "sample" not in table:
         keys = [c for c in ("problem_id", *GROUP) if c in table]
         table["sample"] = table.groupby(keys, dropna=False).cumcount()
-    if "budget" not in table and "setting" in table:
-        table["budget"] = float("nan")
+    if "budget" not in table:
+        table["budget"] = float("nan")  # nobody set one, which is not a budget of 0
     changes = [*_runs_pooled(table), *_tokens_apart(table, columns)]
     return Table(table, used, changes, every)
 
@@ -183,7 +183,7 @@ def _runs_pooled(table: pd.DataFrame) -> list[str]:
 def _tokens_apart(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
     """Makes answer_tokens of a provider's output_tokens, in place, and says how: most providers
     count the reasoning among them, so that both together would be counted twice. Which do is seen
-    model by model: where it is left out, some output is less than its reasoning.
+    model by model: where it is left out, most output is less than its reasoning.
     """
     if "answer_tokens" not in table:
         theirs = next((c for c in OUTPUTS if c in table), None)
@@ -198,9 +198,9 @@ def _tokens_apart(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
             return []
         table["thinking_tokens"] = table[reasoning]
     thinking, output = (_numbers(table[name]) for name in ("thinking_tokens", "answer_tokens"))
-    within = thinking.fillna(0) <= output.fillna(float("inf"))
-    include = within.groupby(table["model"]).transform("all")
-    table["answer_tokens"] = output - thinking.fillna(0).where(include, 0)
+    fewer = thinking.fillna(0) > output.fillna(float("inf"))
+    include = fewer.groupby(table["model"]).transform("mean") <= 0.5
+    table["answer_tokens"] = (output - thinking.fillna(0).where(include, 0)).clip(lower=0)
     others = list(dict.fromkeys(table.loc[~include, "model"].astype(str)))
     notes = []
     if include.any():
@@ -210,7 +210,7 @@ def _tokens_apart(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         notes.append(
-            "output tokens leave out the reasoning tokens (some are fewer), and are taken as they "
+            "output tokens leave out the reasoning tokens (most are fewer), and are taken as they "
             f"are: {', '.join(others[:3])}{more}"
         )
     return notes
