@@ -199,7 +199,7 @@ def _tokens_apart(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
         table["thinking_tokens"] = table[reasoning]
     thinking, output = (_numbers(table[name]) for name in ("thinking_tokens", "answer_tokens"))
     fewer = thinking.fillna(0) > output.fillna(float("inf"))
-    include = fewer.groupby(table["model"]).transform("mean") <= 0.5
+    include = fewer.groupby(table["model"]).transform("mean") < 0.5
     table["answer_tokens"] = (output - thinking.fillna(0).where(include, 0)).clip(lower=0)
     others = list(dict.fromkeys(table.loc[~include, "model"].astype(str)))
     notes = []
