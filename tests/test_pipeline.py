@@ -17,12 +17,11 @@ import pytest
 import testtime
 from testtime import exporters, importers, pipeline, report, zoo
 from testtime.cli import progress
-from testtime.compare import inputs as compare
 from testtime.errors import UserError
 from testtime.laws import study
 from testtime.runs import prepare as jobs
 from testtime.runs import show as shows
-from testtime.runs import status
+from testtime.runs import sources, status
 from testtime.runs.show import summary
 from testtime.storage.store import Store
 
@@ -248,7 +247,7 @@ def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_pat
     )
     assert summary(run).endswith(f"report: {address}/report")
     assert "right answer" in shows.show(address, "chain_sum/0/1")
-    (table,) = compare.read([address]).values()
+    table = sources.read([address])[0].scores
     assert len(table) == len(study.read_table(f"{address}/tables/scores.parquet")) == 3 * 2 * 3
     for export in (exporters.export_tidy, exporters.export_hub, exporters.export_inspect):
         assert all(

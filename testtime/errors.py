@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from testtime.redact import redact
 
 LONGEST = 4000  # characters of a message; what it quotes may be of any length
+MOST = 24  # known words that a message lists
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -32,7 +33,7 @@ def printable(text: str) -> str:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """A tail for an error message: the nearest known word, or all of them when none is near.
+    """A tail for an error message: the nearest known word, or the first MOST when none is near.
 
     Empty when nothing is known. Example: `"; did you mean 'budgets'?"`.
     """
@@ -40,4 +41,5 @@ def suggest(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
+    return f"; known: {', '.join(names[:MOST])}{more}" if names else ""

@@ -41,8 +41,8 @@ AXES = {  # column of the cells table -> how it is said; the first known is the 
 
 
 def axis(name: str) -> Axis:
-    """The axis of a column; one that is not in AXES is called by its name."""
-    return AXES.get(name) or Axis(name.replace("_", " "))
+    """The axis of a column; one that is not in AXES is called by its name, and n is samples."""
+    return AXES.get(name) or Axis("samples" if name == "n" else name.replace("_", " "))
 
 
 def cost(name: str, value: float) -> str:
@@ -52,9 +52,22 @@ def cost(name: str, value: float) -> str:
     of = axis(name)
     if math.isnan(value):
         return "-"
+    return spent(name, value) if name == "usd" else f"{spent(name, value)} {of.per}"
+
+
+def spent(name: str, value: float) -> str:
+    """`cost` without what it is counted over, where that is said already: `250 tokens`,
+    `1 sample`; dollars keep it, because theirs is another.
+    """
+    of, number = axis(name), scaled(name, value)
     if name == "usd":
-        return f"${amount(value * of.scale)} {of.per}"
-    return f"{amount(value)} {of.title}"
+        return f"${number} {of.per}"
+    return f"{number} {of.unit[:-1] if number == '1' and of.unit.endswith('s') else of.unit}"
+
+
+def scaled(name: str, value: float) -> str:
+    """The number alone, as it stands on the axis."""
+    return amount(value * axis(name).scale)
 
 
 _SUPER = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

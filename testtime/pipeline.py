@@ -10,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from testtime import report
+import testtime.report as report
 from testtime.config.schema import Config, Prices, Rates
 from testtime.errors import UserError
 from testtime.runs import plan as plans
 from testtime.runs import prepare, rewards
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
+from testtime.runs.once import lost
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run, load, priced
+from testtime.runs.scores import check_selectors
 from testtime.storage.store import Store
 from testtime.strategies import registry
 
@@ -38,10 +40,12 @@ def run(
     there.
 
     config: a Config, plain data of the same form, or a YAML path; limit: only so many problems of
-    each task. Raises UserError for anything a user can mend.
+    each task. Where overrides or limit ask for less than a run's tables hold, these and its report
+    stay as they are. Raises UserError for anything a user can mend.
     """
     progress = progress or Progress()
-    return [_execute(job, progress) for job in ready(config, overrides, progress, limit)]
+    once = bool(overrides) or limit is not None
+    return [_execute(job, progress, once) for job in ready(config, overrides, progress, limit)]
 
 
 def ready(
@@ -66,6 +70,8 @@ def ready(
     problems = prepare.load_problems(config, progress.say)
     jobs = [prepare.prepare(config, ref, problems) for ref in config.model]
     prepare.distinct_folders(jobs)
+    for job in jobs:
+        check_selectors(config.selectors, job.store, searched=job.verifier is not None)
     return jobs
 
 
@@ -97,11 +103,12 @@ def plan(
     return "\n".join([*dict.fromkeys(lines), plans.table(jobs[0])])
 
 
-def _execute(job: prepare.Job, progress: Progress) -> Run:
+def _execute(job: prepare.Job, progress: Progress, once: bool) -> Run:
     store = job.store
     with store.lock(progress.say):
         prepare.check(job)  # another process may have begun the folder since
-        prepare.register(job)
+        kept = lost(job) if once else ""
+        prepare.register(job, view=bool(kept))
         for line in plans.plan(job):
             progress.say(line)
         missing = draw(job, progress)
@@ -114,6 +121,12 @@ def _execute(job: prepare.Job, progress: Progress) -> Run:
                 f"{len(missing)} samples are incomplete: missing, not wrong; run again to complete "
                 f"them"
             )
+        if kept:
+            progress.say(
+                f"{store.root}: tables and report stay as they are, with {kept}; what follows is "
+                f"shown and not kept"
+            )
+            return evaluate(store, progress, prepare.manifest(job))
         result = evaluate(store, progress)
         report.write(result)
         return result

@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_says_the_engine_prints_a_table_and_where_the_report_is(folder: Path) -> None:
     said = (folder / "said.txt").read_text()
     assert "engine: transformers" in said and "accuracy in % by thinking budget and n" in said
-    assert "report: " in said and "n = 2" in said
+    assert "report: " in said and "n = 2" in said and "Loading weights" not in said
 
 
 def test_status_grade_and_report_on_a_finished_run(folder: Path) -> None:
@@ -100,3 +100,27 @@ def test_doctor_says_what_can_run(tmp_path: Path) -> None:
         "endpoint",
         "ray",
     }
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused_before_the_work(tmp_path: Path) -> None:
+    done = typed("compare", "absent.csv", "--figure", "x.jpg", cwd=tmp_path)
+    assert done.returncode == 2 and "x.jpg: a figure's name ends in one of .png" in done.stderr
+
+
+def test_the_version(tmp_path: Path) -> None:
+    assert typed("--version", cwd=tmp_path).stdout.startswith("testtime 0.")
+
+
+def test_warnings_of_libraries_stay_away_here_and_in_processes_below(tmp_path: Path) -> None:
+    warn = "import warnings; warnings.warn('old', FutureWarning); warnings.warn('mine')"
+    below = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {warn!r}])"
+    code = f"from testtime.cli.app import quiet; quiet(); {warn}; {below}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "old" not in done.stderr and done.stderr.count("UserWarning: mine") == 2
+
+
+def test_an_unknown_problem_lists_few_others(folder: Path) -> None:
+    done = typed("show", "runs/study/quickstart", "zebra", cwd=folder)
+    assert (
+        done.returncode == 2 and "no problem 'zebra' in this run; known: chain_sum/0" in done.stderr
+    )

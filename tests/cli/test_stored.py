@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -36,3 +37,13 @@ def test_rules_that_stop_early_are_set_against_drawing_all(table: str) -> None:
 def test_an_unknown_rule_is_one_line(table: str) -> None:
     told = CliRunner().invoke(app, ["stop", table, "--rule", "beat"])
     assert told.exit_code != 0 and "did you mean 'beta'" in str(told.exception)
+
+
+def test_columns_and_models_are_named(table: str, tmp_path: Path) -> None:
+    both = pd.concat([made.scores(6, 2, model) for model in ("lab/one", "lab/two")])
+    both.rename(columns={"problem_id": "question"}).to_csv(tmp_path / "both.csv", index=False)
+    words = [str(tmp_path / "both.csv"), "--column", "problem_id=question", "--model", "*two"]
+    told = CliRunner().invoke(app, ["doubling", *words])
+    assert "lab/two, along budget" in told.output and "lab/one" not in told.output
+    told = CliRunner().invoke(app, ["doubling", *words[:2], "question"])
+    assert "write our name = the table's" in str(told.exception)

@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import testtime
 from tests.storage.test_store import MANIFEST
+from testtime import importers
 from testtime.cli.options import without_reports
 from testtime.compare.comparison import compare
-from testtime.compare.inputs import read
+from testtime.compare.inputs import priced
 from testtime.compare.text import describe
 from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report.comparison import figure, write
+from testtime.runs.sources import read
 from testtime.storage.manifest import Imported
 
 
@@ -75,6 +78,59 @@ def test_two_models_are_paired_and_one_catches_up() -> None:
     assert (
         "Paired differences" in describe(found) and "by_difficulty_crossovers" not in found.tables
     )
+
+
+def test_who_is_the_weaker_is_said_only_where_it_shows() -> None:
+    told = {8: "effort=low", 64: "effort=high"}
+    parts = {
+        name: run(name, skill=skill, seed=seed)
+        .query("budget in (8, 64)")
+        .assign(setting=lambda t: t["budget"].map(told), budget=np.nan)
+        for seed, (name, skill) in enumerate({"small": 0.2, "large": 0.9, "twin": 0.9}.items())
+    }
+    found = compare(parts, resamples=300, bins=0, selectors=["oracle"])
+    rows = found.tables["catching_up"].set_index(["model", "reference"])
+    assert rows["reference_setting"].unique().tolist() == ["effort=low"]
+    (alike,) = (pair for pair in rows.index if "small" not in pair)
+    assert rows.loc[alike, "behind_lo"] < 0 < rows.loc[alike, "behind_hi"]
+    told_lines = [line for line in describe(found).splitlines() if " effort=low (" in line]
+    said = {line.split()[0]: line for line in told_lines}
+    assert (
+        "neither is surely the better" in said[alike[0]]
+        and "without thinking" not in said[alike[0]]
+    )
+    assert "weaker" not in describe(found)
+
+
+def test_selectors_are_paired_at_equal_n() -> None:
+    table = run(problems=40)
+    table["reward"] = table["score"] + np.random.default_rng(0).normal(0, 0.3, len(table))
+    found = compare({"x": table}, selectors=["majority", "best:reward"], resamples=200, bins=0)
+    pairs = found.tables["selectors"]
+    assert set(pairs["n"]) == {2, 4, 8} and set(pairs["a_selector"]) == {"majority"}
+    row = pairs.query("n == 8 and budget == 16").iloc[0]
+    assert row["difference"] == pytest.approx(row["a_value"] - row["b_value"])
+    assert row["lo"] <= row["difference"] <= row["hi"] and row["better"] == "b"
+    assert "majority vote of 8 minus best by reward of 8: -" in describe(found)
+
+
+def test_selectors_that_a_run_was_given_are_compared(tmp_path: Path) -> None:
+    path = tmp_path / "scored.csv"
+    run(problems=12, samples=4).assign(reward=0.5).to_csv(path, index=False)
+    imported = importers.import_csv(path, tmp_path, selectors=["best:reward"])
+    found = testtime.compare(imported, bins=0, resamples=100)
+    assert set(found.tables["cells"]["selector"]) == {"mean", "best:reward"}
+
+
+def test_logs_without_tokens_are_compared_by_samples() -> None:
+    bare = run(problems=30).drop(columns=[c for c in run() if c.endswith("_tokens")])
+    found = compare({"a": bare, "b": bare.assign(model="other")}, resamples=100)
+    assert found.axis == "n" and not {"doublings", "crossovers"} & set(found.tables)
+    pairs = found.tables["differences"]
+    assert (pairs["a_budget"] == pairs["b_budget"]).all() and len(pairs)
+    said = describe(found)
+    assert "compute in samples a problem" in said and "for 1 sample;" in said
+    assert "1 samples" not in said and figure(found)
 
 
 def test_two_runs_of_one_model_are_told_apart_by_name() -> None:
@@ -188,20 +244,20 @@ def test_a_model_without_token_counts_is_left_out_of_what_needs_them_and_said(
         assert note in describe(found) and figure(found)
     stated = compare(runs, resamples=100, difficulty="level").tables["by_difficulty_crossovers"]
     assert set(stated["model"]) == {"known", "other"}
-    with pytest.raises(UserError, match="does not hold it"):
-        compare({"a": bare, "b": bare.assign(model="barer")}, resamples=100)
+    counted = compare({"a": bare, "b": bare.assign(model="barer")}, resamples=100)
+    assert counted.axis == "n" and "counted in samples" in counted.notes[-1]
     partly = pd.concat([known, bare.assign(model="known", setting="effort=low")])
     assert compare({"a": partly}, resamples=100).notes[0].startswith("some settings of known: ")
     for name, table in (("known", known), ("bare", bare)):
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     both = [tmp_path / "known.csv", tmp_path / "bare.csv"]
     assert (
-        compare(read(both, prices=Prices(1.0, 2.0, 0.5)), axis="usd", resamples=100)
+        compare(priced(read(both), Prices(1.0, 2.0, 0.5)), axis="usd", resamples=100)
         .notes[0]
         .startswith("bare: ")
     )
     with pytest.raises(UserError, match="neither thinking_tokens nor"):
-        read(both[1:], prices=Prices(1.0, 2.0, 0.5))
+        priced(read(both[1:]), Prices(1.0, 2.0, 0.5))
 
 
 def test_a_column_can_state_the_difficulty() -> None:
@@ -336,7 +392,7 @@ def test_runs_and_tables_are_read_by_name(tmp_path: Path) -> None:
         table = run().assign(flops=2.0, prompt_flops=1.0)
         table.to_parquet(folder / "tables" / f"{name}.parquet")
     run("other").to_csv(tmp_path / "table.csv", index=False)
-    found = read([folder, tmp_path / "table.csv"], prices=Prices(1.0, 2.0, 0.5))
+    found = priced(read([folder, tmp_path / "table.csv"]), Prices(1.0, 2.0, 0.5))
     assert list(found) == ["small", "table"]
     assert {"flops", "prompt_flops", "usd", "prompt_usd"} <= set(found["small"].columns)
     assert "flops" not in found["table"] and "usd" in found["table"]

@@ -47,7 +47,7 @@ def test_runs_from_a_file(tmp_path):
     got = pretraining(tmp_path / "runs.csv", resamples=50)
     assert got.fit.params["alpha"] == pytest.approx(0.348, abs=0.05)
     text = got.report()
-    for words in ("alpha", "held out", "approach 1", "besiroglu", "5.76e+23"):
+    for words in ("alpha", "held out", "approach 1", "besiroglu", "5.76e+23", "besiroglu within"):
         assert words in text
     got.figure(tmp_path / "figures" / "runs.png")
     assert (tmp_path / "figures" / "runs.png").stat().st_size > 10_000

@@ -6,6 +6,7 @@ import pytest
 
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
+from testtime.estimators.table import read_table
 from testtime.laws import coverage, fit, s1, train_to_test
 from testtime.laws import test_compute as accuracy
 from testtime.laws.fit import shrunk_covariance
@@ -159,7 +160,7 @@ def test_coverage_in_words(tmp_path):
     rng = np.random.default_rng(0)
     counts = pd.DataFrame({"correct": rng.binomial(32, rng.beta(0.4, 1.5, 300)), "total": 32})
     counts.to_csv(tmp_path / "counts.csv", index=False)
-    said = coverage.report(*coverage.read_counts(str(tmp_path / "counts.csv")), resamples=50)
+    said = coverage.report(*coverage.counts(read_table(tmp_path / "counts.csv")), resamples=50)
     assert "coverage of 300 problems, 32 to 32 samples each" in said and "beyond" in said
     row = next(line.split() for line in said.splitlines() if line.split()[0] == "1")
     assert float(row[1]) == pytest.approx(counts["correct"].mean() / 32, abs=1e-4)
@@ -167,10 +168,10 @@ def test_coverage_in_words(tmp_path):
         {"problem_id": [1, 1, 2, 2], "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1.0]}
     )
     scores.to_csv(tmp_path / "scores.csv", index=False)
-    correct, total = coverage.read_counts(str(tmp_path / "scores.csv"))
+    correct, total = coverage.counts(read_table(tmp_path / "scores.csv"))
     assert correct.tolist() == [1, 2] and total.tolist() == [2, 2]
     with pytest.raises(UserError, match="one model, setting and budget"):
-        coverage.read_counts(str(tmp_path / "scores.csv"), budget=7)
+        coverage.counts(read_table(tmp_path / "scores.csv"), budget=7)
 
 
 def test_epochs_effort_levels(shared_data):

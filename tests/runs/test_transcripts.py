@@ -7,12 +7,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report import made
-from testtime import pipeline
+from testtime import importers, pipeline
 from testtime.errors import UserError
 from testtime.runs import show as shows
 from testtime.runs import transcripts
@@ -86,3 +87,10 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
     )
     shown = shows.show(made.run(tmp_path, table).path, "made/0")
     assert "\x1b" not in shown and "\x07" not in shown and "a\\x1b[2Jb" in shown
+
+
+def test_an_import_without_texts_shows_its_verdicts(tmp_path: Path) -> None:
+    table = pd.DataFrame({"problem_id": ["a", "a"], "sample": [0, 1], "score": [0.0, 1.0]})
+    run = importers.save(importers.Log("quiz", "test", [], table), tmp_path)
+    said = shows.show(run.path, "a")
+    assert "answer  wrong" in said and "answer  correct" in said and "missing" not in said

@@ -7,15 +7,18 @@ mend ends with one line and exit code 2.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import testtime
 from testtime.cli.laws import laws
 from testtime.cli.look import look
-from testtime.cli.options import Figure, Json, Price, Rate, RunDir, Settings
+from testtime.cli.options import Columns, Figure, Json, Models, Price, Rate, RunDir, Settings
 from testtime.cli.stored import stored
 from testtime.cli.transfer import exporting, importing, wrote
 from testtime.errors import UserError
@@ -27,6 +30,23 @@ app = typer.Typer(
     help="What does test-time compute buy? Accuracy against thinking budgets, samples and model "
     "size, with intervals.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"testtime {testtime.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(look)
 app.add_typer(stored)
 
@@ -127,12 +147,20 @@ def compare(
     runs: Annotated[
         list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")
     ],
+    column: Columns = None,
+    model: Models = None,
     axis: Annotated[
         str | None,
-        typer.Option(help="tokens, flops, usd or seconds.", show_default="flops, else tokens"),
+        typer.Option(
+            help="tokens, flops, usd, seconds, or n (samples).",
+            show_default="flops, else the first that is known",
+        ),
     ] = None,
     selector: Annotated[
-        list[str] | None, typer.Option(help="majority, oracle, weighted:SCORE, best:SCORE.")
+        list[str] | None,
+        typer.Option(
+            help="majority, oracle, weighted:SCORE, best:SCORE.", show_default="the runs' own"
+        ),
     ] = None,
     bins: Annotated[
         int, typer.Option(help="Difficulty bins by each model's own pass rate; 0 for none.")
@@ -160,24 +188,28 @@ def compare(
 
     Example: testtime compare runs/ladder/* --limit latency=100 --figure ladder.png
     """
+    from testtime import api
     from testtime.cli import options as cli_options
-    from testtime.compare import comparison as comparing
-    from testtime.compare import inputs, text
     from testtime.report import comparison as drawing
 
-    tables = inputs.read(cli_options.without_reports(runs), *cli_options.costs(price, rate))
-    compared = comparing.compare(
-        tables,
-        axis=axis,
+    cli_options.drawable(figure)
+    prices, rates = cli_options.costs(price, rate)
+    compared = api.compare(
+        *cli_options.without_reports(runs),
+        columns=cli_options.columns(column),
+        models=model,
         selectors=selector,
+        prices=prices,
+        rates=rates,
+        axis=axis,
         bins=bins,
         difficulty=difficulty,
         tolerance=tolerance / 100,
         limits=cli_options.amounts(limit or (), "--limit"),
     )
-    typer.echo(compared.to_json() if as_json else text.describe(compared))
+    typer.echo(compared.to_json() if as_json else str(compared))
     if figure:
-        drawing.figure(compared, figure)
+        compared.figure(figure)
     if out:
         wrote(drawing.write(compared, out))
 
@@ -205,10 +237,21 @@ def _show(result: object, as_json: bool) -> None:
         typer.echo(summary(result))
 
 
+def quiet() -> None:
+    """What libraries warn their developers of is not for a person's screen, here and in the
+    processes that engines start; PYTHONWARNINGS or `python -W` bring it back.
+    """
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        tracker = "ignore::UserWarning:multiprocessing.resource_tracker"  # vLLM's, at its end
+        os.environ["PYTHONWARNINGS"] = f"ignore::FutureWarning,{tracker}"
+
+
 def main() -> None:
     """The entry point: UserError becomes one line and exit code 2, an interrupt says how to go
     on.
     """
+    quiet()
     try:
         app()
     except UserError as error:

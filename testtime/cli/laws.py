@@ -9,24 +9,15 @@ from typing import Annotated
 
 import typer
 
-from testtime.cli.options import amounts
+from testtime.cli.options import Columns, Figure, Models, amounts, columns, drawable
 
 laws = typer.Typer(
     no_args_is_help=True,
     help="Fit scaling laws to a table of your own numbers; no model is needed.",
 )
-Figure = Annotated[Path | None, typer.Option(help="Also draw a figure: a .png, .svg or .pdf file.")]
 Scores = Annotated[
     str, typer.Argument(help="A scores table (CSV, Parquet), or a run directory.", metavar="TABLE")
 ]
-
-
-def _scores(table: str) -> str:
-    """The scores table of a run directory, or the table itself."""
-    from testtime.storage.store import Store
-
-    scores = "tables/scores.parquet"
-    return str(Store(table).root / scores) if Store(table).has(scores) else table
 
 
 @laws.command("testtime")
@@ -41,15 +32,18 @@ def laws_testtime(
             show_default="the first that is known",
         ),
     ] = None,
+    column: Columns = None,
+    model: Models = None,
     figure: Figure = None,
 ) -> None:
     """Accuracy against test compute: every law that the table has points for, the best one first.
 
     Example: testtime laws testtime runs/quickstart/quickstart
     """
-    from testtime.laws import study
+    from testtime import api
 
-    result = study.testtime(_scores(table), axis=axis)
+    drawable(figure)
+    result = api.laws(table, columns=columns(column), models=model, axis=axis)
     typer.echo(result.report())
     if figure:
         result.figure(figure)
@@ -77,6 +71,7 @@ def laws_pretraining(
     """
     from testtime.laws.pretraining import pretraining
 
+    drawable(figure)
     result = pretraining(table, delta=delta, fixed=amounts(fix or (), "--fix"), skip=skip)
     typer.echo(result.report())
     if figure:
@@ -94,14 +89,18 @@ def laws_coverage(
     budget: Annotated[
         float | None, typer.Option(help="Of a scores table; default: the largest.")
     ] = None,
+    column: Columns = None,
+    model: Models = None,
 ) -> None:
     """pass@k against k, measured and beyond the samples, by a beta distribution of success rates.
 
     Example: testtime laws coverage runs/quickstart/quickstart
     """
     from testtime.laws import coverage
+    from testtime.runs import sources
 
-    typer.echo(coverage.report(*coverage.read_counts(_scores(table), budget)))
+    counted, name = sources.numbers(table, columns(column), model)
+    typer.echo(coverage.report(*coverage.counts(counted, budget, name)))
 
 
 @laws.command("optimum")
@@ -147,13 +146,15 @@ def laws_exchange(
     table: Scores,
     train: Annotated[list[str], typer.Option(help="Training FLOPs of a model: NAME=1e21; five.")],
     factor: Annotated[float, typer.Option(help="Less training compute by this factor.")] = 10.0,
+    column: Columns = None,
 ) -> None:
     """How much more test compute makes up for less training, over five models or more.
 
     Example: testtime laws exchange scores.parquet --train small=1e20 --train large=1e21 ...
     """
-    from testtime.estimators.table import read_table
     from testtime.laws import joint
+    from testtime.runs import sources
 
+    scores = sources.stacked(sources.read([table], columns(column)))
     known = amounts(train, "--train")
-    typer.echo(joint.from_scores(read_table(_scores(table)), known, factor=factor).report())
+    typer.echo(joint.from_scores(scores, known, factor=factor).report())

@@ -32,6 +32,13 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a key: --set samples=32", metavar="KEY=VALUE"),
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Our column = a table's name for it.", metavar="OURS=THEIRS"),
+]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Only this model, or pattern: '*gpt-5*'.")
+]
 RunDir = Annotated[str, typer.Argument(help="A run directory, such as runs/quickstart/quickstart.")]
 EXAMPLES = {
     "--limit": "tokens=2000",
@@ -76,6 +83,28 @@ def _typed(kind: type[T], given: Sequence[str] | None, option: str) -> T | None:
         if first["type"] in UNKNOWN:
             said = f"unknown{suggest(key, signature(kind).parameters)}"
         raise UserError(f"{option} {' '.join(given)}: {f'{key}: ' if key else ''}{said}") from None
+
+
+def drawable(figure: Path | None) -> None:
+    """Refuse a figure's file that cannot be written, before the work for it."""
+    from testtime.laws.figures import check
+
+    if figure is not None:
+        check(figure)
+
+
+def columns(pairs: Sequence[str] | None) -> dict[str, str]:
+    """The command line's --column pairs. Raises UserError for one that is no pair."""
+    named = {}
+    for pair in pairs or ():
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise UserError(
+                f"--column {pair}: write our name = the table's, such as --column "
+                f"problem_id=question"
+            )
+        named[ours.strip()] = theirs.strip()
+    return named
 
 
 def amounts(pairs: Sequence[str], option: str) -> dict[str, float]:

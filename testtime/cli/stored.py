@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testtime.cli.options import Columns, Models, columns, without_reports
 from testtime.errors import UserError
 from testtime.storage import sheets
 
@@ -24,6 +25,8 @@ Csv = Annotated[Path | None, typer.Option("--csv", help="Write every column to t
 @stored.command()
 def doubling(
     tables: Tables,
+    column: Columns = None,
+    model: Models = None,
     selector: Annotated[str, typer.Option(help="What joins n samples.")] = "majority",
     run: Annotated[
         str | None, typer.Option(help="A column that tells runs of one level apart; pooled.")
@@ -38,14 +41,14 @@ def doubling(
     """
     from testtime.estimators.steps import between_runs, doubling_buys
 
-    scores = _scores(tables)
+    scores = _scores(tables, column, model)
     steps = doubling_buys(scores, selector=selector, run=run, margin=margin / 100)
     lines = [
         "points gained, and points a doubling of the tokens really spent (- where they hardly "
         "grow), each with its own 95 % interval"
     ]
-    for (model, along), rows in steps.groupby(["model", "along"], sort=False):
-        lines.append(f"{model}, along {along}")
+    for (name, along), rows in steps.groupby(["model", "along"], sort=False):
+        lines.append(f"{name}, along {along}")
         for row in rows.to_dict("records"):
             flat = f"; {row['from_here']} from here" if row["from_here"] else ""
             lines.append(
@@ -63,6 +66,8 @@ def doubling(
 @stored.command()
 def stop(
     tables: Tables,
+    column: Columns = None,
+    model: Models = None,
     rule: Annotated[
         list[str] | None,
         typer.Option(help="fixed, beta:LEVEL, dirichlet, esc:COUNT, share:SHARE, bar:COLUMN:BAR."),
@@ -79,15 +84,15 @@ def stop(
     from testtime.estimators.rule_frontier import against_fixed
 
     rules = ["fixed", *(r for r in rule or ("beta", "dirichlet", "esc", "share") if r != "fixed")]
-    result = stopped(_scores(tables), rules, n)
+    result = stopped(_scores(tables, column, model), rules, n)
     against = against_fixed(result)
     lines = ["rule - fixed in points, simultaneous 95 % intervals; tokens truly generated"]
-    for (model, setting, budget), rows in against.groupby(
+    for (name, setting, budget), rows in against.groupby(
         ["model", "setting", "budget"], sort=False, dropna=False
     ):
         parts = str(setting), "" if budget != budget else f"{budget:g}"
         place = " ".join(filter(None, parts))
-        lines.append(f"{model}, {place or 'its samples'}, up to n = {rows['n'].max()}")
+        lines.append(f"{name}, {place or 'its samples'}, up to n = {rows['n'].max()}")
         for row in rows[rows["n"] == rows["n"].max()].to_dict("records"):
             lines.append(
                 f"  {row['rule']:<16} {row['deployment']:<14} {100 * row['value']:5.1f} %  "
@@ -106,18 +111,15 @@ def _points(row: Mapping[Any, Any], name: str, lo: str = "", hi: str = "") -> st
     return f"{100 * value:+5.1f} [{100 * low:+5.1f}, {100 * high:+5.1f}]"
 
 
-def _scores(tables: list[str]) -> pd.DataFrame:
-    """The scores of runs and tables as one."""
-    import pandas as pd
+def _scores(tables: list[str], column: list[str] | None, model: list[str] | None) -> pd.DataFrame:
+    """The scores of runs and tables as one; how tables were understood is said."""
+    from testtime.runs import sources
 
-    from testtime.cli.options import without_reports
-    from testtime.estimators.table import read_table
-    from testtime.runs.run import load
-    from testtime.storage.files import exists, place
-
-    paths = [place(path) for path in without_reports(tables)]
-    found = [load(path).scores if exists(path / "run.json") else read_table(path) for path in paths]
-    return pd.concat(found, ignore_index=True)
+    read = sources.read(without_reports(tables), columns(column), model)
+    for source in read:
+        for note in source.notes:
+            typer.echo(f"{source.name}: {note}", err=True)
+    return sources.stacked(read)
 
 
 def _write(table: pd.DataFrame, path: Path | None) -> None:

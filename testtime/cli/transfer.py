@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from testtime.cli.options import RunDir
+from testtime.cli.options import Columns, RunDir, columns
 
 importing = typer.Typer(
     no_args_is_help=True, help="Make a run directory of another tool's results."
@@ -66,10 +66,7 @@ def import_csv(
         Path, typer.Argument(help="CSV, Parquet or JSON lines with problem_id, sample, score.")
     ],
     out: Out = "runs",
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Our column = the table's name for it.", metavar="OURS=THEIRS"),
-    ] = None,
+    column: Columns = None,
     task: Annotated[str | None, typer.Option(help="Default: the file's name.")] = None,
     model: Annotated[str | None, typer.Option(help="Where the table names none.")] = None,
     selector: Annotated[
@@ -82,9 +79,9 @@ def import_csv(
     """
     from testtime import importers
 
-    pairs = dict(entry.partition("=")[::2] for entry in column or ())
+    named = columns(column)
     _imported(
-        importers.import_csv(table, out, columns=pairs, task=task, model=model, selectors=selector)
+        importers.import_csv(table, out, columns=named, task=task, model=model, selectors=selector)
     )
 
 

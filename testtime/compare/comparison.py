@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from testtime import labels
 from testtime.compare.inputs import join
 from testtime.compare.result import Comparison
-from testtime.compare.words import UNITS, absences
+from testtime.compare.words import absences
 from testtime.errors import UserError
 from testtime.estimators import binned, crossover, doubling, frontier, models
 from testtime.estimators.cells import null_bounds, summary
@@ -45,19 +46,19 @@ def compare(
 ) -> Comparison:
     """Compare the scores tables of one or several runs (name -> table) on the problems they share.
 
-    axis: tokens, flops, usd, seconds (None: flops where every row has them, else tokens). n: sample
-    counts (None: powers of two). selectors: as in a config (None: majority where answers can vote,
-    and the oracle as ceiling). bins: of difficulty, by each model's own pass rate on other samples
-    than those scored; 0 for none; difficulty: a column that states it instead. tolerance: "cheapest
-    within" this of the best. limits: cost name or "latency" -> the most a problem may cost. Raises
-    UserError for runs without common problems, unknown selectors or axes, and values out of range,
-    and fewer than two problems.
+    axis: tokens, flops, usd, seconds or n, the samples drawn (None: flops where every row has them,
+    else the first of these that is known). n: sample counts (None: powers of two). selectors: as in
+    a config (None: majority where answers can vote, and the oracle as ceiling). bins: of
+    difficulty, by each model's own pass rate on other samples than those scored; 0 for none;
+    difficulty: a column that states it instead. tolerance: "cheapest within" this of the best.
+    limits: cost name or "latency" -> the most a problem may cost. Raises UserError for runs without
+    common problems, unknown selectors or axes, and values out of range, and fewer than two
+    problems.
     """
     import pandas as pd
 
     notes: list[str] = []
     scores = join(runs, notes)
-    axis = axis or ("flops" if "flops" in scores and scores["flops"].notna().all() else "tokens")
     chosen = ["mean", *(s for s in (selectors or _selectors(scores)) if s != "mean")]
     if not 0 <= tolerance < 1 or bins < 0 or not 0 < level < 1:
         raise UserError(
@@ -66,6 +67,7 @@ def compare(
         )
     every = build(scores, n, chosen, prefill=prefill, seed=seed).bootstrap(resamples, seed)
     every = _everywhere(every, notes)
+    axis = axis or _axis(scores, every, notes)
     if scores["score"].isna().any():  # a model without cells must not lose in silence
         counts = [1] if chosen == ["mean"] else n and sorted({1, *n})
         notes += absences(null_bounds(scores, counts, ["oracle"]))
@@ -73,6 +75,7 @@ def compare(
     tables = {
         "cells": summary(every, level, longest),
         "differences": models.differences(every, axis, level),
+        "selectors": models.selector_differences(every, level),
     }
     if every.grid.benchmarks > 1:
         tables["by_benchmark"] = _one_by_one(scores, every, level)
@@ -83,8 +86,9 @@ def compare(
     each = [frontier.path(sample, axis, level, name) for name in priced]
     tables["frontiers"] = pd.concat(each, ignore_index=True)
     tables["recommended"] = frontier.recommend(sample, axis, tolerance, limits, path, level)
-    tables["doublings"] = doubling.doublings(sample, axis, level)
-    tables["crossovers"] = crossover.crossovers(sample, axis, level)
+    if axis != "n":  # where samples are what is counted, longer ones cost no more
+        tables["doublings"] = doubling.doublings(sample, axis, level)
+        tables["crossovers"] = crossover.crossovers(sample, axis, level)
     if len(priced) > 1:
         tables["catching_up"] = models.catching_up(sample, axis, level)
     if bins or difficulty:
@@ -95,11 +99,23 @@ def compare(
         tables["by_difficulty_frontier"] = _stacked(
             parts, lambda part: frontier.frontier(part, axis, level=level)
         )
-        tables["by_difficulty_crossovers"] = _stacked(
-            parts, lambda part: crossover.crossovers(part, axis, level, tables=len(parts))
-        )
+        if axis != "n":
+            tables["by_difficulty_crossovers"] = _stacked(
+                parts, lambda part: crossover.crossovers(part, axis, level, tables=len(parts))
+            )
     supported = {name: table for name, table in tables.items() if len(table)}
     return Comparison(axis, len(sample.grid.problems), level, tolerance, supported, notes)
+
+
+def _axis(scores: pd.DataFrame, sample: Replicates, notes: list[str]) -> str:
+    """The axis that nobody chose; `notes` is told where all that can be counted is samples."""
+    if "flops" in scores and scores["flops"].notna().all():
+        return "flops"
+    for axis in ("tokens", "usd", "seconds"):
+        if _costed(sample, axis).any():
+            return axis
+    notes.append("no tokens, FLOPs, dollars or seconds are known: compute is counted in samples")
+    return "n"
 
 
 def _everywhere(sample: Replicates, notes: list[str]) -> Replicates:
@@ -137,8 +153,8 @@ def _known(sample: Replicates, axis: str, notes: list[str]) -> Flags:
     ]
     if lacking:
         notes.append(
-            f"{', '.join(lacking)}: {UNITS[axis]} are not known, so only accuracies and paired "
-            f"differences are compared"
+            f"{', '.join(lacking)}: {labels.axis(axis).unit} are not known, so only accuracies and "
+            f"paired differences are compared"
         )
     return known
 

@@ -1,4 +1,4 @@
-"""What is compared: runs and tables by name, joined on the problems that all models share.
+"""What is compared: runs and tables priced, joined on the problems that all models share.
 
 Runs of several benchmarks are pooled: problems count alike, and each benchmark keeps its number of
 them when they are resampled. A column `benchmark` names it; without one, runs that share no problem
@@ -8,50 +8,43 @@ are taken for different ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testtime.compute.costs import with_costs
 from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError
-from testtime.estimators.table import GROUP, normalise, read_table
-from testtime.runs.run import load
-from testtime.storage.files import exists, place
+from testtime.estimators.table import GROUP, normalise
+from testtime.runs.sources import Source
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def read(
-    paths: Sequence[str | Path], prices: Prices | None = None, rates: Rates | None = None
+def priced(
+    sources: Sequence[Source], prices: Prices | None = None, rates: Rates | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Runs to compare, by name: run directories, or scores tables as CSV or Parquet.
-
-    prices and rates add dollars and seconds. Raises UserError for what is neither a run nor a
-    table, and for one given twice.
+    """The scores of some sources by name, with the dollars and seconds of prices and rates. Raises
+    UserError where none of them can be priced.
     """
-    tables: dict[str, pd.DataFrame] = {}
+    tables = {source.name: source.scores for source in sources}
+    if not (prices or rates):
+        return tables
     refused: list[UserError] = []
-    for given in map(place, paths):
-        if exists(given / "run.json"):
-            run = load(given)
-            table, name = run.scores, given.resolve().name
-        else:
-            table, name = read_table(given), given.stem
-        if name in tables:
-            name = f"{given.resolve().parent.name}/{name}"
-        if name in tables:
-            raise UserError(f"{given}: given twice; give each run once")
-        tables[name] = table
-        if prices or rates:
-            try:
-                tables[name] = with_costs(table, prices=prices, rates=rates)
-            # a table without tokens beside others that have them is compared without costs
-            except UserError as error:
-                refused.append(error)
+    for name, table in tables.items():
+        try:
+            tables[name] = with_costs(table, prices=prices, rates=rates)
+        # a table without tokens beside others that have them is compared without costs
+        except UserError as error:
+            refused.append(error)
     if tables and len(refused) == len(tables):
         raise refused[0]
     return tables
+
+
+def selectors(sources: Sequence[Source]) -> list[str] | None:
+    """The selectors that the runs among some sources were given; None where there is no run."""
+    given = [selector for source in sources for selector in source.selectors]
+    return list(dict.fromkeys(given)) or None
 
 
 def join(runs: Mapping[str, pd.DataFrame], notes: list[str]) -> pd.DataFrame:

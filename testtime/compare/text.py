@@ -10,20 +10,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from testtime import labels
 from testtime.compare.result import Comparison
 from testtime.compare.words import (
-    UNITS,
     Row,
     budget_rank,
     difference,
     level_name,
     limited,
-    number,
     percent,
     pool_name,
     rounded,
 )
 from testtime.estimators.frontier import points
+from testtime.labels import scaled
 
 SIDES = ("longer", "more", "undecided")
 
@@ -42,10 +42,10 @@ def describe(compared: Comparison) -> str:
         deployable[name] = [
             r for r in deployable.get(name, []) if (r["selector"], r["n"]) != ("majority", 1)
         ]
-    unit, level = UNITS[compared.axis], f"{100 * compared.level:g} %"
+    axis, level = compared.axis, f"{100 * compared.level:g} %"
     lines = [
-        f"{compared.problems} problems; compute in {unit} a problem; {level} intervals over "
-        f"problems",
+        f"{compared.problems} problems; compute in {labels.axis(axis).title}; {level} intervals "
+        f"over problems",
         "settings are chosen and judged on different problems (in-bag, out-of-bag)",
         *(f"note: {note}" for note in compared.notes),
     ]
@@ -54,15 +54,15 @@ def describe(compared: Comparison) -> str:
         if told:
             lines.extend(["", title, *(f"  {line}" for line in told)])
 
-    section("Recommended settings", _recommendations(tables.get("recommended", []), compared, unit))
+    section("Recommended settings", _recommendations(tables.get("recommended", []), compared))
     section("On each benchmark by itself", _one_by_one(tables))
     section(
         "The best setting at each compute",
-        [_best(row, unit) for row in tables.get("frontier", [])],
+        [_best(row, axis) for row in tables.get("frontier", [])],
     )
     section(
-        "The weaker model thinking, against the stronger one that does not",
-        [_catching_up(row, unit) for row in tables.get("catching_up", [])],
+        "What it takes to reach another model's least setting with one sample",
+        limited([_catching_up(row, axis) for row in tables.get("catching_up", [])], "catching_up"),
     )
     section(
         "Longer or more? Points gained by a doubled budget minus points gained by a doubled n; a "
@@ -73,32 +73,36 @@ def describe(compared: Comparison) -> str:
         ("Where the better one changes, along growing budgets", "crossovers"),
         ("The same by difficulty (1 is easiest)", "by_difficulty_crossovers"),
     ):
-        section(title, limited([_crossover(row, unit) for row in deployable[name]], name))
+        section(title, limited([_crossover(row, axis) for row in deployable[name]], name))
     section(
         "Paired differences, in points, each with its own interval and the one without pairing",
         _differences(deployable.get("differences", []), level),
     )
+    section(
+        "Selectors against each other on the same samples, paired, in points",
+        _selectors(tables.get("selectors", []), level),
+    )
     return "\n".join(lines)
 
 
-def _recommendations(rows: list[Row], compared: Comparison, unit: str) -> list[str]:
+def _recommendations(rows: list[Row], compared: Comparison) -> list[str]:
     best = next((row for row in rows if row["rule"] == "best"), None)
     lines = []
     for row in rows:
         if row["n"] != row["n"]:
             lines.append(f"{row['rule']}: no cell is that cheap")
         elif row["rule"].startswith("cheapest") and best is not None:
-            lines.append(f"{row['rule']}: {_cheapest(row, best, compared, unit)}")
+            lines.append(f"{row['rule']}: {_cheapest(row, best, compared)}")
         else:
-            lines.append(f"{row['rule']}: {_chosen(row, unit)}{_rivals(row)}")
+            lines.append(f"{row['rule']}: {_chosen(row, compared.axis)}{_rivals(row)}")
     return lines
 
 
-def _cheapest(row: Row, best: Row, compared: Comparison, unit: str) -> str:
+def _cheapest(row: Row, best: Row, compared: Comparison) -> str:
     """The cheapest setting that is surely good enough, or what it would take to tell."""
     if not row["told"] and row["cost"] >= best["cost"]:
         return "no cheaper setting looks so"
-    said = _chosen(row, unit)
+    said = _chosen(row, compared.axis)
     if row.get("gap", math.nan) != row.get("gap", math.nan):
         return said
     gap = f"{difference(row, 'gap')} points to the best"
@@ -117,6 +121,8 @@ def _rivals(row: Row) -> str:
     rivals = row.get("rivals", math.nan)
     if rivals != rivals or row["settings"] < 2:
         return ""
+    if row["settings"] == 2:
+        return f"; the other one {'may be the best instead' if rivals else 'is behind it'}"
     if rivals == 0:
         return f"; the other {row['settings'] - 1:.0f} settings are behind it"
     return f"; {rivals:.0f} of the other {row['settings'] - 1:.0f} settings may be the best instead"
@@ -142,17 +148,17 @@ def _key(row: Row, names: tuple[str, ...]) -> tuple[Any, ...]:
     )
 
 
-def _best(row: Row, unit: str) -> str:
-    return f"up to {number(row['compute'])} {unit}: {_chosen(row, unit)}{_rivals(row)}"
+def _best(row: Row, axis: str) -> str:
+    return f"up to {labels.spent(axis, row['compute'])}: {_chosen(row, axis)}{_rivals(row)}"
 
 
-def _chosen(row: Row, unit: str) -> str:
-    selector = "one sample" if row["n"] == 1 else f"{row['selector']} of {row['n']:g}"
+def _chosen(row: Row, axis: str) -> str:
+    selector = labels.selector(row["selector"], int(row["n"]))
     value = percent(row, "out_of_bag")
     path = row.get("latency", math.nan)
-    longest = f" ({number(path)} tokens on the longest path)" if path == path else ""
+    longest = f" ({labels.spent('tokens', path)} on the longest path)" if path == path else ""
     where = pool_name(row["model"], row["setting"], row["budget"])
-    return f"{where}, {selector}: {value} for {number(row['cost'])} {unit}{longest}"
+    return f"{where}, {selector}: {value} for {labels.spent(axis, row['cost'])}{longest}"
 
 
 def _doublings(rows: list[Row]) -> list[str]:
@@ -187,23 +193,29 @@ def _tally(rows: list[Row]) -> str:
     )
 
 
-def _crossover(row: Row, unit: str) -> str:
+def _crossover(row: Row, axis: str) -> str:
     where = f"bin {row['difficulty']}, " if "difficulty" in row else ""
     path = (
         f"{where}{pool_name(row['model'], row['setting'], None)}, {row['selector']} from n "
         f"{row['n']:g}: "
     )
     if row["note"]:
-        return f"{path}{row['note']} ({number(row['from'])} to {number(row['to'])} {unit})"
+        return (
+            f"{path}{row['note']} ({scaled(axis, row['from'])} to {labels.spent(axis, row['to'])})"
+        )
 
     def end(name: str) -> str:
-        low = number(row[f"{name}_lo"]) if row[f"{name}_lo"] > 0 else f"below {number(row['from'])}"
-        high = (
-            number(row[f"{name}_hi"])
-            if math.isfinite(row[f"{name}_hi"])
-            else f"above {number(row['to'])}"
+        low = (
+            scaled(axis, row[f"{name}_lo"])
+            if row[f"{name}_lo"] > 0
+            else f"below {scaled(axis, row['from'])}"
         )
-        return f"{number(row[name])} {unit} [{low}, {high}]"
+        high = (
+            scaled(axis, row[f"{name}_hi"])
+            if math.isfinite(row[f"{name}_hi"])
+            else f"above {scaled(axis, row['to'])}"
+        )
+        return f"{labels.spent(axis, row[name])} [{low}, {high}]"
 
     first, last = row["longer_from"], row["longer_to"]
     if first == 0:
@@ -217,36 +229,48 @@ def _crossover(row: Row, unit: str) -> str:
     return f"{path}longer from {end('longer_from')} to {end('longer_to')}, more outside"
 
 
-def _catching_up(row: Row, unit: str) -> str:
-    target = (
-        f"{row['reference']} without thinking ({100 * row['reference_value']:.1f} %, "
-        f"{number(row['reference_cost'])})"
+def _catching_up(row: Row, axis: str) -> str:
+    least = pool_name(row["reference"], row["reference_setting"], row["reference_budget"])
+    value = f"{labels.percent(row['reference_value'])} %"
+    target = f"{least} ({value}, {labels.spent(axis, row['reference_cost'])})"
+    most = labels.spent(axis, row["most"])
+    high = (
+        scaled(axis, row["hi"])
+        if math.isfinite(row["hi"])
+        else f"above {scaled(axis, row['most'])}"
     )
-    high = number(row["hi"]) if math.isfinite(row["hi"]) else f"above {number(row['most'])}"
-    if not math.isfinite(row["compute"]):
-        low = number(row["lo"]) if math.isfinite(row["lo"]) else f"above {number(row['most'])}"
-        return (
-            f"{row['model']} does not reach {target} up to {number(row['most'])} {unit} (from "
-            f"{low})"
+    if math.isfinite(row["compute"]):
+        reached = labels.spent(axis, row["compute"])
+        said = f"{row['model']} reaches {target} at {reached} [{scaled(axis, row['lo'])}, {high}]"
+    else:
+        low = (
+            scaled(axis, row["lo"])
+            if math.isfinite(row["lo"])
+            else f"above {scaled(axis, row['most'])}"
         )
-    return (
-        f"{row['model']} reaches {target} at {number(row['compute'])} {unit} "
-        f"[{number(row['lo'])}, {high}]"
-    )
+        said = f"{row['model']} does not reach {target} up to {most} (from {low})"
+    if row["behind_lo"] > 0:
+        return said
+    return f"{said}; at their least, neither is surely the better: {difference(row, 'behind')}"
 
 
 def _differences(rows: list[Row], level: str) -> list[str]:
-    if not rows:
-        return []
-    won = sum(row["better"] != "undecided" for row in rows)
-    together = (
-        f"all {len(rows)} together: a winner in {won} (marked *), at {level} over all rows"
-        if won
-        else f"all {len(rows)} together: no winner, at {level} over all rows"
-    )
     largest = sorted(rows, key=lambda row: (-row["n"], -budget_rank(row["a_budget"])))
     lines = limited([_difference(row) for row in largest], "differences")
-    return [together, *lines] if len(rows) > 1 else lines
+    return [*_together(rows, level), *lines]
+
+
+def _selectors(rows: list[Row], level: str) -> list[str]:
+    largest = sorted(rows, key=lambda row: (-row["n"], -budget_rank(row["budget"])))
+    lines = limited([_selector(row) for row in largest], "selectors")
+    return [*_together(rows, level), *lines]
+
+
+def _together(rows: list[Row], level: str) -> list[str]:
+    """How many of several paired rows have a winner."""
+    won = sum(row["better"] != "undecided" for row in rows)
+    said = f"a winner in {won} (marked *)" if won else "no winner"
+    return [f"all {len(rows)} together: {said}, at {level} over all rows"] if len(rows) > 1 else []
 
 
 def _difference(row: Row) -> str:
@@ -259,3 +283,11 @@ def _difference(row: Row) -> str:
         f"{a} minus {b}, {row['selector']} of {row['n']:g}: {difference(row, '')} on "
         f"{row['problems']} problems, unpaired {alone}{mark}"
     )
+
+
+def _selector(row: Row) -> str:
+    n = int(row["n"])
+    a, b = (labels.selector(row[f"{side}_selector"], n) for side in ("a", "b"))
+    where = pool_name(row["model"], row["setting"], row["budget"])
+    mark = "" if row["better"] == "undecided" else " *"
+    return f"{where}, {a} minus {b}: {difference(row, '')} on {row['problems']} problems{mark}"

@@ -9,14 +9,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = Mapping[str, Any]
-UNITS = {
-    "tokens": "tokens",
-    "thinking_tokens": "thinking tokens",
-    "prompt_tokens": "prompt tokens",
-    "flops": "FLOPs",
-    "usd": "dollars",
-    "seconds": "engine seconds",
-}
 MOST = 12  # lines of one kind
 
 
@@ -81,10 +73,3 @@ def budget_rank(budget: Any) -> float:
 def rounded(value: float) -> str:
     """A count of problems to two digits."""
     return f"{float(f'{value:.2g}'):,.0f}"
-
-
-def number(value: float) -> str:
-    """Four digits, in powers of ten only where plain digits are unreadable."""
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return f"{value:,.4g}" if abs(value) < 1e3 else f"{value:,.0f}"
-    return f"{value:.3g}"

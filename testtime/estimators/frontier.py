@@ -212,12 +212,12 @@ def costs(sample: Replicates, axis: str) -> Floats:
     """Mean cost of each cell on an axis: (cells,). Raises UserError where the scores table lacks
     it.
     """
-    if axis not in COSTS:
-        raise UserError(f"axis {axis!r} does not exist{suggest(axis, COSTS)}")
+    if axis not in (*COSTS, "n"):
+        raise UserError(f"axis {axis!r} does not exist{suggest(axis, (*COSTS, 'n'))}")
     cost = sample.grid.means(sample.grid.cost(axis))
     if np.isnan(cost).all():
         known = [c for c in COSTS if not np.isnan(sample.grid.cost(c)).all()]
-        counts = "; a column answer_tokens, if only of ones, gives an axis"
+        counts = "; axis 'n' counts samples instead"
         mend = {
             "usd": "; for dollars give prices (--price)",
             "seconds": "; for seconds give rates (--rate)",

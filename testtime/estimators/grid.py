@@ -53,13 +53,15 @@ class Grid:
 
     def cost(self, name: str) -> Floats:
         """What the cell would spend on each problem where it were deployed: (problems, cells).
-        `name` is one of COSTS or `uses`.
+        `name` is one of COSTS or `uses`, or n, the samples themselves.
 
         n times the mean over the pool's samples. With prefill "once" the prompt is counted once for
         the n samples: what the others save of a cost stands in a column `prompt_flops`,
         `prompt_usd` or `prompt_seconds`. A selector on column c adds n times column `c_flops`.
         """
         n = self.cells["n"].to_numpy(dtype=np.float64)
+        if name == "n":
+            return np.broadcast_to(n, self.value.shape)
         once = self.prefill == "once"
         if name == "prompt_tokens":
             prompt: Floats = self._of("prompt_tokens") * (1.0 if once else n)

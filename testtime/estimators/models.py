@@ -1,5 +1,5 @@
-"""Models and settings against each other on the same problems, and the test compute at which one
-catches up with another.
+"""Models, settings and selectors against each other on the same problems, and the test compute at
+which one model catches up with another.
 
 Two pools of samples on the same problems are compared problem by problem: what makes a problem hard
 for both cancels.
@@ -86,11 +86,46 @@ def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
         grid.benchmarks,
     )
     table["a_cost"], table["b_cost"] = cost[left], cost[right]
-    return _judged(table, sample, apart, level)
+    # nobody can deploy an oracle: ceilings are a family of their own
+    return _judged(table, sample, apart, level, (table["selector"] == "oracle").to_numpy())
 
 
-def _judged(table: pd.DataFrame, sample: Replicates, apart: Floats, level: float) -> pd.DataFrame:
-    """The table of differences with each row's own interval, and what holds of all rows at once."""
+def selector_differences(sample: Replicates, level: float = 0.95) -> pd.DataFrame:
+    """Paired differences a - b of the selectors of each model, setting, budget and n from 2, those
+    that somebody can deploy. Columns: these, a_selector and b_selector, and the values, difference
+    and judgement of `differences`.
+    """
+    import pandas as pd
+
+    cells, grid = sample.grid.cells, sample.grid
+    usable = cells[(cells["n"] > 1) & (cells["selector"] != "oracle")]
+    pairs = [
+        pair
+        for at in usable.groupby([*POOL, "n"], dropna=False, sort=False).indices.values()
+        for pair in combinations(usable.index[at], 2)
+    ]
+    if not pairs:
+        return pd.DataFrame()
+    left, right = (list(side) for side in zip(*pairs, strict=True))
+    a, b = grid.value[:, left], grid.value[:, right]
+    table = cells.iloc[left][[*POOL, "n"]].reset_index(drop=True)
+    for side, columns, values in (("a", left, a), ("b", right, b)):
+        table[f"{side}_selector"] = cells["selector"].to_numpy()[columns]
+        table[f"{side}_value"] = grid.means(values)
+    table["difference"] = grid.means(a - b)
+    return _judged(table, sample, a - b, level, np.zeros(len(table), dtype=bool))
+
+
+def _judged(
+    table: pd.DataFrame,
+    sample: Replicates,
+    apart: Floats,
+    level: float,
+    ceiling: NDArray[np.bool_],
+) -> pd.DataFrame:
+    """The table of differences with each row's own interval, and what holds of all rows at once;
+    ceiling: (rows,), which are judged as a family of their own.
+    """
     grid, value = sample.grid, table["difference"].to_numpy()
     count, variance = grid.counts(apart), grid.variance(apart)
     centre, error = steadied(value, variance, count, DIFFERENCE)
@@ -100,8 +135,6 @@ def _judged(table: pd.DataFrame, sample: Replicates, apart: Floats, level: float
     away = (drawn - value) / error
     freedom, p = count - grid.benchmarks, np.ones(len(table))
     all_lo, all_hi = np.full((2, len(table)), np.nan)
-    # nobody can deploy an oracle: ceilings are a family of their own
-    ceiling = (table["selector"] == "oracle").to_numpy()
     for family in (~ceiling, ceiling):
         if not family.any():
             continue
@@ -116,12 +149,14 @@ def _judged(table: pd.DataFrame, sample: Replicates, apart: Floats, level: float
 
 
 def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -> pd.DataFrame:
-    """At which test compute the weaker model, thinking, equals the stronger one that does not.
+    """At which test compute one model equals the least setting of another.
 
-    For each two models: the target is the stronger one's single sample with least thinking; the
-    weaker one deploys its best cell at each compute (chosen in-bag, judged out-of-bag). Columns:
-    model; reference, reference_value, reference_cost; compute at which it is reached, with lo and
-    hi (inf: not within the model's cells in those resamples); most, the dearest cell's cost; note.
+    For each two models: the target is a single sample with least thinking, of the one that solves
+    more so; the other deploys its best cell at each compute (chosen in-bag, judged out-of-bag).
+    Columns: model; reference, reference_setting, reference_budget, reference_value, reference_cost;
+    behind, the target minus the model's own least setting, with behind_lo and behind_hi: only where
+    they exclude 0 is it the weaker one; compute at which the target is reached, with lo and hi
+    (inf: not within the model's cells in those resamples); most, the dearest cell's cost; note.
     """
     import pandas as pd
 
@@ -141,8 +176,9 @@ def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
         start, target = bare[a], bare[b]
         if start is None or target is None:
             continue
-        weaker, target = (a, target) if means[start] <= means[target] else (b, start)
-        within = np.isin(np.arange(len(cells)), own[weaker])
+        if means[start] > means[target]:
+            a, b, start, target = b, a, target, start
+        within = np.isin(np.arange(len(cells)), own[a])
         levels = np.unique(cost[within & ~np.isnan(cost)])
         choices = [choose(sample, cost, within & (cost <= c)) for c in levels]
         ahead = np.column_stack(
@@ -153,10 +189,13 @@ def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
         lo, hi = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)], method="nearest")
         rows.append(
             {
-                "model": weaker,
-                "reference": cells["model"].iloc[target],
+                "model": a,
+                "reference": b,
+                "reference_setting": cells["setting"].iloc[target],
+                "reference_budget": budget[target],
                 "reference_value": means[target],
                 "reference_cost": cost[target],
+                **_behind(sample, grid.value[:, target] - grid.value[:, start], level),
                 "compute": place,
                 "lo": lo,
                 "hi": hi,
@@ -165,6 +204,14 @@ def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
             }
         )
     return pd.DataFrame(rows)
+
+
+def _behind(sample: Replicates, apart: Floats, level: float) -> dict[str, float]:
+    """The mean of paired differences, (problems,), with its interval."""
+    values, grid = apart[:, None], sample.grid
+    around = grid.means(values), grid.variance(values), grid.counts(values)
+    lo, hi = bounded_interval(*around, level, DIFFERENCE, grid.benchmarks)
+    return {"behind": around[0][0], "behind_lo": lo[0], "behind_hi": hi[0]}
 
 
 def _first(ahead: Floats, levels: Floats) -> Floats:

@@ -68,8 +68,8 @@ class Pool:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A CSV or Parquet file (a folder of Parquet parts too) as a table. Raises UserError when it is
-    absent or unreadable.
+    """A CSV, Parquet or JSON lines file (a folder of Parquet parts too) as a table. Raises
+    UserError when it is absent or unreadable.
     """
     import pandas as pd
 
@@ -80,21 +80,17 @@ def read_table(path: str | Path) -> pd.DataFrame:
         below = [str(found.parent) for found in sorted(source.glob("*/run.json"))]
         near = f"; did you mean {', '.join(below[:3])}?" if below else ""
         raise UserError(f"{source}: a folder with neither a run nor Parquet files{near}")
+    kind = {".parquet": "Parquet", ".jsonl": "JSON lines"}.get(source.suffix, "CSV")
     try:
         with reading(source), opened(source) as file:
-            return (
-                pd.read_parquet(file)
-                if source.is_dir() or source.suffix == ".parquet"
-                else sheets.read(file)
-            )
+            if source.is_dir() or kind == "Parquet":
+                return pd.read_parquet(file)
+            return pd.read_json(file, lines=True) if kind == "JSON lines" else sheets.read(file)
     except UserError:
         raise
     except Exception as error:  # pandas, pyarrow and the codecs each raise their own kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{source}: not readable as {'Parquet' if source.suffix == '.parquet' else 'CSV'}: "
-            f"{reason}"
-        ) from None
+        raise UserError(f"{source}: not readable as {kind}: {reason}") from None
 
 
 def require(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:

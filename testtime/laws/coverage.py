@@ -9,15 +9,19 @@ large k.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from testtime.errors import UserError
 from testtime.estimators.selection import pass_at_k
-from testtime.estimators.table import pools, read_table
+from testtime.estimators.table import pools
 from testtime.laws.law import Floats
 from testtime.laws.optimum import PowerLaw, power_law
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GAIN = 2.0  # log-likelihood that a third parameter has to bring
 
@@ -140,11 +144,12 @@ def scaled_beta_binomial(correct: ArrayLike, total: ArrayLike) -> BetaBinomial:
     )
 
 
-def read_counts(source: str, budget: float | None = None) -> tuple[Floats, Floats]:
-    """(correct, total), a number a problem, of a file with these columns, or of one model's scores
-    table at one budget (default: the largest). Raises UserError for other tables.
+def counts(
+    table: pd.DataFrame, budget: float | None = None, name: str = "the table"
+) -> tuple[Floats, Floats]:
+    """(correct, total), a number a problem, of a table with these columns, or of one model's scores
+    table at one budget (default: the largest), called `name`. Raises UserError for other tables.
     """
-    table = read_table(source)
     if {"correct", "total"} <= set(table.columns):
         return table["correct"].to_numpy(np.float64), table["total"].to_numpy(np.float64)
     groups = [p for p in pools(table) if budget is None or p.budget == budget]
@@ -153,7 +158,7 @@ def read_counts(source: str, budget: float | None = None) -> tuple[Floats, Float
     if len(chosen) != 1:
         there = sorted({f"{p.model} {p.setting} budget {p.budget:g}" for p in groups}) or ["none"]
         raise UserError(
-            f"{source}: coverage is of one model, setting and budget; here are {', '.join(there)}"
+            f"{name}: coverage is of one model, setting and budget; here are {', '.join(there)}"
         )
     known = ~np.isnan(chosen[0].score)
     return np.nansum(chosen[0].score, axis=1), known.sum(axis=1).astype(np.float64)

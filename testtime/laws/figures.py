@@ -113,12 +113,17 @@ def _save(figure: Any, unused: Sequence[Any], path: Path) -> None:
     save(figure, path)
 
 
+def check(path: Path) -> None:
+    """Raises UserError for a file whose suffix is of no figure."""
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{path}: a figure's name ends in one of {', '.join(SUFFIXES)}")
+
+
 def save(figure: Any, path: Path) -> None:
     """Write a figure in the format of the file's suffix. Raises UserError for another suffix, or
     where it cannot be written.
     """
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: a figure's name ends in one of {', '.join(SUFFIXES)}")
+    check(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)

@@ -97,7 +97,29 @@ class PretrainingStudy:
                 )
                 if name == "this fit" and self.fit.replicates is not None:
                     lines.append(self._intervals_at(C))
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._published(top)])
+
+    def _published(self, C: float) -> list[str]:
+        """Whether this fit's interval holds the compute-optimal N of each published law."""
+        drawn = self._drawn(lambda v: optimum.parametric(v, C).N)
+        if drawn is None:
+            return []
+        lo, hi = self.fit.percentiles(drawn)
+        said = []
+        for law in (BESIROGLU, HOFFMANN):
+            held = lo <= float(optimum.parametric(law.values, C).N) <= hi
+            said.append(f"{law.name} {'within' if held else 'outside'}")
+        return [
+            "",
+            f"optimal N at {C:.3g} of the published laws, by this fit's 95 %: {', '.join(said)}",
+        ]
+
+    def _drawn(self, of: Callable[[Mapping[str, Floats]], Floats]) -> Floats | None:
+        """Replicates of a quantity of the parameters, each (resamples,)."""
+        if self.fit.replicates is None:
+            return None
+        with np.errstate(all="ignore"):
+            return of(dict(zip(self.fit.law.names, self.fit.replicates.T, strict=True)))
 
     def _intervals_at(self, C: float) -> str:
         size = self._interval(lambda v: optimum.parametric(v, C).N, ".4g")
@@ -107,11 +129,10 @@ class PretrainingStudy:
         return f"{'':9}95 %: N{size}, D{data}, D/N{ratio}, loss{loss}"
 
     def _interval(self, of: Callable[[Mapping[str, Floats]], Floats], digits: str) -> str:
-        """95 % interval of a quantity of the parameters, each (resamples,), in words."""
-        if self.fit.replicates is None:
+        """95 % interval of a quantity of the parameters, in words."""
+        drawn = self._drawn(of)
+        if drawn is None:
             return ""
-        with np.errstate(all="ignore"):
-            drawn = of(dict(zip(self.fit.law.names, self.fit.replicates.T, strict=True)))
         lo, hi = self.fit.percentiles(drawn)
         return f" [{lo:{digits}}, {hi:{digits}}]"
 

@@ -130,8 +130,8 @@ class CurveStudy:
         if self.fits:
             lines.append(f"rivals       {'law':<18}{'held out':>10}{'AICc':>9}{'p':>10}{'rmse':>9}")
             lines += [
-                f"             {f.law.name:<18}{f.heldout:>10.4g}{f.aicc:>9.2f}{f.p_value:>10.2g}"
-                f"{f.rmse:>9.3g}"
+                f"             {f.law.name:<18}{_known(f.heldout, '>10.4g')}"
+                f"{_known(f.aicc, '>9.2f')}{_known(f.p_value, '>10.2g')}{_known(f.rmse, '>9.3g')}"
                 for f in self.fits
             ]
             lines.append(f"beyond       {self.beyond}")
@@ -256,6 +256,11 @@ def _fit_curve(law: Law, curve: curves.Curve, resamples: int, seed: int) -> Fit:
     return (
         drawn_fit if curve.covariance is not None else replace(drawn_fit, units=first.freedom + 1)
     )
+
+
+def _known(value: float, form: str) -> str:
+    """A number as a table has it; `-` for one that is not known."""
+    return format(value, form) if np.isfinite(value) else format("-", form.split(".")[0])
 
 
 def read_source(source: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -67,6 +67,8 @@ def resolve(name: str, revision: str | None = None) -> Model:
         )
     else:
         source = name  # a hub id
+    if Path(source).is_dir():  # read in moments; a download keeps its bar
+        transformers.utils.logging.disable_progress_bar()
     try:
         config = transformers.AutoConfig.from_pretrained(source, revision=revision)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)

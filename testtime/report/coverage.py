@@ -32,10 +32,10 @@ def coverage(results: Results) -> Chart | None:
     level = results.levels[-1]
     lines = {s: results.cells_at(level, s) for s in results.selectors}
     lines = {s: line for s, line in lines.items() if len(line)}
-    if "oracle" not in lines or len(lines["oracle"]) < 2:
+    if len(lines.get("oracle", ())) < 2:
         results.left_out["coverage"] = (
             "the oracle is not among the selectors"
-            if "oracle" not in lines
+            if "oracle" not in results.selectors
             else "it needs more than one scored sample of every problem"
         )
         return None

@@ -13,6 +13,7 @@ from testtime.runs.progress import Progress
 from testtime.runs.run import Run, form_of, priced_tables, ungraded
 from testtime.runs.scores import scores
 from testtime.runs.verdicts import grade_pool
+from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.strategies.registry import parse
 
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def evaluate(store: Store, progress: Progress) -> Run:
-    """Verdicts, then the two tidy tables. Raises UserError where no answer has a score."""
+def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> Run:
+    """Verdicts, then the two tidy tables. view: another manifest than the stored one, whose tables
+    are not written. Raises UserError where no answer has a score.
+    """
     progress.say(f"grading {store.root}")
     graded = grade_pool(store, say=progress.say)
     progress.say(f"graded {graded} distinct answers")
     store.compact("grades")
-    manifest = store.manifest()
+    manifest = view or store.manifest()
     config = parse(manifest.config, str(store.root / "run.json"))
     form = form_of(manifest)
     table = scores(
@@ -41,7 +44,8 @@ def evaluate(store: Store, progress: Progress) -> Run:
         _flops(manifest.verifier),
     )
     if table["score"].isna().all():
-        store.write_file("tables/scores.parquet", table.to_parquet(index=False))  # it shows why
+        if view is None:  # it shows why
+            store.write_file("tables/scores.parquet", table.to_parquet(index=False))
         drawn = not table["verdict"].eq("missing").all()
         mend = (
             "mend the grader and `testtime grade` it again"
@@ -55,8 +59,9 @@ def evaluate(store: Store, progress: Progress) -> Run:
         progress.say(f"left out of the cells: problem {name}: no answer of it could be graded")
     prices, rates = pricing.prices(config), pricing.rates(config, manifest)
     table, grid = priced_tables(table, config, prices, rates)
-    store.write_file("tables/scores.parquet", table.to_parquet(index=False))
-    store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
+    if view is None:
+        store.write_file("tables/scores.parquet", table.to_parquet(index=False))
+        store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
     if over := _overspent(table):
         progress.say(over)
     for part in store.damaged:

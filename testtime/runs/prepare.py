@@ -238,8 +238,8 @@ def check(job: Job) -> None:
             )
 
 
-def register(job: Job) -> None:
-    """Write the manifest and the problems."""
+def manifest(job: Job) -> Manifest:
+    """What the job asks of its folder, on top of what is there."""
     store = job.store
     told = job.config.model_copy(update={"model": [job.ref]}).model_dump(mode="json")
     now: dict[str, Any] = {
@@ -253,10 +253,15 @@ def register(job: Job) -> None:
     }
     if store.exists:
         old = store.manifest()
-        store.write_manifest(old.changed(**now, identity={**old.identity, **identity(job)}))
-    else:
-        begun = Manifest(**now, identity=identity(job), created=time.time())
-        store.write_manifest(begun)
+        return old.changed(**now, identity={**old.identity, **identity(job)})
+    return Manifest(**now, identity=identity(job), created=time.time())
+
+
+def register(job: Job, view: bool = False) -> None:
+    """Write the manifest and the problems; of a view only these."""
+    store = job.store
+    if not view:
+        store.write_manifest(manifest(job))
     rows = store.read("problems").to_pylist()
     kept = {row["problem_id"]: ProblemRow(**row) for row in rows}
     merged = {**kept, **{row.problem_id: row for row in job.problems}}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
@@ -23,6 +24,9 @@ from testtime.storage.calls import read_calls, thinking_ids
 from testtime.storage.store import Store
 from testtime.storage.tables import RewardRow
 from testtime.strategies.registry import parse
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BLOCK = 32  # problems whose chains are in memory at once
 Decode = Callable[[Sequence[int]], str]
@@ -97,3 +101,16 @@ def reward_pool(
         count += len(keys)
     store.compact("rewards")
     return count
+
+
+def reward_columns(store: Store) -> pd.DataFrame | None:
+    """The stored rewards, one row an answer: its key, and for each name a column of rewards and one
+    of FLOPs.
+    """
+    rewards = store.read("rewards").to_pandas()
+    if rewards.empty:
+        return None
+    wide: pd.DataFrame = rewards.pivot(index="key", columns="name", values=["reward", "flops"])
+    labels: Any = wide.columns  # (what, name)
+    wide.columns = [name if what == "reward" else f"{name}_flops" for what, name in labels]
+    return wide.reset_index()

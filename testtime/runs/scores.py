@@ -16,9 +16,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from testtime.compute.flops import Flops
+from testtime.errors import UserError, suggest
 from testtime.estimators.grid import USES
+from testtime.grammar import selector
 from testtime.runs.columns import COLUMNS, LOGPROBS
 from testtime.runs.prepare import cell_of, setting_of
+from testtime.runs.rewards import reward_columns
 from testtime.runs.verdicts import SCORE_OF, graded_answers
 from testtime.storage.store import Store
 from testtime.storage.tables import SCHEMAS
@@ -122,6 +125,24 @@ def scores(
     return table[[*COLUMNS, *more, *level, *rewarded]]
 
 
+def check_selectors(selectors: Sequence[str], store: Store, searched: bool) -> None:
+    """Refuse, before anything is drawn, a selector by a column that the run will not have.
+
+    searched: whether a verifier steers, whose scores are the column prm. Raises UserError.
+    """
+    rewards = [] if not store.exists or (held := reward_columns(store)) is None else [*held]
+    numbers = [c for c in COLUMNS if c.endswith(("_tokens", "flops", "calls"))]
+    known = {*numbers, *LOGPROBS, *(["prm"] if searched else []), *rewards}
+    for text in selectors:
+        column = selector(text).column
+        if column and column not in known:
+            raise UserError(
+                f"selectors: {text}: the run has no column {column!r}"
+                f"{suggest(column, [*LOGPROBS, *known.difference(numbers, LOGPROBS)])}; scores of "
+                f"a reward model come after drawing, by `testtime reward`, and are listed then"
+            )
+
+
 class _Grid:
     """The rows that a scores table has: cell by cell, problem by problem, sample by sample."""
 
@@ -188,24 +209,11 @@ def _answers(store: Store) -> tuple[pd.DataFrame, list[str]]:
     answers = answers.drop_duplicates("key")
     grades = store.read("grades", ["verdict", "answer_key"]).to_pandas()
     answers = answers.merge(grades.rename(columns={"key": "grade_key"}), on="grade_key", how="left")
-    rewards = _rewards(store)
+    rewards = reward_columns(store)
     if rewards is None:
         return answers.set_index("key"), []
     named = [str(column) for column in rewards if column != "key"]
     return answers.merge(rewards, on="key", how="left").set_index("key"), named
-
-
-def _rewards(store: Store) -> pd.DataFrame | None:
-    """The stored rewards, one row an answer: its key, and for each name a column of rewards and one
-    of FLOPs.
-    """
-    rewards = store.read("rewards").to_pandas()
-    if rewards.empty:
-        return None
-    wide: pd.DataFrame = rewards.pivot(index="key", columns="name", values=["reward", "flops"])
-    labels: Any = wide.columns  # (what, name)
-    wide.columns = [name if what == "reward" else f"{name}_flops" for what, name in labels]
-    return wide.reset_index()
 
 
 def _joined(attempts: pa.Table, answers: pd.DataFrame) -> pd.DataFrame:

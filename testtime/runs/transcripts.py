@@ -119,10 +119,9 @@ def read(
         wanted = pc.field("problem_id").isin(block)
         rows_asked = store.read("problems", ["question", "gold"], wanted).to_pylist()
         asked = {row["problem_id"]: row for row in rows_asked}
-        if imported and not told:
-            chains = {}
-        elif imported:
-            chains = _imported(store.frame(texts, [("problem_id", "in", block)]), rows)
+        if imported:
+            said = store.frame(texts, [("problem_id", "in", block)]) if told else None
+            chains = _imported(said, rows)
         else:
             chains = _stored(store, rows, block, samples, decode)
         for name in block:
@@ -276,10 +275,14 @@ def _verdicts(
     }
 
 
-def _imported(texts: pd.DataFrame, scores: pd.DataFrame) -> dict[str, list[Chain]]:
-    """The chains of an imported run by problem: what its log said, as one piece."""
+def _imported(texts: pd.DataFrame | None, scores: pd.DataFrame) -> dict[str, list[Chain]]:
+    """The chains of an imported run by problem: what its log said, as one piece; of a log without
+    texts the verdicts alone.
+    """
     keys = ["problem_id", "model", "setting", "budget", "sample"]
-    told = scores.merge(texts, on=keys, how="left")
+    told = scores.assign(thinking="", text="")
+    if texts is not None:
+        told = scores.merge(texts, on=keys, how="left")
     result: dict[str, list[Chain]] = {}
     for row in told.sort_values(["problem_id", "sample"]).to_dict("records"):
         thinking, text = (row[c] if isinstance(row[c], str) else "" for c in ("thinking", "text"))
