@@ -55,7 +55,7 @@ def test_a_run_says_the_same_of_them_and_no_control_character(
         "model": "quickstart",
         "thinking": {"budgets": [0]},
     }
-    assert len(load_problems(parse(config), Lines().say)) == 1
+    assert len(load_problems(parse(config), Lines().say).problems) == 1
     said = capsys.readouterr().err
     assert said == "left out: problem b\ufffd[31m: its gold 'n/a' is no number\n"
 

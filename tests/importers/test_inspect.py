@@ -123,7 +123,9 @@ def test_failed_and_unscored_samples_are_unknown_not_wrong(tmp_path: Path) -> No
 def test_a_problem_that_was_never_scored_is_left_out_and_named(tmp_path: Path) -> None:
     samples = [sample("a", 1, "I"), sample("b", 1, "C", error={"message": "lost"})]
     run = import_inspect([write(tmp_path / "log.json", log(samples))], tmp_path)
-    assert run.scores["problem_id"].tolist() == ["a"] and run.manifest.imported.left_out == ["b"]
+    assert run.scores["problem_id"].tolist() == ["a"] and run.manifest.left_out == [
+        "problem b: no sample of it was scored"
+    ]
 
 
 def test_logs_of_several_efforts_become_settings_of_one_run(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def test_a_gold_that_its_grader_cannot_use_is_named_before_drawing_and_left_out(
 ) -> None:
     said: list[str] = []
     kept = prepare.load_problems(config(tmp_path, ["1", "n/a", "3"]), said.append)
-    assert [problem.gold for _, problem in kept] == ["1", "3"]
+    assert [problem.gold for _, problem in kept.problems] == ["1", "3"]
+    assert said == [f"left out: {line}" for line in kept.left_out]
     assert len(said) == 1 and "t/1" in said[0] and "n/a" in said[0]
     with pytest.raises(UserError, match="no problem can be graded"):
         prepare.load_problems(config(tmp_path, ["n/a", "none"]))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from testtime.cli.options import Columns, RunDir, columns
+from testtime.labels import counted
 
 importing = typer.Typer(
     no_args_is_help=True, help="Make a run directory of another tool's results."
@@ -127,10 +128,8 @@ def _imported(result: object) -> None:
     typer.echo(f"imported {len(result.scores):,} scored samples into {result.path}")
     for note in imported.notes:
         typer.echo(f"  {note}")
-    if left_out := imported.left_out:
-        typer.echo(
-            f"  left out: {len(left_out)} problems without a scored sample, such as {left_out[0]}"
-        )
+    if left_out := result.manifest.left_out:
+        typer.echo(f"  left out: {counted(len(left_out), 'problem')}, such as {left_out[0]}")
     for entry in imported.printed:
         typer.echo(
             f"  {entry['metric']}: {entry['printed']:.6g} in the log, {entry['here']:.6g} here"

@@ -103,10 +103,11 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                 model=names[0] if len(names) == 1 else f"{len(names)} models",
                 config=config.model_dump(mode="json"),
                 problems=list(dict.fromkeys(table["problem_id"])),
+                left_out=[f"problem {name}: no sample of it was scored" for name in left_out],
                 created=time.time(),
                 testtime=metadata.version("testtime"),
                 identity={"model": f"imported from {log.format}"},
-                imported=Imported(log.format, list(log.files), printed, left_out, list(log.notes)),
+                imported=Imported(log.format, list(log.files), printed, list(log.notes)),
             )
         )
     return load(store.root)

@@ -139,11 +139,10 @@ def warnings(results: Results) -> list[str]:
             f"Only {problems} problems: another {problems} like them could give quite another "
             "picture. Intervals here are wide for good reason."
         )
-    left_out = len(results.run.manifest.imported.left_out if results.run.manifest.imported else [])
-    if left_out:
+    if left_out := results.run.manifest.left_out:
         said.append(
-            f"{labels.counted(left_out, 'problem')} of the log have no scored sample and are left "
-            "out: unknown, not wrong."
+            f"{labels.counted(len(left_out), 'problem')} left out, unknown and not wrong, such as "
+            f"{left_out[0]}."
         )
     grid = results.grid(results.selector)
     half = float(((grid["hi"] - grid["lo"]) / 2).max())

@@ -94,9 +94,10 @@ def _facts(results: Results) -> Table:
             f"{rates['concurrency']} in flight"
         )
         facts.append(("tokens a second", said + (", measured" if "engine" in rates else "")))
+    if manifest.left_out:
+        facts.append(("problems left out", "; ".join(manifest.left_out)))
     if imported:
         facts += [("imported from", imported.format), ("files", ", ".join(imported.files))]
-        facts.append(("problems left out, never scored", len(imported.left_out)))
     else:
         sampling = {k: v for k, v in config["sampling"].items() if v is not None}
         facts += [

@@ -32,9 +32,19 @@ from testtime.strategies.ledger import key_of
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The problems of all benchmarks of a config; left_out: a line for each whose gold its grader
+    cannot use.
+    """
+
+    problems: list[tuple[tasks.Task, tasks.Problem]]
+    left_out: list[str]
+
+
+@dataclass(frozen=True)
 class Job:
     """One model's share of a run, ready to be drawn. form: how the model marks its thinking;
-    verifier: of the steps of a search.
+    left_out: a line for each problem that nobody can grade; verifier: of the steps of a search.
     """
 
     config: Config[Strategy]
@@ -43,6 +53,7 @@ class Job:
     form: Format
     problems: list[ProblemRow]
     store: Store
+    left_out: list[str]
     verifier: Model | None = None
 
     @property
@@ -79,29 +90,29 @@ def setting_of(amounts: Amounts, told: str) -> str:
     return ",".join(filter(None, (told, more)))
 
 
-def load_problems(
-    config: Config[Any], say: Callable[[str], None] = lambda line: None
-) -> list[tuple[tasks.Task, tasks.Problem]]:
+def load_problems(config: Config[Any], say: Callable[[str], None] = lambda line: None) -> Asked:
     """The problems of all benchmarks of a config; those whose gold their grader cannot use are said
     and left out. Raises UserError when two have the same id, and when none is left.
     """
-    loaded = []
+    loaded: list[tuple[tasks.Task, tasks.Problem]] = []
+    left_out: list[str] = []
     for ref in config.task:
         task = tasks.load(ref.name, limit=ref.limit, seed=ref.seed, overrides=ref.overrides)
         # A grader that cannot run here shows before the first token, and so does a bad gold.
         bad = useless_golds(task)
         for line in bad.values():
             say(f"left out: {line}")
+        left_out += bad.values()
         loaded += [(task, problem) for problem in task.problems if problem.id not in bad]
     if not loaded:
-        raise UserError(f"task: no problem can be graded; {next(iter(bad.values()))}")
+        raise UserError(f"task: no problem can be graded; {left_out[0]}")
     counts = Counter(problem.id for _, problem in loaded)
     if double := next((name for name, count in counts.items() if count > 1), None):
         raise UserError(
             f"task: problem {double!r} is named twice; list a benchmark once, or give its entries "
             f"different seeds"
         )
-    return loaded
+    return Asked(loaded, left_out)
 
 
 def useless_golds(task: tasks.Task) -> dict[str, str]:
@@ -112,17 +123,13 @@ def useless_golds(task: tasks.Task) -> dict[str, str]:
     return {name: f"problem {name}: its gold {trouble}" for name, trouble in bad.items()}
 
 
-def prepare(
-    config: Config[Strategy],
-    ref: ModelRef,
-    problems: Sequence[tuple[tasks.Task, tasks.Problem]],
-) -> Job:
+def prepare(config: Config[Strategy], ref: ModelRef, benchmarks: Asked) -> Job:
     """Resolve a model, render every prompt, and check the run directory. Writes nothing."""
     chat = config.engine.chat
     model = served(ref.name) if chat else resolve(ref.name, ref.revision)
     form = delimiters.UNSEEN if chat else _format(config, ref, model)
     rows = []
-    for task, problem in problems:
+    for task, problem in benchmarks.problems:
         asked = problem.messages or problem.prompt or ""
         plain = [{"role": "user", "content": problem.prompt or ""}]
         turns = json.dumps(problem.messages or plain)
@@ -144,7 +151,8 @@ def prepare(
     folder = model.folder_name + (f"--{ref.setting}" if ref.setting else "")
     asked_of = config.thinking.verifier()
     verifier = resolve(asked_of.name) if asked_of else None
-    job = Job(config, ref, model, form, rows, Store(config.out, config.name, folder), verifier)
+    store = Store(config.out, config.name, folder)
+    job = Job(config, ref, model, form, rows, store, benchmarks.left_out, verifier)
     check(job)
     return job
 
@@ -247,6 +255,7 @@ def manifest(job: Job) -> Manifest:
         "model": job.model.name,
         "config": told,
         "problems": [row.problem_id for row in job.problems],
+        "left_out": job.left_out,
         "architecture": job.model.config,
         "thinking_format": asdict(job.form),
         "verifier": job.verifier.config if job.verifier else {},

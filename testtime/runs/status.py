@@ -40,6 +40,7 @@ def status(path: str | Path) -> dict[str, Any]:
         "model": manifest.model,
         "strategy": config.thinking.strategy,
         "problems": len(problems),
+        "left_out": manifest.left_out,
         "samples": samples,
         "cells": cells,
         "begun": len(begun),
@@ -93,4 +94,5 @@ def describe(counts: dict[str, Any]) -> str:
         tokens,
         "tables are written" if counts["tables"] else "no tables yet: `testtime run` finishes it",
     ]
+    lines += [f"left out: {line}" for line in counts["left_out"]]
     return "\n".join([*lines, *(f"damaged part: {part}" for part in counts["damaged_parts"])])

@@ -49,14 +49,13 @@ class Printed(TypedDict):
 
 @dataclass(frozen=True, config=_STRICT)
 class Imported:
-    """Where an imported run comes from. left_out: problems never scored; notes: which columns were
+    """Where an imported run comes from. notes: which columns were
     used, and for what.
     """
 
     format: str
     files: list[str]
     printed: list[Printed] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -64,12 +63,14 @@ class Imported:
 class Manifest:
     """model: its name; identity: what makes its calls comparable; config: of this model, as plain
     data; architecture: the model's own config; verifier: that of the model that scores steps;
-    thinking_format: its delimiters, empty of an imported run; rates: as measured.
+    thinking_format: its delimiters, empty of an imported run; left_out: a
+    line for each problem without any verdict; rates: as measured.
     """
 
     model: str
     config: dict[str, Any]
     problems: list[str]
+    left_out: list[str] = field(default_factory=list)
     created: Time = 0.0
     testtime: str = ""
     identity: dict[str, Any] = field(default_factory=dict)
