@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import random
+import resource
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from testtime.errors import UserError
@@ -50,10 +53,26 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-def survives(work: Callable[[], object]) -> bool:
-    """Whether it worked; a refusal in one line is as good, anything else is raised."""
+def peak(who: int = resource.RUSAGE_SELF) -> int:
+    """MiB that this process, or any child of it that has ended, has held at most."""
+    return resource.getrusage(who).ru_maxrss >> 10
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Fails where what is done inside takes 10 s of the processor, or a GiB more than before."""
+    began, held = time.process_time(), peak()
     try:
-        work()
+        yield
+    finally:
+        assert time.process_time() - began < 10 and peak() - held < 1024
+
+
+def survives(work: Callable[[], object]) -> bool:
+    """Whether it worked, within bounds; a refusal in one line is as good, anything else is raised."""
+    try:
+        with bounded():
+            work()
     except UserError as error:
         assert "\n" not in str(error) and len(str(error)) <= 4000, error
         str(error).encode()
