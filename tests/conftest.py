@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiny import without_report
 from testtime.storage.files import place
 
 os.environ["HF_HUB_OFFLINE"] = (
@@ -25,6 +26,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference data is absent: no folder {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def unreported() -> Iterator[None]:
+    """No run writes its page, which takes most of a small run's time."""
+    with without_report():
+        yield
 
 
 @pytest.fixture(params=["folder", "store"])

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 import testtime
+from tests.tiny import evaluated
 from testtime import exporters, importers, pipeline, report, zoo
 from testtime.cli import progress
 from testtime.errors import UserError
@@ -82,11 +83,11 @@ def test_cells_and_files(finished: testtime.Run) -> None:
 def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_pool(
     tmp_path: Path,
 ) -> None:
-    (first,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
-    (same,) = testtime.run(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
+    (first,) = evaluated(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
+    (same,) = evaluated(config(tmp_path, samples=2, thinking={"budgets": [0, 8]}))
     pd.testing.assert_frame_equal(rows(first, "calls"), rows(same, "calls"))
     assert len(same.manifest.sessions) == 1
-    (larger,) = testtime.run(config(tmp_path, samples=3, thinking={"budgets": [0, 4, 8, 40]}))
+    (larger,) = evaluated(config(tmp_path, samples=3, thinking={"budgets": [0, 4, 8, 40]}))
     old, new = rows(first, "calls"), rows(larger, "calls")
     kept = new.merge(old[["key", "start"]])
     assert len(kept) == len(old) and set(new.loc[new["start"] > 0, "start"]) == {8}
@@ -94,7 +95,7 @@ def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_poo
     # What was drawn in two steps decodes to whole chains: most answers at the largest budget are
     # right.
     assert larger.scores.loc[larger.scores["budget"] == 40, "score"].mean() > 0.8
-    testtime.run(config(tmp_path, samples=1, thinking={"budgets": [0, 4]}))
+    evaluated(config(tmp_path, samples=1, thinking={"budgets": [0, 4]}))
     told = status.status(first.path)
     assert told["done"] == told["begun"] == told["wanted"] == 8 and told["attempts"] == 8 * 2
 
@@ -114,14 +115,14 @@ def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lo
         ),
     ):
         with pytest.raises(UserError, match=said):
-            testtime.run(config(out, **changes))
+            evaluated(config(out, **changes))
     pd.testing.assert_frame_equal(rows(finished, "calls"), before)
 
 
 def test_another_selector_or_fewer_samples_only_read_the_pool_again(finished: testtime.Run) -> None:
     out = finished.path.parent.parent
     sessions = len(testtime.load(finished.path).manifest.sessions)
-    (run,) = testtime.run(
+    (run,) = evaluated(
         config(out, selectors=["best:answer_logprob", "weighted-logprob:logprob_mean"], samples=2)
     )
     assert (
@@ -133,7 +134,7 @@ def test_another_selector_or_fewer_samples_only_read_the_pool_again(finished: te
 
 def test_a_run_works_where_a_loop_is_already_running(tmp_path: Path) -> None:
     async def notebook() -> list[testtime.Run]:
-        return testtime.run(config(tmp_path, samples=1, task={"name": "chain_sum", "limit": 2}))
+        return evaluated(config(tmp_path, samples=1, task={"name": "chain_sum", "limit": 2}))
 
     assert len(asyncio.run(notebook())[0].scores) == 2 * 3
 
@@ -142,7 +143,7 @@ def test_extended_chains_are_a_setting_of_their_own_and_share_what_they_do_not_c
     tmp_path: Path,
 ) -> None:
     thinking = {"strategy": "wait", "budgets": [0, 8, 60]}
-    (run,) = testtime.run(config(tmp_path, thinking=thinking, samples=2))
+    (run,) = evaluated(config(tmp_path, thinking=thinking, samples=2))
     scores = run.scores.set_index(["setting", "budget", "problem_id", "sample"]).sort_index()
     assert (
         set(run.scores["setting"]) == {"", "wait=1"}
@@ -164,7 +165,7 @@ def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(
 ) -> None:
     thinking = {"strategy": "wait", "budgets": [0, 8, 60], "extensions": 2}
     given = config(tmp_path, thinking=thinking, samples=2)
-    (run,) = testtime.run(given)
+    (run,) = evaluated(given)
     store = Store(run.path)
     calls = {row["key"]: row for row in store.read("calls").to_pylist()}
 
@@ -186,7 +187,7 @@ def test_an_extension_that_was_not_drawn_is_missing_and_never_its_bases_answer(
     for setting in ("wait=1", "wait=2"):
         assert left.loc[setting, 60]["verdict"].eq("missing").equals(ended)
         assert left.loc[setting, 60]["score"].isna().equals(ended)
-    (again,) = testtime.run(given)
+    (again,) = evaluated(given)
     # Other batches, other rounding.
     pd.testing.assert_frame_equal(again.scores, run.scores, atol=1e-5)
 
@@ -199,7 +200,7 @@ def test_budgets_beyond_the_model_say_what_failed_and_nothing_else(tmp_path: Pat
             self.said.append(line)
 
     with pytest.raises(UserError, match="no answer was drawn; mend what the requests failed for"):
-        testtime.run(config(tmp_path, thinking={"budgets": [100_000]}, samples=1), progress=Told())
+        evaluated(config(tmp_path, thinking={"budgets": [100_000]}, samples=1), progress=Told())
     assert any(
         line.startswith("missing: ") and "exceeds the model's context" in line for line in Told.said
     )
@@ -212,7 +213,7 @@ def test_two_models_never_share_a_folder(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"b/final would share the folder .*give one of them a `setting`"
     ):
-        testtime.run(config(tmp_path / "runs", model=models))
+        evaluated(config(tmp_path / "runs", model=models))
     assert not (tmp_path / "runs").exists()
 
 
@@ -225,12 +226,12 @@ def test_a_folder_that_another_process_began_meanwhile_is_checked_again(
     def slow(*args: Any) -> jobs.Job:
         job = prepare(*args)
         monkeypatch.setattr(jobs, "prepare", prepare)
-        testtime.run(config(tmp_path, seed=1, **small))
+        evaluated(config(tmp_path, seed=1, **small))
         return job
 
     monkeypatch.setattr(jobs, "prepare", slow)
     with pytest.raises(UserError, match="its calls were drawn with another seed"):
-        testtime.run(config(tmp_path, **small))
+        evaluated(config(tmp_path, **small))
 
 
 def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_path: Path) -> None:
@@ -271,5 +272,5 @@ def test_bad_input_is_one_line_and_writes_nothing(
     tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UserError, match=said) as caught:
-        testtime.run(config(tmp_path / "runs", **changes))
+        evaluated(config(tmp_path / "runs", **changes))
     assert "\n" not in str(caught.value) and not (tmp_path / "runs").exists()

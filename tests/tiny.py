@@ -4,13 +4,17 @@ distribution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 
+import testtime
 from testtime.engines.base import Completion, Request
 from testtime.models.delimiters import Format
+from testtime.runs.run import Run
 
 OPEN, CLOSE, EOS = 1, 2, 3
 FORM = Format((OPEN,), (CLOSE,), (CLOSE,), "")
@@ -62,3 +66,16 @@ class MemorylessEngine:
         return Completion(ids, "", "length" if end is None else "stop", [-1.0] * len(ids), prompt)
 
     async def close(self) -> None: ...
+
+
+@contextmanager
+def without_report() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("testtime.report.write", lambda *_: None)
+        yield
+
+
+def evaluated(told: Any, **options: Any) -> list[Run]:
+    """`testtime.run` up to its tables."""
+    with without_report():
+        return testtime.run(told, **options)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import testtime
+from tests.tiny import evaluated
 from testtime.errors import UserError
 from testtime.runs import show as shows
 from testtime.storage.store import Store
@@ -95,7 +96,7 @@ def test_effort_levels_are_drawn_graded_counted_and_compared(
     cells = testtime.load(high.path).cells
     assert cells["value"].eq(1).all() and set(cells["n"]) == {1, 2}
     asked = len(server.requests)
-    testtime.run(config(tmp_path, server))
+    evaluated(config(tmp_path, server))
     assert len(server.requests) == asked  # complete: nothing is drawn again
 
 
@@ -104,11 +105,11 @@ def test_a_kill_between_the_tables_parts_asks_for_nothing_again(
 ) -> None:
     """It leaves a call without the attempt that it is part of."""
     server = serve(answer=reply)
-    (first, _) = testtime.run(config(tmp_path, server))
+    (first, _) = evaluated(config(tmp_path, server))
     asked = len(server.requests)
     for part in (first.path / "attempts").glob("*.parquet"):
         part.unlink()
-    (run, _) = testtime.run(config(tmp_path, server))
+    (run, _) = evaluated(config(tmp_path, server))
     assert len(server.requests) == asked
     for table in ("calls", "attempts"):
         rows = Store(run.path).read(table, [])
@@ -122,11 +123,11 @@ def test_a_field_can_be_added_or_left_out_and_a_changed_one_is_refused(
 ) -> None:
     server = serve(answer=reply)
     model = {"name": "thinker", "request": {"reasoning_effort": "low", "temperature": None}}
-    testtime.run(config(tmp_path, server, model=model))
+    evaluated(config(tmp_path, server, model=model))
     assert "temperature" not in server.requests[0][0]
     changed = {"name": "thinker", "request": {"reasoning_effort": "high"}}
     with pytest.raises(UserError, match=r"another model\.request"):
-        testtime.run(config(tmp_path, server, model=changed))
+        evaluated(config(tmp_path, server, model=changed))
 
 
 def test_fields_of_the_engine_join_those_of_each_level_and_are_part_of_what_was_drawn(
@@ -135,21 +136,21 @@ def test_fields_of_the_engine_join_those_of_each_level_and_are_part_of_what_was_
     server = serve(answer=reply)
     asked = config(tmp_path, server)
     asked["engine"]["args"]["request"] = {"service_tier": "flex", "reasoning_effort": "medium"}
-    low, high = testtime.run(asked)
+    low, high = evaluated(asked)
     assert low.scores["score"].eq(0).all() and high.scores["score"].eq(1).all()
     assert {body["service_tier"] for body, _ in server.requests} == {"flex"}
     asked["engine"]["args"]["request"] = {"service_tier": "slow"}
     with pytest.raises(UserError, match=r"another model\.request"):
-        testtime.run(asked)
+        evaluated(asked)
     asked["engine"]["args"]["request"] = "flex"
     with pytest.raises(UserError, match=r"engine.args.request: 'flex' is not a group of fields"):
-        testtime.run({**asked, "name": "other"})
+        evaluated({**asked, "name": "other"})
 
 
 def test_thinking_of_which_no_ids_are_known_is_counted_where_it_is_shown(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
-    _, high = testtime.run(config(tmp_path, serve(answer=reply)))
+    _, high = evaluated(config(tmp_path, serve(answer=reply)))
     assert "50 thinking tokens" in shows.show(high.path, "chain_sum/0/1")
 
 
@@ -175,7 +176,7 @@ def test_what_a_server_leaves_unsaid(
             "usage": usage,
         }
 
-    (run,) = testtime.run(config(tmp_path, serve(answer=answer), model="thinker"))
+    (run,) = evaluated(config(tmp_path, serve(answer=answer), model="thinker"))
     assert run.scores["thinking_tokens"].eq(thinking).all() and run.scores["truncated"].all()
     assert set(run.scores["verdict"]) == {verdict}
 
@@ -193,5 +194,5 @@ def test_what_cannot_be_is_refused_in_one_line(
     tmp_path: Path, serve: Callable[..., Server], changes: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UserError, match=said) as caught:
-        testtime.run(config(tmp_path, serve(answer=reply), **changes))
+        evaluated(config(tmp_path, serve(answer=reply), **changes))
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())

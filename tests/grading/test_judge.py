@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import testtime
 from tests.test_pipeline import config, rows
+from tests.tiny import evaluated
 from testtime import engines, pipeline
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.errors import UserError
@@ -181,7 +181,7 @@ def test_a_benchmark_is_judged_by_another_model_and_what_it_did_not_answer_is_as
     path = tmp_path / "study" / "quickstart"
     for _ in range(2):
         with pytest.raises(UserError, match="no answer has a score"):
-            testtime.run(asked)
+            evaluated(asked)
         assert set(pd.read_parquet(path / "tables" / "scores.parquet")["verdict"]) == {"error"}
         assert len(Store(path).read("grades")) == 0 and not made[-1].asked
     run = pipeline.grade(path)
@@ -194,8 +194,7 @@ def test_a_benchmark_is_judged_by_another_model_and_what_it_did_not_answer_is_as
     changed = {**asked["task"]["overrides"]["grader"]["options"], "engine": "transformers"}
     asked["task"]["overrides"]["grader"] = {"name": "judge", "options": changed}
     assert (
-        set(testtime.run(asked)[0].scores["verdict"]) == {"correct", "wrong"}
-        and len(made) == before
+        set(evaluated(asked)[0].scores["verdict"]) == {"correct", "wrong"} and len(made) == before
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import testtime
 from tests.test_pipeline import config, rows
+from tests.tiny import evaluated
 from testtime.cli.progress import Lines, Progress
 from testtime.grading import Grade
 from testtime.grading.base import Grader
@@ -49,7 +50,7 @@ def drawn(
 
     monkeypatch.setattr(evaluate, "grade_pool", pool)
     told = Told()
-    (run,) = testtime.run(config(path, samples=16), progress=told)
+    (run,) = evaluated(config(path, samples=16), progress=told)
     return run, told, held[0]
 
 

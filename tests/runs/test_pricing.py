@@ -13,6 +13,7 @@ import pytest
 
 import testtime
 from tests.test_pipeline import config, rows
+from tests.tiny import evaluated
 from testtime import pipeline
 from testtime.cli.options import costs
 from testtime.compare import comparison as compare
@@ -113,14 +114,12 @@ def test_rates_are_measured_by_the_run_once_a_concurrency(plain: testtime.Run) -
 
 
 def test_rates_of_another_engine_are_measured_anew_once_it_draws(tmp_path: Path) -> None:
-    (run,) = testtime.run(small(tmp_path, rates={"concurrency": 2}))
+    (run,) = evaluated(small(tmp_path, rates={"concurrency": 2}))
     store = Store(run.path)
     elsewhere = {**run.manifest.rates, "engine": "vllm", "decode": 1e9}
     store.write_manifest(store.manifest().changed(rates=elsewhere))
     assert again(run, rates={"concurrency": 2}).manifest.rates == elsewhere  # nothing is drawn
-    more = testtime.run({**small(tmp_path, rates={"concurrency": 2}), "samples": 3})[
-        0
-    ].manifest.rates
+    more = evaluated({**small(tmp_path, rates={"concurrency": 2}), "samples": 3})[0].manifest.rates
     assert more["engine"] == "transformers" and more["decode"] < 1e9
 
 

@@ -16,9 +16,11 @@ from testtime.engines.reward import RewardModel
 from testtime.errors import UserError
 from testtime.storage.store import Store
 
+pytestmark = pytest.mark.usefixtures("unreported")
+
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[testtime.Run, Path]:
+def judged(unreported: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[testtime.Run, Path]:
     folder = tmp_path_factory.mktemp("rewarded")
     (run,) = testtime.run(config(folder, samples=4))
     model = build(folder / "judge")

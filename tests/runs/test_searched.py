@@ -10,6 +10,7 @@ import pytest
 import testtime
 from tests.engines.test_prm import trl
 from tests.test_pipeline import config
+from tests.tiny import evaluated
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
 from testtime.storage.store import Store
@@ -26,7 +27,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[testtime.Run, Pa
     thinking = {"strategy": "stepwise", "prm": str(folder), "widths": [1, 3], "separator": "="}
     thinking |= {"max_steps": 3, "step_tokens": 8}
     told = config(folder, thinking=thinking, selectors=SELECTORS)
-    (run,) = testtime.run(told)
+    (run,) = evaluated(told)
     return run, folder
 
 
@@ -70,7 +71,7 @@ def test_complete_it_draws_and_scores_nothing(searched: tuple[testtime.Run, Path
     run, folder = searched
     before = Store(run.path).read("calls").num_rows
     thinking = run.manifest.config["thinking"]
-    testtime.run(config(folder, thinking=thinking, selectors=SELECTORS))
+    evaluated(config(folder, thinking=thinking, selectors=SELECTORS))
     assert Store(run.path).read("calls").num_rows == before
 
 
@@ -83,7 +84,7 @@ def test_another_verifier_under_the_same_name_is_refused(
     weights.write_bytes(held[:-8] + b"12345678")
     try:
         with pytest.raises(UserError, match=r"drawn with another thinking\.prm"):
-            testtime.run(config(folder, thinking=run.manifest.config["thinking"]))
+            evaluated(config(folder, thinking=run.manifest.config["thinking"]))
     finally:
         weights.write_bytes(held)
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.report import made
-from testtime import importers, pipeline
+from tests.tiny import evaluated
+from testtime import importers
 from testtime.errors import UserError
 from testtime.runs import show as shows
 from testtime.runs import transcripts
@@ -44,7 +45,7 @@ def test_segments_joined_are_the_whole_text_and_end_at_the_cuts(
 
 
 def test_a_drawn_run_tells_each_chain_with_its_answers(tmp_path: Path) -> None:
-    (run,) = pipeline.run({**CONFIG, "out": str(tmp_path)})
+    (run,) = evaluated({**CONFIG, "out": str(tmp_path)})
     names = run.manifest.problems
     told = list(transcripts.read(run.path, run.scores, names))
     assert [t.problem_id for t in told] == names and all(t.question and t.gold for t in told)
