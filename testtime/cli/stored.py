@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from testtime.cli.options import Columns, Models, columns, without_reports
-from testtime.errors import UserError
 from testtime.storage import sheets
+from testtime.storage.files import into
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,8 +125,6 @@ def _scores(tables: list[str], column: list[str] | None, model: list[str] | None
 def _write(table: pd.DataFrame, path: Path | None) -> None:
     if path is None:
         return
-    try:
+    with into(path, "another file to --csv"):
         sheets.write(table, path)
-    except OSError as error:
-        raise UserError(f"--csv {path}: cannot be written ({error.strerror})") from None
     typer.echo(str(path))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime import labels
-from testtime.errors import UserError
 from testtime.runs import transcripts
+from testtime.storage.files import into
 from testtime.storage.names import file_name
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def export_inspect(run: Run, folder: str | Path) -> list[Path]:
     task = ", ".join(t["name"] for t in run.manifest.config["task"])
     created = datetime.datetime.fromtimestamp(run.manifest.created, datetime.UTC)
     paths = []
-    try:
+    with into(target):
         target.mkdir(parents=True, exist_ok=True)
         for model, scores in run.scores.groupby("model", sort=False):
             problems = [str(p) for p in dict.fromkeys(scores["problem_id"])]
@@ -46,10 +46,6 @@ def export_inspect(run: Run, folder: str | Path) -> list[Path]:
                 paths.append(target / f"{'_'.join(map(file_name, names))}.json")
                 log = _log(task, str(model), level, rows, told, created.isoformat())
                 paths[-1].write_text(json.dumps(log), encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"{target}: cannot be written ({error.strerror or error}); give another folder"
-        ) from None
     return paths
 
 

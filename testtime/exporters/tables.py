@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testtime.errors import UserError
 from testtime.storage import sheets
+from testtime.storage.files import into
 from testtime.storage.store import Store
 
 if TYPE_CHECKING:
@@ -48,16 +48,12 @@ def export_tidy(run: Run, folder: str | Path) -> list[Path]:
     """
     target = Path(folder)
     paths = []
-    try:
+    with into(target):
         target.mkdir(parents=True, exist_ok=True)
         for name, table in (("scores", run.scores), ("cells", run.cells)):
             paths += [target / f"{name}.parquet", target / f"{name}.csv"]
             table.to_parquet(paths[-2], index=False)
             sheets.write(table, paths[-1])
-    except OSError as error:
-        raise UserError(
-            f"{target}: cannot be written ({error.strerror or error}); give another folder"
-        ) from None
     return paths
 
 
@@ -70,15 +66,11 @@ def export_hub(run: Run, folder: str | Path) -> list[Path]:
     problems = Store(run.path).read("problems", ["task", "question", "gold", "meta"]).to_pandas()
     tables = {"scores": run.scores, "cells": run.cells, "problems": problems}
     paths = [target / "data" / f"{name}.parquet" for name in tables]
-    try:
+    with into(target):
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         for path, table in zip(paths, tables.values(), strict=True):
             table.to_parquet(path, index=False)
         (target / "README.md").write_text(_card(run, tables), encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"{target}: cannot be written ({error.strerror or error}); give another folder"
-        ) from None
     return [target / "README.md", *paths]
 
 

@@ -15,6 +15,7 @@ from testtime.laws import optimum
 from testtime.laws.curves import Curve
 from testtime.laws.law import Floats
 from testtime.laws.result import Fit
+from testtime.storage.files import into
 
 Band = Callable[[Floats], tuple[Floats, Floats] | None]
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -124,10 +125,6 @@ def save(figure: Any, path: Path) -> None:
     where it cannot be written.
     """
     check(path)
-    try:
+    with into(path, "another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); give another file"
-        ) from None

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from testtime import labels, style
 from testtime.compare.result import Comparison
 from testtime.compare.text import describe
-from testtime.errors import UserError
 from testtime.labels import Level, row_level
 from testtime.laws.figures import save
 from testtime.report.drawing import board_height, draw_differences, draw_frontiers, of_selector
 from testtime.storage import sheets
+from testtime.storage.files import into
 from testtime.style import FONT, INK, Chart, panels
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write(compared: Comparison, folder: str | Path) -> list[Path]:
     .pdf into `folder`; returns the paths. Raises UserError where that is not possible.
     """
     target = Path(folder)
-    try:
+    with into(target):
         target.mkdir(parents=True, exist_ok=True)
         for name, table in compared.tables.items():
             sheets.write(table, target / f"{name}.csv")
@@ -49,10 +49,6 @@ def write(compared: Comparison, folder: str | Path) -> list[Path]:
             drawn = chart(compared.tables, compared.axis).figure
             for kind in ("png", "svg", "pdf"):
                 save(drawn, target / f"compare.{kind}")
-    except OSError as error:
-        raise UserError(
-            f"{target}: cannot be written ({error.strerror}); give another folder"
-        ) from None
     words = [target / f"compare.{kind}" for kind in ("txt", "png", "svg", "pdf")]
     return [*(target / f"{name}.csv" for name in compared.tables), *words]
 

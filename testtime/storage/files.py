@@ -113,6 +113,17 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def into(target: Path, instead: str = "another folder") -> Iterator[None]:
+    """Turn what the disk refuses of a place that a command was told into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{target}: cannot be written ({error.strerror or error}); give {instead}"
+        ) from None
+
+
+@contextlib.contextmanager
 def _as_disk(path: Path) -> Iterator[None]:
     """What a store's client raises, as the OSError that a disk would give; damage is not the
     store's, and passes.
