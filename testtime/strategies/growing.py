@@ -24,7 +24,12 @@ class Growing:
     """
 
     def __init__(
-        self, drawing: Drawing, call: CallRow, seed: int, stop: Sequence[Ids], earlier: Ids
+        self,
+        drawing: Drawing,
+        call: CallRow,
+        seed: int,
+        stop: Sequence[Ids],
+        earlier: Sequence[int],
     ) -> None:
         self.call = replace(call, seed=seed, finish="length")
         self._drawing, self._stop, self._earlier = drawing, stop, list(earlier)
