@@ -25,7 +25,7 @@ from .server import Server, draw
 from .test_hostile_server import BAD
 
 pytest.importorskip("httpx")
-REQUESTS, SERVERS = 20_000, 4
+REQUESTS, PROBLEMS, SERVERS = 20_000, 120, 4
 DONE = '{"choices": [{"text": %s, "token_ids": %s, "finish_reason": "stop"}], "usage": {"prompt_tokens": %s, "completion_tokens": %s}}'  # fmt: skip
 JUNK = [
     *(BAD[name] for name in ("nested", "no UTF-8", "a list", "null", "nothing", "no choices")),
@@ -72,7 +72,7 @@ def run(out: Path, urls: list[str]) -> Run:
     args = {"urls": urls, "timeout": 2.0, "attempts": 12}
     told = {
         "name": "t",
-        "task": [{"name": "chain_sum", "limit": 120}],
+        "task": [{"name": "chain_sum", "limit": PROBLEMS}],
         "model": "quickstart",
         "engine": {"name": "endpoint", "args": args, "max_num_seqs": 64},
         "thinking": {"budgets": [0, 4, 8, 16, 24]},
