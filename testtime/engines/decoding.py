@@ -36,6 +36,7 @@ class Decoder:
         self._batch, self._cache = Batch(slots), Rows(np.zeros(0, int), 0)
         self._prefixes = Prefixes()
         self._waiting: deque[Row] = deque()
+        self._fresh: list[Row] = []  # taken from there, and not in the batch yet
         config = model.config.get_text_config()
         windows = ("sliding_window", "attention_chunk_size")
         # Elsewhere the library makes the masks, out of which columns hold a token of the row.
@@ -50,7 +51,7 @@ class Decoder:
         except BaseException as error:
             failure = EngineError(f"the decoding loop stopped: {error}")
             held = [row for row in self._batch.rows if row is not None]
-            _settle((row, failure) for row in (*held, *self._waiting))
+            _settle((row, failure) for row in (*held, *self._fresh, *self._waiting))
             # What comes later fails too, until the engine is closed.
             while (late := self._inbox.get()) is not None:
                 _settle([(late, failure)])
@@ -79,18 +80,18 @@ class Decoder:
 
     def _admit(self, count: int) -> None:
         """Prefill the rows that waited longest, those alike in one pass, and let them join."""
-        fresh = [self._waiting.popleft() for _ in range(count)]
-        uncached = {row: len(_prompt(row)) - self._find(row)[1] for row in fresh}
-        fresh.sort(key=lambda row: -uncached[row])
-        while fresh:
-            new, width, size = uncached[fresh[0]], 0, 0
-            for row in fresh:
+        self._fresh = [self._waiting.popleft() for _ in range(count)]
+        uncached = {row: len(_prompt(row)) - self._find(row)[1] for row in self._fresh}
+        self._fresh.sort(key=lambda row: -uncached[row])
+        while self._fresh:
+            new, width, size = uncached[self._fresh[0]], 0, 0
+            for row in self._fresh:
                 width = max(width, len(_prompt(row)))
                 if size and ((size + 1) * width > PREFILL_TOKENS or uncached[row] * 2 < new):
                     break
                 size += 1
-            self._join(fresh[:size], new, len(self._batch.live) + len(fresh))
-            fresh = fresh[size:]
+            self._join(self._fresh[:size], new, len(self._batch.live) + len(self._fresh))
+            self._fresh = self._fresh[size:]
 
     def _join(self, rows: list[Row], new: int, total: int) -> None:
         """Prefill a group, of which the last `new` tokens are computed, and give it slots among
