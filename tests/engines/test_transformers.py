@@ -155,6 +155,16 @@ def test_an_answer_computes_only_what_follows_the_chain_it_stands_on(
     assert sum(done.prompt_tokens - done.cached_tokens for done in known) < 4 * len(known)
 
 
+def test_what_a_row_leaves_behind_takes_nothing_from_those_that_join_with_it(
+    engine: TransformersEngine,
+) -> None:
+    chain = ask(engine, [Request((5, 6, 7), 30, 0, GREEDY, ignore_eos=True, affinity="one")])[0]
+    other = Request((5, 6, 7, *range(4, 44), *range(4, 44)), 1, 0, GREEDY, affinity="one")
+    answer = Request((5, 6, 7, *chain.token_ids[:20], 9), 12, 0, GREEDY, affinity="one")
+    alone = ask(engine, [replace(answer, affinity="")])[0]
+    assert ask(engine, [other, answer])[1].token_ids == alone.token_ids
+
+
 def test_a_long_chain_is_told_in_parts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("testtime.engines.decoding.PART_SECONDS", 0.0)
     parts: list[Completion] = []
@@ -178,7 +188,7 @@ def test_what_it_cannot_serve_is_said(engine: TransformersEngine) -> None:
 
 
 def test_a_failure_in_the_loop_reaches_every_waiting_request(folder: Path) -> None:
-    engine = TransformersEngine(folder, max_num_seqs=2)
+    engine = TransformersEngine(folder, max_num_seqs=3)
 
     def broken(*args: object, **kwargs: object) -> None:
         raise RuntimeError("out of memory")
@@ -187,7 +197,9 @@ def test_a_failure_in_the_loop_reaches_every_waiting_request(folder: Path) -> No
 
     async def gathered() -> list[object]:
         return await asyncio.gather(
-            *(engine.complete(Request((5,), 4, s)) for s in range(5)), return_exceptions=True
+            # Prompts so unlike that no pass takes two of them.
+            *(engine.complete(Request((5,) * 4**s, 4, s)) for s in range(4)),
+            return_exceptions=True,
         )
 
     for _ in ("while it fails", "after it has failed"):

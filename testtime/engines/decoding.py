@@ -18,7 +18,7 @@ import torch
 
 from testtime.engines.base import PART_SECONDS, Completion, EngineError
 from testtime.engines.batch import Batch, Row
-from testtime.engines.kvcache import Prefixes, Rows
+from testtime.engines.kvcache import Piece, Prefixes, Rows
 from testtime.engines.sampler import draw
 
 PREFILL_TOKENS = 16384  # padded tokens of one prefill pass, those from the cache included
@@ -36,6 +36,7 @@ class Decoder:
         self._batch, self._cache = Batch(slots), Rows(np.zeros(0, int), 0)
         self._prefixes = Prefixes()
         self._waiting: deque[Row] = deque()
+        self._fresh: list[Row] = []  # taken from there, and not in the batch yet
         config = model.config.get_text_config()
         windows = ("sliding_window", "attention_chunk_size")
         # Elsewhere the library makes the masks, out of which columns hold a token of the row.
@@ -50,7 +51,7 @@ class Decoder:
         except BaseException as error:
             failure = EngineError(f"the decoding loop stopped: {error}")
             held = [row for row in self._batch.rows if row is not None]
-            _settle((row, failure) for row in (*held, *self._waiting))
+            _settle((row, failure) for row in (*held, *self._fresh, *self._waiting))
             # What comes later fails too, until the engine is closed.
             while (late := self._inbox.get()) is not None:
                 _settle([(late, failure)])
@@ -79,31 +80,37 @@ class Decoder:
 
     def _admit(self, count: int) -> None:
         """Prefill the rows that waited longest, those alike in one pass, and let them join."""
-        fresh = [self._waiting.popleft() for _ in range(count)]
-        uncached = {row: len(_prompt(row)) - self._find(row)[1] for row in fresh}
-        fresh.sort(key=lambda row: -uncached[row])
-        while fresh:
-            new, width, size = uncached[fresh[0]], 0, 0
-            for row in fresh:
+        self._fresh = [self._waiting.popleft() for _ in range(count)]
+        # Asked once: what the first of them leave behind may take the place of what others found.
+        known = {
+            row: self._prefixes.find(row.request.affinity, _prompt(row)) for row in self._fresh
+        }
+        uncached = {row: len(_prompt(row)) - length for row, (_, length) in known.items()}
+        self._fresh.sort(key=lambda row: -uncached[row])
+        while self._fresh:
+            new, width, size = uncached[self._fresh[0]], 0, 0
+            for row in self._fresh:
                 width = max(width, len(_prompt(row)))
                 if size and ((size + 1) * width > PREFILL_TOKENS or uncached[row] * 2 < new):
                     break
                 size += 1
-            self._join(fresh[:size], new, len(self._batch.live) + len(fresh))
-            fresh = fresh[size:]
+            group = [(row, known[row][0]) for row in self._fresh[:size]]
+            self._join(group, new, len(self._batch.live) + len(self._fresh))
+            self._fresh = self._fresh[size:]
 
-    def _join(self, rows: list[Row], new: int, total: int) -> None:
-        """Prefill a group, of which the last `new` tokens are computed, and give it slots among
-        `total` ones; draws each row's first token.
+    def _join(self, found: Sequence[tuple[Row, Piece]], new: int, total: int) -> None:
+        """Prefill rows, of which the last `new` tokens are computed and those before are found, and
+        give them slots among `total` ones; draws each row's first token.
         """
+        rows = [row for row, _ in found]
         batch, prompts = self._batch, [_prompt(row) for row in rows]
         width = max(map(len, prompts))
         group = Rows(width - np.array([len(p) for p in prompts]), width)
         ids = np.zeros((len(rows), new), int)
-        for i, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+        for i, ((row, piece), prompt) in enumerate(zip(found, prompts, strict=True)):
             row.cached = max(0, len(prompt) - new)
             if row.cached:
-                group.put(i, self._find(row)[0], row.cached)
+                group.put(i, piece, row.cached)
             ids[i, new - len(prompt) + row.cached :] = prompt[row.cached :]
         group.window.end = width - new
         slots = [i for i in batch.free() if i < self._cache.window.rows][: len(rows)]
@@ -178,9 +185,6 @@ class Decoder:
             row = self._batch.rows[slot]
             if row is not None and row.request.on_part:
                 _call(row.loop, row.request.on_part, self._batch.completion(slot))
-
-    def _find(self, row: Row) -> tuple[Any, int]:
-        return self._prefixes.find(row.request.affinity, _prompt(row))
 
 
 def _prompt(row: Row) -> tuple[int, ...]:

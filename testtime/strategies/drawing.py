@@ -63,8 +63,8 @@ class Admission:
         count = len(self._flying)
         if not count or self._capacity is None:
             return count < self._most
-        # Who is in flight counts at its cap: those that end first are the short ones.
-        length = (self._filled + sum(self._flying.values())) / (self._landed + count)
+        # Who is in flight counts at half its cap: those that end first are the short ones.
+        length = (self._filled + sum(self._flying.values()) / 2) / (self._landed + count)
         return count < self._most and (count + 1) * length <= self._capacity
 
 
