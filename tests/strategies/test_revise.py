@@ -51,6 +51,21 @@ def test_budgets_whose_attempts_read_alike_share_the_rounds_that_follow() -> Non
     assert len([r for r in engine.requests if r.max_tokens == 16]) == 3
 
 
+@pytest.mark.parametrize(
+    ("token", "closed"), [(10, f"[10, 10, 10, 10, {CLOSE}]"), (CLOSE, f"[{CLOSE}]")]
+)
+def test_the_attempt_before_is_shown_whole_where_it_is_asked_for(token: int, closed: str) -> None:
+    told = list[str]()
+
+    def render(turns: Any) -> tuple[int, ...]:
+        told.extend(turn["content"] for turn in turns if turn["role"] == "assistant")
+        return (40, *(41 for _ in turns))
+
+    whole = strategy("revise", budgets=[4], rounds=2, show="attempt")
+    (rounds,) = draw(MemorylessEngine({token: 1.0}), whole, render=render).attempts.values()
+    assert told == [closed + rounds[0].answers[0][0].text]
+
+
 @pytest.mark.parametrize("death", range(0, 40, 3))
 def test_killed_it_replays_to_identical_attempts(death: int) -> None:
     undisturbed = draw(Mortal(1 << 30), REVISE, samples=2)
