@@ -75,7 +75,7 @@ def test_p_yes_is_that_of_the_models_next_token_behind_its_thinking(verified: Ru
         ids = [*chain["token_ids"][: answer["kept"]], *answer["fed"], *answer["token_ids"]]
         attempt = tokenizer.decode([i for i in ids if i != tokenizer.eos_token_id])
         asked = questions.loc[answer["problem_id"], "question"]
-        text = f"<bos><user>{asked}<assistant>{attempt}<eos><user>verify<assistant><think></think>"
+        text = f"<bos><user>{asked}<assistant><think>{attempt}<eos><user>verify<assistant><think></think>"
         inputs = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
         with torch.no_grad():
             pair = model(inputs).logits[0, -1, [yes, no]].softmax(-1)

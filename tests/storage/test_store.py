@@ -89,6 +89,15 @@ def test_what_was_appended_is_read_and_the_elder_of_two_equal_keys_wins(anywhere
     ]
 
 
+def test_a_column_that_an_older_part_lacks_is_null_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    now = as_table("calls", [chain(0, scores=[0.5])])
+    store.append_table("calls", now.drop_columns(["scores"]))
+    store.append("calls", [chain(1, scores=[0.25])])
+    assert store.read("calls", ["scores"])["scores"].to_pylist() == [None, [0.25]]
+    assert not store.mend()
+
+
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25
 )
@@ -100,15 +109,6 @@ def test_what_was_appended_is_read_and_the_elder_of_two_equal_keys_wins(anywhere
     ),
     st.integers(1, 120),
 )
-def test_a_column_that_an_older_part_lacks_is_null_there(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    now = as_table("calls", [chain(0, scores=[0.5])])
-    store.append_table("calls", now.drop_columns(["scores"]))
-    store.append("calls", [chain(1, scores=[0.25])])
-    assert store.read("calls", ["scores"])["scores"].to_pylist() == [None, [0.25]]
-    assert not store.mend()
-
-
 def test_parts_are_bounded_whatever_is_written_and_compaction_keeps_every_row(
     tmp_path_factory: pytest.TempPathFactory, chains: list[tuple[int, int]], bound: int
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.strategies.drawn import PROMPT, Drawn, draw, strategy
 from tests.strategies.test_ledger import Mortal
-from tests.tiny import CLOSE, MemorylessEngine
+from tests.tiny import CLOSE, OPEN, MemorylessEngine
 from testtime.models.delimiters import Format
 from testtime.runs import prepare
 from testtime.runs.draw import draw as draw_job
@@ -52,7 +52,7 @@ def test_budgets_whose_attempts_read_alike_share_the_rounds_that_follow() -> Non
 
 
 @pytest.mark.parametrize(
-    ("token", "closed"), [(10, f"[10, 10, 10, 10, {CLOSE}]"), (CLOSE, f"[{CLOSE}]")]
+    ("token", "closed"), [(10, f"[{OPEN}, 10, 10, 10, 10, {CLOSE}]"), (CLOSE, f"[{OPEN}, {CLOSE}]")]
 )
 def test_the_attempt_before_is_shown_whole_where_it_is_asked_for(token: int, closed: str) -> None:
     told = list[str]()

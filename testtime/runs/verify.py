@@ -87,6 +87,7 @@ def verify(store: Store, name: str, times: int, asked: Asked, progress: Progress
     if config.engine.chat:
         raise UserError(f"{store.root}: a chat server takes no token ids, so none can be verified")
     own = resolve(config.model[0].name, config.model[0].revision)
+    opening = form_of(manifest).open
     ref = ModelRef(name=asked.model) if asked.model else config.model[0]
     model = resolve(asked.model) if asked.model else own
     form = delimiters.resolve(model.tokenizer) if asked.model else form_of(manifest)
@@ -106,7 +107,7 @@ def verify(store: Store, name: str, times: int, asked: Asked, progress: Progress
     writer, failed = Writer(store), list[str]()
 
     async def work() -> None:
-        queue = _questions(store, problems, own, times, done)
+        queue = _questions(store, problems, own, opening, times, done)
 
         async def worker() -> None:
             for question in queue:  # shared: each worker takes the next
@@ -187,10 +188,13 @@ def _questions(
     store: Store,
     problems: Sequence[ProblemRow],
     own: Model,
+    opening: Ids,
     times: int,
     done: set[tuple[str, int]],
 ) -> Iterator[_Question]:
-    """What is still to be asked, problem by problem. own: the model that made the attempts."""
+    """What is still to be asked, problem by problem. own: the model that made the attempts;
+    opening: of its thinking.
+    """
     order = 0
     for start in range(0, len(problems), BLOCK):
         block = {row.problem_id: row for row in problems[start : start + BLOCK]}
@@ -202,16 +206,17 @@ def _questions(
         calls = read_calls(store, list(block))
         for key in keys:
             for number in open_[key] if key in calls else ():
-                text = _shown(calls, calls[key], own.tokenizer)
+                text = _shown(calls, calls[key], own.tokenizer, opening)
                 yield _Question(block[calls[key].problem_id], calls[key], text, number, order)
                 order += 1
 
 
-def _shown(calls: Mapping[str, CallRow], answer: CallRow, tokenizer: Any) -> str:
-    """An attempt whole, as its model wrote it: thinking, what closed it, answer."""
-    ids = list(answer.token_ids)
-    if answer.kind != "told":
-        ids = [*thinking_ids(calls, answer), *answer.fed, *ids]
+def _shown(calls: Mapping[str, CallRow], answer: CallRow, tokenizer: Any, opening: Ids) -> str:
+    """An attempt whole, as its model wrote it: what opened its thinking, thinking, what closed it,
+    answer.
+    """
+    before = [] if answer.kind == "told" else [*thinking_ids(calls, answer), *answer.fed]
+    ids = [*opening, *before, *answer.token_ids]
     while ids and ids[-1] == tokenizer.eos_token_id:
         ids.pop()
     return decoder(tokenizer, special=True)(ids)

@@ -126,7 +126,7 @@ def shown(ledger: Ledger, thinking: Thinking, attempt: Attempt, show: Show) -> s
     working = place.context[len(place.root.kept) :]
     if not form.delimited:
         return ledger.decode(working) + answer.text
-    closed = [*working, *(form.closing if attempt.forced else ())]
+    closed = [*form.open, *working, *(form.closing if attempt.forced else ())]
     return ledger.decode(closed, special=True) + answer.text
 
 
