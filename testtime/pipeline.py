@@ -15,12 +15,14 @@ from testtime.config.schema import Config, Prices, Rates
 from testtime.errors import UserError
 from testtime.runs import plan as plans
 from testtime.runs import prepare, rewards
+from testtime.runs import verify as verifications
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.once import lost
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run, load, priced
 from testtime.runs.scores import check_selectors
+from testtime.runs.verify import Asked
 from testtime.storage.store import Store
 from testtime.strategies import registry
 
@@ -156,15 +158,39 @@ def reward(
     """Score a run's answers by a reward model, and make the tables again with best:NAME and
     weighted:NAME beside.
 
-    model: a folder with a classification head; over: "text", or how the scores of steps are joined
-    ("product", "min", "last"). A later `run` takes its config's selectors, so list the new ones
-    there to keep them. Raises UserError when there is no such model, the run was imported, or
-    another column has that name.
+    model: a folder with a classification head, or a process reward model of any family; over:
+    "text", or how the scores of steps are joined ("product", "min", "last"). A later `run` takes
+    its config's selectors, so list the new ones there to keep them. Raises UserError when there is
+    no such model, the run was imported, or another column has that name.
     """
     store = Store(path)
     with store.lock():
         rewards.reward(store, model, name, over, engine)
         result = evaluate(store, Progress())
+        report.write(result)
+        return result
+
+
+def verify(
+    path: str | Path,
+    name: str = "verify",
+    times: int = 1,
+    asked: Asked | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Have a model say of each of a run's answers whether it is right, `times` times, and make the
+    tables again with best:NAME_v and weighted:NAME_v for v of them. Resumes what is there.
+
+    asked: which model and how; None: the run's own, without thinking. Raises UserError where the
+    run was imported or comes from a chat server, labels begin alike, another column has that name,
+    or answers were verified otherwise under it.
+    """
+    store, progress = Store(path), progress or Progress()
+    with store.lock(progress.say):
+        failed = verifications.verify(store, name, times, asked or Asked(), progress)
+        for line in failed[:3]:
+            progress.say(f"missing: {line}")
+        result = evaluate(store, progress)
         report.write(result)
         return result
 

@@ -43,15 +43,19 @@ def scores(
         raise ValueError(f"problem={problem} and answer={answer} are shares of one variance")
     if answer and answers is None:
         raise ValueError("answer noise needs the answers")
-    distance = separation(auc)
     noise = math.sqrt(problem) * rng.standard_normal((len(right), 1))
     noise = noise + math.sqrt(1 - problem - answer) * rng.standard_normal(right.shape)
     if answer and answers is not None:
         for row, said in enumerate(answers):
             _, which = np.unique(said, return_inverse=True)
             noise[row] += math.sqrt(answer) * rng.standard_normal(which.max() + 1)[which]
-    evidence = distance * right + noise
-    return np.asarray(expit(distance * evidence - distance**2 / 2))
+    return probability(right, auc, noise)
+
+
+def probability(right: np.ndarray, auc: float, noise: np.ndarray) -> np.ndarray:
+    """P(right) as a verifier says it whose evidence is `noise` about its mean; shapes alike."""
+    distance = separation(auc)
+    return np.asarray(expit(distance * (distance * right + noise) - distance**2 / 2))
 
 
 def separation(auc: float) -> float:

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from testtime.engines.base import Scored
+from testtime.engines.pooled_prm import PooledStepScorer
 from testtime.engines.prm import StepScorer
 from testtime.engines.step_layouts import QWEN_SYSTEM
+from testtime.engines.step_rewards import StepRewards
 from testtime.errors import UserError
 
 torch = pytest.importorskip("torch")
@@ -216,6 +218,23 @@ def test_what_was_read_is_a_prefix_of_what_is_read_with_more_steps(
         assert further[: len(ends)] == ends and more[: ends[-1]] == ids[: ends[-1]]
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_stored_answers_are_rewarded_by_the_joined_scores_of_their_steps(
+    name: str, tmp_path: Path
+) -> None:
+    reference = FAMILIES[name](tmp_path)
+    judge = StepRewards(tmp_path)
+    pairs = [(QUESTION, "\n\n".join(STEPS)), ("2?", "two\n\n \n\nyes"), ("none", " ")]
+    expected = [reference(QUESTION, STEPS), reference("2?", ["two", "yes"])]
+    for over, joined in (("last", lambda s: s[-1]), ("min", min), ("product", np.prod)):
+        said = judge.score(pairs, over)
+        assert said.value == pytest.approx([*map(joined, expected), 0.0], abs=1e-5)
+    assert said.tokens[0] > said.tokens[1] > said.tokens[2] == 0
+    assert np.isnan(judge.score([("long", "x" * 600)], "last").value[0])
+    with pytest.raises(UserError, match="--over last"):
+        judge.score(pairs, "text")
+
+
 def test_a_step_beyond_what_the_model_can_read_scores_nothing(tmp_path: Path) -> None:
     trl(tmp_path)
     scorer = StepScorer(tmp_path, device="cpu")
@@ -236,6 +255,26 @@ def test_how_it_is_read_can_be_told(tmp_path: Path) -> None:
     assert said.scores == pytest.approx(
         pair[np.array(ids) == tok.encode("<extra_0>")[-1]].tolist(), abs=1e-5
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["trl", "qwen"])
+def test_vllms_pooling_runner_reads_what_transformers_reads(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    reference = FAMILIES[name](tmp_path)
+    scorer = PooledStepScorer(tmp_path, dtype="float32")
+    pairs = [(QUESTION, STEPS), ("2?", ["two", "yes"]), (QUESTION, ["fine", "x" * 600])]
+    said = scored(scorer, *pairs)
+    for (question, steps), one in zip(pairs[:2], said, strict=False):
+        assert one.scores == pytest.approx(reference(question, steps), abs=1e-4)
+    assert said[2].scores[0] > 0 and said[2].scores[1] == 0
+
+
+def test_a_model_without_a_head_to_pool_is_refused(tmp_path: Path) -> None:
+    shepherd(tmp_path)
+    with pytest.raises(UserError, match=r"write thinking\.prm\.engine: transformers"):
+        PooledStepScorer(tmp_path)
 
 
 def test_what_is_no_such_model_is_refused(tmp_path: Path) -> None:

@@ -59,6 +59,22 @@ def finished(folder: Path, engine: Any, **changes: Any) -> testtime.Run:
     return testtime.load(folder / "study" / "quickstart")
 
 
+def test_probabilities_of_labels_are_those_of_the_embedded_engine(tmp_path: Path) -> None:
+    said = []
+    for engine in ("transformers", "vllm"):
+        run = finished(tmp_path / engine, engine, task={"name": "chain_sum", "limit": 10})
+        code = (
+            "from testtime import pipeline\nfrom testtime.runs.verify import Asked\n"
+            "if __name__ == '__main__':\n    "
+            f"pipeline.verify({str(run.path)!r}, asked=Asked(ask='=', labels=('1', '0')))"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=400)
+        rows = Store(run.path).read("verifications").to_pandas().set_index("key")
+        said.append(rows["value"].sort_index())
+    assert len(said[0]) == len(said[1]) > 15 and said[0].nunique() > 5
+    assert said[1].to_numpy() == pytest.approx(said[0].to_numpy(), abs=1e-3)
+
+
 def alive(folder: Path) -> list[str]:
     """Command lines of the processes that carry the folder's mark."""
     found = []

@@ -13,6 +13,10 @@ from tests.test_pipeline import config
 from tests.tiny import evaluated
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
+from testtime.runs import prepare
+from testtime.runs.draw import draw
+from testtime.runs.evaluate import evaluate
+from testtime.runs.progress import Progress
 from testtime.storage.store import Store
 from testtime.strategies.registry import parse
 
@@ -87,6 +91,22 @@ def test_another_verifier_under_the_same_name_is_refused(
             evaluated(config(folder, thinking=run.manifest.config["thinking"]))
     finally:
         weights.write_bytes(held)
+
+
+def test_a_filters_effective_sample_size_is_in_the_scores(
+    searched: tuple[testtime.Run, Path], tmp_path: Path
+) -> None:
+    _, folder = searched
+    thinking = {"strategy": "particles", "prm": str(folder), "particles": [1, 4], "separator": "="}
+    thinking |= {"max_steps": 2, "step_tokens": 8}
+    told = config(tmp_path, thinking=thinking, selectors=["majority"], samples=1)
+    (job,) = testtime.pipeline.ready(told)
+    prepare.register(job)
+    assert not draw(job, Progress())
+    run = evaluate(job.store, Progress())
+    sizes = run.scores.groupby("particles")["ess"]
+    assert (sizes.min()[1], sizes.max()[1]) == (1, 1)
+    assert 1 < sizes.min()[4] <= sizes.max()[4] < 4.001
 
 
 def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:

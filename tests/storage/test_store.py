@@ -20,7 +20,7 @@ from testtime.errors import UserError
 from testtime.storage import lock as locks
 from testtime.storage import store as stores
 from testtime.storage.manifest import Manifest
-from testtime.storage.store import Store
+from testtime.storage.store import Store, as_table
 from testtime.storage.tables import CallRow
 from testtime.storage.writer import Writer
 
@@ -87,6 +87,15 @@ def test_what_was_appended_is_read_and_the_elder_of_two_equal_keys_wins(anywhere
         "start",
         "tokens",
     ]
+
+
+def test_a_column_that_an_older_part_lacks_is_null_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    now = as_table("calls", [chain(0, scores=[0.5])])
+    store.append_table("calls", now.drop_columns(["scores"]))
+    store.append("calls", [chain(1, scores=[0.25])])
+    assert store.read("calls", ["scores"])["scores"].to_pylist() == [None, [0.25]]
+    assert not store.mend()
 
 
 @settings(

@@ -11,8 +11,9 @@ import hashlib
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from tests.strategies.drawn import ANSWER_TOKENS, PROMPT
@@ -153,6 +154,36 @@ class Plain:
             counts = range(1, len(beam.steps) + 1)
             beam = replace(beam, scores=tuple(said(beam.steps[:n]) for n in counts))
         return beam
+
+    def particles(
+        self, n: int, systematic: bool, noise: Callable[[int], list[float]]
+    ) -> tuple[list[tuple[Beam, float]], list[float]]:
+        """The particles at the end with their weights, and each step's effective sample size.
+
+        noise: the uniform numbers of a step.
+        """
+        swarm, weights, sizes = [Beam()] * n, [1 / n] * n, list[float]()
+        for step in range(self.max_steps):
+            u = noise(step)
+            points = [(u[0] + i) / n for i in range(n)] if systematic else u
+            chosen = [sum(1 for c in accumulate(weights) if c <= point) for point in points]
+            copies, judged, moved = Counter[Ids](), dict[Any, Beam](), list[Beam]()
+            for beam in (swarm[min(i, n - 1)] for i in chosen):
+                if not beam.end:
+                    new, before = self.grow(beam, copies[beam.ids]), beam
+                    copies[beam.ids] += 1
+                    if (new.ids, new.end) not in judged:
+                        judged[new.ids, new.end] = self.judge(new, before)
+                    beam = judged[new.ids, new.end]
+                moved.append(beam)
+            swarm = moved
+            scores = [min(max(self.score(beam), 1e-7), 1 - 1e-7) for beam in swarm]
+            logits = [math.exp(math.log(p / (1 - p))) for p in scores]
+            weights = [logit / sum(logits) for logit in logits]
+            sizes.append(1 / sum(weight**2 for weight in weights))
+            if all(beam.end for beam in swarm):
+                break
+        return list(zip(swarm, weights, strict=True)), sizes
 
     def beams(self, n: int, width: int) -> list[Beam]:
         """The paths that ended, best first."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.strategies.drawn import PROMPT, Drawn, draw, strategy
 from tests.strategies.test_ledger import Mortal
-from tests.tiny import CLOSE, MemorylessEngine
+from tests.tiny import CLOSE, OPEN, MemorylessEngine
 from testtime.models.delimiters import Format
 from testtime.runs import prepare
 from testtime.runs.draw import draw as draw_job
@@ -49,6 +49,21 @@ def test_budgets_whose_attempts_read_alike_share_the_rounds_that_follow() -> Non
         keys = {cells[b, number].answers[0][0].key for b in (4, 16)}
         assert len(keys) == 1
     assert len([r for r in engine.requests if r.max_tokens == 16]) == 3
+
+
+@pytest.mark.parametrize(
+    ("token", "closed"), [(10, f"[{OPEN}, 10, 10, 10, 10, {CLOSE}]"), (CLOSE, f"[{OPEN}, {CLOSE}]")]
+)
+def test_the_attempt_before_is_shown_whole_where_it_is_asked_for(token: int, closed: str) -> None:
+    told = list[str]()
+
+    def render(turns: Any) -> tuple[int, ...]:
+        told.extend(turn["content"] for turn in turns if turn["role"] == "assistant")
+        return (40, *(41 for _ in turns))
+
+    whole = strategy("revise", budgets=[4], rounds=2, show="attempt")
+    (rounds,) = draw(MemorylessEngine({token: 1.0}), whole, render=render).attempts.values()
+    assert told == [closed + rounds[0].answers[0][0].text]
 
 
 @pytest.mark.parametrize("death", range(0, 40, 3))

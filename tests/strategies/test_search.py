@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from tests.strategies.drawn import PROMPT, Drawn, draw, whole
 from tests.strategies.searched import STEP, Beam, Judge, Plain, Tree, text
-from tests.tiny import CLOSE
+from tests.tiny import CLOSE, FORM
 from testtime.engines.base import Completion, Request
 from testtime.models.delimiters import Format
 from testtime.storage.calls import _behind
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Strategy
+from testtime.strategies.ledger import SampleLedger
 from testtime.strategies.registry import STRATEGIES
 
 COMMON = {"prm": "judge", "max_steps": 5, "step_tokens": 6}
@@ -90,6 +92,54 @@ def test_beam_chooses_as_brute_force_does(
     assert attempt.value == plain.score(beams[0])
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([1, 2, 4, 7]),
+    st.sampled_from(["multinomial", "systematic"]),
+    JOINS,
+    LOOKS,
+    st.sampled_from(["best", "weighted", "majority"]),
+)
+def test_particles_choose_as_brute_force_does(
+    seed: int, n: int, resampling: str, join: str, look: int, select: str
+) -> None:
+    tree, judge = Tree(), Judge()
+    options = {"particles": [n], "resampling": resampling, "join": join, "lookahead": look}
+    drawn = drawn_by(search("particles", select=select, **options), tree, judge, seed=seed)
+    plain = Plain(tree.log, look, join=join)
+    swarm, sizes = plain.particles(n, resampling == "systematic", lambda step: noise(seed, n, step))
+    check(drawn, tree, judge, plain)
+    (attempt,) = drawn.all
+    votes = Counter[tuple[int, ...]]()
+    for beam, weight in swarm:
+        votes[beam.ids] += weight if select == "weighted" else 1.0  # type: ignore[assignment]
+    best = max(plain.score(beam) for beam, _ in swarm)
+    if select == "best":
+        assert texts(drawn) == [next(b.ids for b, _ in swarm if plain.score(b) == best)]
+    else:
+        weights = [weight for _, weight in attempt.answers]
+        assert dict(zip(texts(drawn), weights, strict=True)) == pytest.approx(votes)
+    assert attempt.value == best and attempt.ess == pytest.approx(sum(sizes) / len(sizes))
+
+
+def noise(seed: int, n: int, step: int) -> list[float]:
+    """The uniform numbers that a filter of n particles draws anew by: of its sample and step."""
+    ledger = SampleLedger(SimpleNamespace(form=FORM, seed=seed), "p0", 0, {})  # type: ignore[arg-type]
+    return ledger.generator(ledger.start(PROMPT), f"particles={n},{step}").random(n).tolist()
+
+
+def test_copies_of_a_particle_go_on_independently_of_each_other() -> None:
+    copied, differ = 0, 0
+    for seed in range(40):
+        tree = Tree()
+        drawn_by(search("particles", particles=[4]), tree, Judge(), seed=seed)
+        for (ids, kind), made in tree.log.items():
+            if kind == "step" and ids and len(made) > 2:
+                copied, differ = copied + 1, differ + (len(set(map(tuple, made))) > 1)
+    assert copied > 20 and differ > 0.7 * copied
+
+
 def test_the_cases_include_ties_early_ends_caps_and_steps_without_text() -> None:
     seen = Counter[str]()
     for seed in range(60):
@@ -112,6 +162,7 @@ SEARCHES = {
     "stepwise": {"widths": [1, 3]},
     "beam": {"beams": [2, 4], "width": 2},
     "ahead": {"widths": [2], "lookahead": 5},
+    "particles": {"particles": [1, 4]},
 }
 
 

@@ -96,7 +96,7 @@ def reward(
     model: Annotated[
         Path,
         typer.Argument(
-            help="A folder with a ...ForSequenceClassification or ...TokenClassification."
+            help="A folder with a classification head, or a process reward model (--over last)."
         ),
     ],
     name: Annotated[str, typer.Option(help="The column, as in best:NAME.")] = "reward",
@@ -118,6 +118,40 @@ def reward(
     from testtime import pipeline
 
     _show(pipeline.reward(run, model, name, cast(Any, over), cast(Any, engine)), as_json)
+
+
+@app.command()
+def verify(
+    run: RunDir,
+    times: Annotated[int, typer.Option(min=1, help="Verifications of each answer.")] = 1,
+    budget: Annotated[int, typer.Option(min=0, help="Thinking tokens of each.")] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="Who verifies.", show_default="the run's own model")
+    ] = None,
+    ask: Annotated[
+        str, typer.Option(help="The user's turn behind the attempt.")
+    ] = "Is this answer right? Reply with yes or no.",
+    lead: Annotated[str, typer.Option(help="Text fed between thinking and label.")] = "",
+    labels: Annotated[str, typer.Option(help="What says right and wrong.")] = "yes,no",
+    name: Annotated[str, typer.Option(help="The columns, as in weighted:NAME_4.")] = "verify",
+    as_json: Json = False,
+) -> None:
+    """A model says whether each answer is right, several times; S samples under weighted:NAME_v
+    are the grid of solving against verifying.
+
+    Example: testtime verify runs/quickstart/quickstart --times 4 --budget 64
+    """
+    from testtime import pipeline
+    from testtime.cli.progress import for_terminal
+    from testtime.runs.show import splits
+    from testtime.runs.verify import Asked
+
+    right, _, wrong = labels.partition(",")
+    asked = Asked(model, ask, budget, lead, (right, wrong))
+    verified = pipeline.verify(run, name, times, asked, for_terminal())
+    _show(verified, as_json)
+    if not as_json:
+        typer.echo(splits(verified, name))
 
 
 @app.command()

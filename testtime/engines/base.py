@@ -30,6 +30,7 @@ class Request:
     share a prefix; a replicated engine sends them to the same replica. thinking_budget: thinking
     tokens after which the engine itself is to close the thinking (see thinking.whole). on_part: an
     engine that can calls it every PART_SECONDS or so, in its event loop, with all that was drawn.
+    labels: tokens whose log-probabilities are asked for in the first generated one's place.
     """
 
     prompt: tuple[int, ...] | None
@@ -42,6 +43,7 @@ class Request:
     messages: tuple[dict[str, str], ...] | None = None
     thinking_budget: int | None = None
     on_part: Callable[[Completion], None] | None = field(default=None, compare=False, repr=False)
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Completion:
     generated token under the model's raw distribution (before temperature and filters), same length
     as token_ids; empty where an endpoint gives none. prompt_tokens: length of the prompt;
     cached_tokens: how many of them were not computed again. counts: (thinking, answer) tokens where
-    a server gives no ids; text is the answer's then.
+    a server gives no ids; text is the answer's then. labels: raw log-probabilities of the request's
+    labels; empty where an endpoint gives none.
     """
 
     token_ids: list[int]
@@ -64,6 +67,7 @@ class Completion:
     prompt_tokens: int
     cached_tokens: int = 0
     counts: tuple[int, int] | None = None
+    labels: tuple[float, ...] = ()
 
 
 class Engine(Protocol):

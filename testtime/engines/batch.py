@@ -22,13 +22,16 @@ NO_STOP = -1  # fills the rows of `stops`
 
 @dataclass(eq=False)
 class Row:
-    """A request in flight; cached: tokens of its prompt that were not computed again."""
+    """A request in flight; cached: tokens of its prompt that were not computed again; labels: the
+    log-probabilities of its labels.
+    """
 
     request: Request
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Completion]
     stops: frozenset[int]
     cached: int = 0
+    labels: tuple[float, ...] = ()
 
 
 class Batch:
@@ -92,7 +95,8 @@ class Batch:
         assert row is not None
         ids, raw = self.drawn[slot, :count].tolist(), self.raw[slot, :count].tolist()
         finish: Literal["stop", "length"] = "stop" if ids and ids[-1] in row.stops else "length"
-        return Completion(ids, "", finish, raw, len(row.request.prompt or ()), row.cached)
+        counts = len(row.request.prompt or ()), row.cached
+        return Completion(ids, "", finish, raw, *counts, labels=row.labels)
 
     def leave(self, slots: np.ndarray) -> None:
         for slot in slots:

@@ -119,6 +119,9 @@ class Decoder:
             slots = list(range(len(batch.live), len(batch.live) + len(rows)))
         batch.join(slots, rows)  # before the pass, so that a failure reaches them too
         logits = self._forward(group, ids)
+        for row, raw in zip(rows, logits, strict=True):
+            if row.request.labels:
+                row.labels = tuple(raw[list(row.request.labels)].tolist())
         self._cache.take(slots, group)
         self._draw(np.array(slots), logits)
 

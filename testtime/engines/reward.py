@@ -26,6 +26,7 @@ from testtime.errors import UserError
 
 Over = Literal["text", "product", "min", "last"]
 RewardEngine = Literal["transformers", "vllm"]
+HEADS = ("ForSequenceClassification", "ForTokenClassification")
 # stands for the response while the chat template is rendered, which may edit what it reads
 PLACE = "\u241fRESPONSE\u241f"
 
@@ -64,22 +65,9 @@ class RewardModel:
             raise UserError(
                 f"reward: engine is {engine!r}; choose {' or '.join(get_args(RewardEngine))}"
             )
-        file = Path(path) / "config.json"
-        if not file.is_file():
-            raise UserError(
-                f"reward model {path}: no config.json there; give a folder with a Hugging Face "
-                f"model"
-            )
-        config = json.loads(file.read_text())
-        kind = str((config.get("architectures") or ["none"])[0])
-        head = next(
-            (
-                e
-                for e in ("ForSequenceClassification", "ForTokenClassification")
-                if kind.endswith(e)
-            ),
-            None,
-        )
+        config = config_of(path)
+        kind = architecture_of(config)
+        head = next((head for head in HEADS if kind.endswith(head)), None)
         if head is None:
             raise UserError(
                 f"reward model {path}: its architecture is {kind}, which has no classification "
@@ -92,7 +80,7 @@ class RewardModel:
         self.batch_tokens = batch_tokens
         self.vllm: Any = None
         if engine == "vllm":
-            self.vllm = _pooling(path, dtype)
+            self.vllm = pooling(path, dtype)
         else:
             import torch
 
@@ -124,9 +112,10 @@ class RewardModel:
         fitting = [i for i in np.argsort(tokens, kind="stable") if tokens[i] <= self.longest]
         read = self._read if self.vllm is None else self._read_vllm
         whole = [fitting] if fitting else []
-        for batch in self._batches(fitting, tokens) if self.vllm is None else whole:
+        parts = batches(fitting, tokens, self.batch_tokens) if self.vllm is None else whole
+        for batch in parts:
             for i, found in zip(batch, read([encoded[i] for i in batch]), strict=True):
-                value[i] = _join(found, over)
+                value[i] = join(found, over)
         return Rewards(value, tokens)
 
     def _encode(
@@ -162,16 +151,6 @@ class RewardModel:
             at += len(separator)
         return ids, [int(np.searchsorted(starts, end) - 1) for end in ends]
 
-    def _batches(self, order: Sequence[int], tokens: NDArray[np.int64]) -> list[list[int]]:
-        """Texts of like length together, padded to the longest within `batch_tokens`."""
-        batches: list[list[int]] = []
-        for i in order:
-            if batches and (len(batches[-1]) + 1) * tokens[i] <= self.batch_tokens:
-                batches[-1].append(i)
-            else:
-                batches.append([i])
-        return batches
-
     def _read(self, texts: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float64]]:
         """The probability of "right" at each place of each text."""
         import torch
@@ -195,15 +174,12 @@ class RewardModel:
         return [right[row, places].numpy() for row, (_, places) in enumerate(texts)]
 
     def _read_vllm(self, texts: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float64]]:
-        """The same from vLLM, which batches by itself and applies the activation."""
-        prompts = [{"prompt_token_ids": ids} for ids, _ in texts]
-        outputs = self.vllm.encode(prompts, pooling_task="token_classify", use_tqdm=False)
-        right = [output.outputs.data.double().numpy()[:, -1] for output in outputs]
+        right = pooled(self.vllm, [ids for ids, _ in texts])
         return [values[places] for values, (_, places) in zip(right, texts, strict=True)]
 
 
-def _pooling(path: str | Path, dtype: str) -> Any:
-    """vLLM with a classification of every token."""
+def pooling(path: str | Path, dtype: str, **options: Any) -> Any:
+    """vLLM's pooling runner with a classification of every token, wherever a step ends."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB; GPUs do not read it
@@ -217,12 +193,48 @@ def _pooling(path: str | Path, dtype: str) -> Any:
     return LLM(
         model=str(path),
         runner="pooling",
-        pooler_config=PoolerConfig(task="token_classify"),
+        pooler_config=PoolerConfig(task="token_classify", tok_pooling_type="ALL"),
         dtype=dtype,
+        **options,
     )
 
 
-def _join(found: NDArray[np.float64], over: Over) -> float:
+def pooled(runner: Any, texts: Sequence[list[int]]) -> list[NDArray[np.float64]]:
+    """P(right) at every token of each text: vLLM batches and applies the activation itself."""
+    prompts = [{"prompt_token_ids": ids} for ids in texts]
+    outputs = runner.encode(prompts, pooling_task="token_classify", use_tqdm=False)
+    return [output.outputs.data.double().numpy()[:, -1] for output in outputs]
+
+
+def config_of(path: str | Path) -> dict[str, Any]:
+    """The config.json of a folder. Raises UserError where there is none."""
+    file = Path(path) / "config.json"
+    if not file.is_file():
+        raise UserError(
+            f"reward model {path}: no config.json there; give a folder with a Hugging Face model"
+        )
+    return dict(json.loads(file.read_text()))
+
+
+def architecture_of(config: dict[str, Any]) -> str:
+    return str((config.get("architectures") or ["none"])[0])
+
+
+def batches(order: Sequence[int], tokens: NDArray[np.int64], batch_tokens: int) -> list[list[int]]:
+    """Texts of like length together, padded to the longest within `batch_tokens`; order: of
+    length.
+    """
+    made: list[list[int]] = []
+    for i in order:
+        if made and (len(made[-1]) + 1) * tokens[i] <= batch_tokens:
+            made[-1].append(i)
+        else:
+            made.append([i])
+    return made
+
+
+def join(found: NDArray[np.float64], over: Over) -> float:
+    """Scores of steps as one."""
     if not len(found):
         return 0.0
     return float({"product": found.prod(), "min": found.min()}.get(over, found[-1]))

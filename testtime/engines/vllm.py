@@ -133,8 +133,9 @@ class VllmEngine:
             max_tokens=request.max_tokens,
             stop_token_ids=list(request.stop_token_ids),
             ignore_eos=request.ignore_eos,
-            logprobs=0,
-            flat_logprobs=True,
+            logprobs=None if request.labels else 0,
+            logprob_token_ids=list(request.labels) or None,
+            flat_logprobs=not request.labels,
             detokenize=False,
             output_kind=self._kinds.DELTA if parts else self._kinds.FINAL_ONLY,
             **(
@@ -145,10 +146,12 @@ class VllmEngine:
         )
         prompt: Any = {"prompt_token_ids": list(prompt_ids)}
         ids, logprobs, last = list[int](), list[float](), None
+        labels: tuple[float, ...] = ()
         due = time.monotonic() + PART_SECONDS
 
         def drawn(finish: Literal["stop", "length"], cached: int | None) -> Completion:
-            return Completion(ids[:], "", finish, logprobs[:], len(prompt_ids), cached or 0)
+            counts = len(prompt_ids), cached or 0
+            return Completion(ids[:], "", finish, logprobs[:], *counts, labels=labels)
 
         try:
             async for last in self._llm.generate(
@@ -156,7 +159,13 @@ class VllmEngine:
             ):
                 out = last.outputs[0]
                 ids.extend(out.token_ids)
-                logprobs.extend(out.logprobs.logprobs)  # flat: one a token
+                if request.labels:
+                    steps = zip(out.token_ids, out.logprobs, strict=True)
+                    logprobs.extend(step[token].logprob for token, step in steps)
+                    first = out.logprobs[0]
+                    labels = labels or tuple(first[label].logprob for label in request.labels)
+                else:
+                    logprobs.extend(out.logprobs.logprobs)  # flat: one a token
                 if parts and not last.finished and time.monotonic() >= due:
                     parts(drawn("length", last.num_cached_tokens))
                     due = time.monotonic() + PART_SECONDS

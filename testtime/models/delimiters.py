@@ -68,6 +68,13 @@ class Format:
     def delimited(self) -> bool:
         return bool(self.close)
 
+    @property
+    def closing(self) -> tuple[int, ...]:
+        """The forced ending up to where the thinking is closed, without what asks for an answer."""
+        if not self.close:
+            return ()
+        return self.ending[: find(self.ending, self.close) + len(self.close)]
+
 
 UNSEEN = Format(
     (), (), (), ""

@@ -92,9 +92,11 @@ def served(name: str) -> Model:
     return Model(name, name, None, None, {}, f"served:{name}")
 
 
-def decoder(tokenizer: Any) -> Callable[[Sequence[int]], str]:
-    """Token ids to text, special tokens left out. A server that keeps its tokenizer gives text."""
-    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+def decoder(tokenizer: Any, special: bool = False) -> Callable[[Sequence[int]], str]:
+    """Token ids to text, `special` tokens left out or not. A server that keeps its tokenizer gives
+    text.
+    """
+    options = {"skip_special_tokens": not special, "clean_up_tokenization_spaces": False}
     return lambda ids: str(tokenizer.decode(list(ids), **options))
 
 

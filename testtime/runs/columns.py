@@ -13,7 +13,17 @@ COLUMNS = (
     *(*TOKENS, *COSTS, "forced", "verdict", "truncated", *LOGPROBS),
 )
 TAKEN = {  # what a reward's column cannot be called
-    *(*COLUMNS, *USES, "wait", "round", "turn", "nodes", "width", "beams", "depth", "prm"),
-    *("verifier_flops", "path_seconds", "level", "difficulty", "tokens", "usd", "seconds"),
+    *(*COLUMNS, *USES, "wait", "round", "turn", "nodes", "width", "beams", "particles", "depth"),
+    *(
+        "prm",
+        "ess",
+        "verifier_flops",
+        "path_seconds",
+        "level",
+        "difficulty",
+        "tokens",
+        "usd",
+        "seconds",
+    ),
     *("prompt_usd", "prompt_seconds", *SCHEMAS["calls"].names),
 }

@@ -65,7 +65,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
         writer.add("calls", call)
 
     scorer = _scorer(job)
-    drawing = _drawing(job, engine, scorer, store)
+    drawing = drawing_of(job, engine, scorer, store)
 
     async def work() -> list[str]:
         nonlocal seconds
@@ -200,6 +200,7 @@ def attempt_row(problem_id: str, sample: int, recipe: str, attempt: Attempt) -> 
         sum(call.failed for call in used),
         sum(call.seconds for call in used),
         attempt.fallbacks,
+        attempt.ess,
     )
 
 
@@ -233,9 +234,10 @@ def _read(
         yield (row, sample), calls.pop((row.problem_id, sample), {})
 
 
-def _drawing(
+def drawing_of(
     job: Job, engine: Engine, scorer: Scorer | None, store: Callable[[CallRow], None]
 ) -> Drawing:
+    """What the samples of a job share on an engine."""
     tokenizer, form, template = job.model.tokenizer, job.form, job.ref.template
 
     def render(turns: Turns) -> tuple[int, ...]:
@@ -256,6 +258,7 @@ def _drawing(
         Admission(engine.max_num_seqs, getattr(engine, "cache_tokens", None)),
         scorer,
         cache(lambda separator: delimiters.holding(tokenizer, separator)),
+        decoder(tokenizer, special=True),
     )
 
 
@@ -263,12 +266,14 @@ def _scorer(job: Job) -> Scorer | None:
     asked = job.config.thinking.verifier()
     if asked is None or job.verifier is None:
         return None
+    from testtime.engines.pooled_prm import PooledStepScorer
     from testtime.engines.prm import StepScorer
 
-    return StepScorer(
+    scorer = PooledStepScorer if asked.engine == "vllm" else StepScorer
+    return scorer(
         job.verifier.source,
         name=job.verifier.fingerprint,
-        **asked.model_dump(exclude={"name"}),
+        **asked.model_dump(exclude={"name", "engine"}),
         dtype=job.config.engine.dtype,
     )
 

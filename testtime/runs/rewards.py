@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from testtime.compute.flops import Flops
-from testtime.engines.reward import Over, RewardEngine, RewardModel
+from testtime.engines.reward import (
+    HEADS,
+    Over,
+    RewardEngine,
+    RewardModel,
+    architecture_of,
+    config_of,
+)
+from testtime.engines.step_rewards import StepRewards
 from testtime.errors import UserError
 from testtime.models.resolve import decoder, resolve, served
 from testtime.runs.columns import TAKEN
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 32  # problems whose chains are in memory at once
+Judge = RewardModel | StepRewards
 Decode = Callable[[Sequence[int]], str]
 
 
@@ -42,19 +51,11 @@ def reward(store: Store, model: str | Path, name: str, over: Over, engine: Rewar
             f"{store.root}: an imported run keeps no chains; put the rewards into its log as a "
             "column"
         )
-    if not name.isidentifier():
-        raise UserError(
-            f"--name {name}: a column's name is letters, digits and underscores, such as reward"
-        )
-    if name in TAKEN or f"{name}_flops" in TAKEN or name.endswith("_flops"):
-        raise UserError(
-            f"--name {name}: the scores table has a column of that name already; write another, "
-            f"such as reward"
-        )
+    check_name(name, "reward")
     config = parse(manifest.config, str(store.root / "run.json"))
     ref = config.model[0]
     asked = served(ref.name) if config.engine.chat else resolve(ref.name, ref.revision)
-    judge = RewardModel(model, engine=engine)
+    judge = _judge(model, over, engine)
     try:
         flops = Flops.from_config(model)
         reward_pool(store, judge, flops, decoder(asked.tokenizer), name, over)
@@ -65,8 +66,35 @@ def reward(store: Store, model: str | Path, name: str, over: Over, engine: Rewar
     store.write_manifest(manifest.changed(config=told))
 
 
+def _judge(model: str | Path, over: Over, engine: RewardEngine) -> Judge:
+    """A classification head is read by either engine; a process reward model of another family by
+    transformers, step by step.
+    """
+    if architecture_of(config_of(model)).endswith(HEADS) or engine != "transformers":
+        return RewardModel(model, engine=engine)
+    return StepRewards(model)
+
+
+def check_name(name: str, such_as: str) -> None:
+    """Raises UserError where the scores table cannot have a column of this name."""
+    if not name.isidentifier():
+        raise UserError(
+            f"--name {name}: a column's name is letters, digits and underscores, such as {such_as}"
+        )
+    if name in TAKEN or f"{name}_flops" in TAKEN or name.endswith("_flops"):
+        raise UserError(
+            f"--name {name}: the scores table has a column of that name already; write another, "
+            f"such as {such_as}"
+        )
+
+
 def reward_pool(
-    store: Store, model: RewardModel, flops: Flops, decode: Decode, name: str, over: Over = "text"
+    store: Store,
+    model: Judge,
+    flops: Flops,
+    decode: Decode,
+    name: str,
+    over: Over = "text",
 ) -> int:
     """Score every stored answer that has no reward of this name; returns how many there were.
 

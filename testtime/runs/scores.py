@@ -23,6 +23,7 @@ from testtime.runs.columns import COLUMNS, LOGPROBS
 from testtime.runs.prepare import cell_of, setting_of
 from testtime.runs.rewards import reward_columns
 from testtime.runs.verdicts import SCORE_OF, graded_answers
+from testtime.runs.verifications import verification_columns
 from testtime.storage.store import Store
 from testtime.storage.tables import SCHEMAS
 from testtime.strategies.base import Amounts
@@ -51,8 +52,9 @@ def scores(
     "missing" and a null score. Columns as in DESIGN: thinking_tokens are all sampled tokens but the
     answer's; forced_tokens what was fed after the prompt; prompt_flops what n samples share.
     Tokens are the policy's; where a verifier steered, its FLOPs are part of flops and a column
-    verifier_flops, and what it says of the attempt is the column prm. tool_calls, tool_failures,
-    tool_seconds and fallbacks (questions that could not be split) are there where there were any.
+    verifier_flops, what it says of the attempt is the column prm, and a particle filter's effective
+    sample size the column ess. tool_calls, tool_failures, tool_seconds and fallbacks (questions
+    that could not be split) are there where there were any.
     """
     import pandas as pd
 
@@ -99,6 +101,8 @@ def scores(
             read = np.where(judge, verifier.forward(context, fed), 0.0)
             table["verifier_flops"] = spread(_sums(read, first))
         table["flops"] += table["verifier_flops"]
+        if attempts["ess"].null_count < len(attempts):
+            table["ess"] = spread(attempts["ess"].to_numpy().astype(float))
     used = {name: pc.fill_null(attempts[name], 0) for name in USES}  # older parts know of none
     for name, counts in used.items():
         of = used["tool_calls"] if name.startswith("tool_") else counts
@@ -199,7 +203,7 @@ def _sums(values: Floats, first: NDArray[np.int64]) -> Floats:
 
 
 def _answers(store: Store) -> tuple[pd.DataFrame, list[str]]:
-    """The answers by key, with their verdicts and rewards; and the rewards' columns."""
+    """The answers by key, with their verdicts and what judges said; and the columns of these."""
     import pandas as pd
 
     columns = ["finish", *LOGPROBS]
@@ -209,11 +213,12 @@ def _answers(store: Store) -> tuple[pd.DataFrame, list[str]]:
     answers = answers.drop_duplicates("key")
     grades = store.read("grades", ["verdict", "answer_key"]).to_pandas()
     answers = answers.merge(grades.rename(columns={"key": "grade_key"}), on="grade_key", how="left")
-    rewards = reward_columns(store)
-    if rewards is None:
-        return answers.set_index("key"), []
-    named = [str(column) for column in rewards if column != "key"]
-    return answers.merge(rewards, on="key", how="left").set_index("key"), named
+    named: list[str] = []
+    for judged in (reward_columns(store), verification_columns(store)):
+        if judged is not None:
+            named += [str(column) for column in judged if column != "key"]
+            answers = answers.merge(judged, on="key", how="left")
+    return answers.set_index("key"), named
 
 
 def _joined(attempts: pa.Table, answers: pd.DataFrame) -> pd.DataFrame:

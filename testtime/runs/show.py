@@ -8,8 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from testtime import tasks
+from testtime import labels, tasks
 from testtime.errors import UserError, printable
+from testtime.estimators.grid import build
+from testtime.estimators.splits import best_splits, exponents
 from testtime.runs.prepare import useless_golds
 from testtime.runs.run import Run, load
 from testtime.runs.transcripts import Transcript, read
@@ -47,6 +49,31 @@ def show(
             else _page(found, model, len(models) > 1)
         )
     return "\n".join(parts)
+
+
+def splits(run: Run, name: str) -> str:
+    """The best splits between solving and verifying as compute grows, at the last setting and
+    budget, and how samples and verifications grow with it.
+    """
+    scores, selectors = run.scores, run.config.selectors
+    last = (
+        scores[["setting", "budget"]]
+        .fillna(-1)
+        .eq(scores[["setting", "budget"]].fillna(-1).iloc[-1])
+    )
+    verified = [one for one in selectors if one.startswith(f"weighted:{name}_")]
+    pool = scores[last.all(axis=1)]
+    sample = build(pool, run.config.sample_counts(), verified).bootstrap(run.config.resamples)
+    lines = ["solve and verify, best as compute grows:"]
+    for row in best_splits(sample, name).to_dict("records"):
+        solved = labels.counted(int(row["samples"]), "sample")
+        each = labels.counted(int(row["verifications"]), "verification")
+        cost = labels.cost("flops", row["flops"])
+        lines.append(f"  {cost}: {solved}, {each} each: {100 * row['value']:.1f}%")
+    if grown := exponents(sample, name):
+        told = (f"{one.value:.2f} [{one.lo:.2f}, {one.hi:.2f}]" for one in grown)
+        lines.append("  samples grow as C^{}, verifications as C^{}".format(*told))
+    return "\n".join(lines)
 
 
 def _page(found: Transcript, model: str, several: bool) -> str:

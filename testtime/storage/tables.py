@@ -98,6 +98,7 @@ class AttemptRow:
     tool_failures: int | None = None
     tool_seconds: float | None = None
     fallbacks: int | None = None
+    ess: float | None = None
 
 
 @dataclass(slots=True)
@@ -119,6 +120,22 @@ class RewardRow:
     key: str
     name: str
     reward: float
+    flops: float
+
+
+@dataclass(slots=True)
+class VerificationRow:
+    """What a model said when it was asked for the `number`th time whether an answer is right, under
+    a column's name. recipe: hash of who was asked and how; value: P(right); tokens: sampled;
+    flops: the first time with the prompt, later it is in the cache.
+    """
+
+    key: str
+    name: str
+    number: int
+    recipe: str
+    value: float
+    tokens: int
     flops: float
 
 
@@ -148,6 +165,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "attempts": _schema(AttemptRow),
     "grades": _schema(GradeRow),
     "rewards": _schema(RewardRow),
+    "verifications": _schema(VerificationRow),
 }
 KEYS: dict[str, list[str]] = {
     "problems": ["problem_id"],
@@ -155,5 +173,6 @@ KEYS: dict[str, list[str]] = {
     "attempts": ["problem_id", "sample", "recipe", "cell"],
     "grades": ["key"],
     "rewards": ["key", "name"],
+    "verifications": ["key", "name", "number"],
 }
-Row = ProblemRow | CallRow | AttemptRow | GradeRow | RewardRow
+Row = ProblemRow | CallRow | AttemptRow | GradeRow | RewardRow | VerificationRow

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from testtime.config.schema import Config, Sampling, Thinking
@@ -133,7 +134,8 @@ class Attempt:
 
     answers: one, or a search's several with weights, joined after grading; spent: pruned branches
     and probes included; path: sampled tokens on the longest sequential path; value: what the
-    verifier of a search says of it; fallbacks: questions that could not be split.
+    verifier of a search says of it; fallbacks: questions that could not be split; ess: effective
+    sample size of a particle filter, the mean over its steps.
     """
 
     amounts: Amounts
@@ -143,6 +145,7 @@ class Attempt:
     forced: bool = False
     value: float | None = None
     fallbacks: int = 0
+    ess: float | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,12 @@ class Ledger(Protocol):
         """What a tool gave for a call that ends here. `run` is awaited where none is stored."""
         ...
 
+    def generator(self, at: Node, branch: str) -> np.random.Generator:
+        """Random numbers of the strategy's own: of this place and `branch`, the same whenever it
+        replays.
+        """
+        ...
+
     def ends(self, separator: str) -> tuple[Ids, ...]:
         """What ends a step: each token whose text holds the separator, or its ids where no token
         does.
@@ -219,15 +228,16 @@ class Ledger(Protocol):
         """
         ...
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids, special tokens left out."""
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        """The text of ids, `special` tokens left out or not."""
         ...
 
 
 class Verifier(BaseModel):
     """A process reward model: a zoo name, a local folder or a hub id. family: how it reads steps,
     where that is not found by itself; read_at: the text after each step at which it is read;
-    label_tokens: of a causal model, the tokens that say right and wrong.
+    label_tokens: of a causal model, the tokens that say right and wrong. engine: who reads, with
+    `args` (vLLM's, such as gpu_memory_utilization): no part of what is read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -235,6 +245,8 @@ class Verifier(BaseModel):
     family: str | None = None
     read_at: str | None = None
     label_tokens: tuple[str, str] | None = None
+    engine: Literal["transformers", "vllm"] = "transformers"
+    args: dict[str, Any] = {}
 
 
 class Strategy(Thinking):
@@ -258,8 +270,12 @@ class Strategy(Thinking):
 
     def recipe(self) -> tuple[object, ...]:
         """What its attempts depend on, besides how the model's thinking is marked."""
+        return tuple(sorted(self.telling().items()))
+
+    def telling(self) -> dict[str, Any]:
+        """The options that its attempts depend on."""
         left_out = {*self.grows, *Thinking.model_fields} - {"strategy"}
-        return tuple(sorted(self.model_dump(exclude=left_out).items()))
+        return self.model_dump(exclude=left_out)
 
     def verifier(self) -> Verifier | None:
         """The process reward model that steers it."""

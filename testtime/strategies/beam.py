@@ -60,9 +60,6 @@ class Beam(Search):
             ended += paths  # forced where they are
         ended.sort(key=self.score, reverse=True)  # the earlier of equals first
         chosen = ended[: 1 if self.select == "best" else beams]
-        answers = await self.answers(ledger, chosen, bill)
         scores = [self.score(path) for path in chosen]
         weights = scores if self.select == "weighted" else [1.0] * len(chosen)
-        pairs = tuple(zip(answers, weights, strict=True))
-        amounts, forced = {"beams": beams}, chosen[0].finish != "natural"
-        return [Attempt(amounts, pairs, tuple(bill.calls), bill.path, forced, scores[0])]
+        return [await self.attempt(ledger, {"beams": beams}, chosen, weights, bill)]

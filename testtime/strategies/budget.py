@@ -18,6 +18,7 @@ from testtime.models.delimiters import Format
 from testtime.strategies.base import Amounts, Answer, Attempt, Call, Chain, Ledger, Node, gathered
 
 Finish = Literal["natural", "eos", "length"]
+Show = Literal["answer", "attempt"]  # what a model that revises is shown of an attempt
 
 
 def _ascending(budgets: list[int]) -> list[int]:
@@ -111,15 +112,22 @@ async def closed(
     return place, await ledger.own(place)
 
 
-def shown(ledger: Ledger, thinking: Thinking, attempt: Attempt) -> str:
+def shown(ledger: Ledger, thinking: Thinking, attempt: Attempt, show: Show) -> str:
     """What a reader of an attempt sees: its answer, behind the working where the model has no
-    delimiters to hide that.
+    delimiters to hide that; or all of it, delimiters included.
     """
     ((answer, _),) = attempt.answers
-    if ledger.form.delimited or not attempt.forced:
+    form = ledger.form
+    if form.delimited and show == "answer":
+        return answer.text
+    if not form.delimited and not attempt.forced:
         return answer.text
     place = thinking.node.cut(attempt.amounts["budget"])
-    return ledger.decode(place.context[len(place.root.kept) :]) + answer.text
+    working = place.context[len(place.root.kept) :]
+    if not form.delimited:
+        return ledger.decode(working) + answer.text
+    closed = [*form.open, *working, *(form.closing if attempt.forced else ())]
+    return ledger.decode(closed, special=True) + answer.text
 
 
 async def at_budgets(

@@ -87,7 +87,8 @@ class Spent:
 class Drawing:
     """What all samples of a run share. answer: how answers are drawn, at most answer_tokens long;
     render: chat turns to a prompt's ids; quote: a text that others wrote to ids; store: takes each
-    finished call; ends: what ends a step, from its separator; tools: lets so many run at a time.
+    finished call; ends: what ends a step, from its separator; tools: lets so many run at a time;
+    verbatim: decodes with special tokens.
     """
 
     engine: Engine
@@ -104,5 +105,6 @@ class Drawing:
     admission: Admission
     scorer: Scorer | None = None
     ends: Callable[[str], tuple[Ids, ...]] = lambda separator: ()
+    verbatim: Callable[[Sequence[int]], str] = str
     spent: Spent = field(default_factory=Spent)
     tools: Admission = field(default_factory=lambda: Admission(os.cpu_count() or 1))

@@ -73,8 +73,8 @@ class SampleLedger:
     def quote(self, text: str) -> Ids:
         return self._drawing.quote(text)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._drawing.decode(ids)
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        return (self._drawing.verbatim if special else self._drawing.decode)(ids)
 
     async def think(
         self,
@@ -272,6 +272,9 @@ class SampleLedger:
         row = self._calls[key]
         status: Any = row.finish
         return Result(row.text, status, row.seconds or 0.0)
+
+    def generator(self, at: Node, branch: str) -> np.random.Generator:
+        return np.random.default_rng(seed(_key(at, "random", branch), 0))
 
     def ends(self, separator: str) -> tuple[Ids, ...]:
         return self._drawing.ends(separator)

@@ -14,9 +14,11 @@ from testtime.strategies.beam import Beam
 from testtime.strategies.decompose import Decompose
 from testtime.strategies.native import Native
 from testtime.strategies.nested import Fresh, Nested, Wait
+from testtime.strategies.particles import Particles
 from testtime.strategies.revise import Revise
 from testtime.strategies.stepwise import Stepwise
 from testtime.strategies.tools import Tools
+from testtime.strategies.tree import Tree
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "nested": Nested,
@@ -28,6 +30,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "beam": Beam,
     "tools": Tools,
     "decompose": Decompose,
+    "particles": Particles,
+    "tree": Tree,
 }
 
 

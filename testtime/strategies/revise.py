@@ -16,7 +16,7 @@ from pydantic import Field
 
 from testtime.models.delimiters import Format
 from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Node, Strategy, gathered
-from testtime.strategies.budget import Budgets, answered, shown, think
+from testtime.strategies.budget import Budgets, Show, answered, shown, think
 
 PROMPT = (
     "Check your answer. If it is right, give it again; if it is wrong, correct it. End with the "
@@ -26,7 +26,8 @@ PROMPT = (
 
 class Revise(Strategy):
     """budgets: thinking tokens of each round; rounds: the first answer and its revisions; prompt:
-    what asks for a revision, as the user's next turn. The cost of a round holds those before it.
+    what asks for a revision, as the user's next turn; show: what it is shown of the attempt before,
+    where a model has delimiters. The cost of a round holds those before it.
     """
 
     grows: ClassVar[tuple[str, ...]] = ("budgets", "rounds")
@@ -34,6 +35,7 @@ class Revise(Strategy):
     budgets: Budgets
     rounds: int = Field(4, ge=2)
     prompt: str = PROMPT
+    show: Show = "answer"
 
     def cells(self, form: Format) -> list[Amounts]:
         rounds = range(1, self.rounds + 1)
@@ -65,18 +67,19 @@ class Revise(Strategy):
             return made
         alike: defaultdict[str, dict[int, tuple[Call, ...]]] = defaultdict(dict)
         for attempt in made:
-            alike[shown(ledger, thinking, attempt)][attempt.amounts["budget"]] = attempt.spent
+            text = shown(ledger, thinking, attempt, self.show)
+            alike[text][attempt.amounts["budget"]] = attempt.spent
         later = []
         for text, spent in alike.items():
             answer = {"role": "assistant", "content": text}
             asked = {"role": "user", "content": self.prompt}
             onward = ledger.prompt((*prompt.turns, answer, asked))
-            shared = _common(prompt.kept, onward.kept)
+            shared = alike_from_start(prompt.kept, onward.kept)
             later.append(self._round(ledger, onward, number + 1, spent, shared))
         return made + await gathered(*later)
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def alike_from_start(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens two prompts begin with alike."""
     alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
     return sum(1 for _ in alike)

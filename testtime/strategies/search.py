@@ -16,7 +16,16 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, Field
 
 from testtime.config.schema import Sampling
-from testtime.strategies.base import Answer, Call, Ledger, Node, Strategy, Verifier
+from testtime.strategies.base import (
+    Amounts,
+    Answer,
+    Attempt,
+    Call,
+    Ledger,
+    Node,
+    Strategy,
+    Verifier,
+)
 from testtime.strategies.budget import Finish, closed, read
 
 GREEDY = Sampling(temperature=0)
@@ -64,33 +73,69 @@ class Bill:
         self.calls.append(call)
 
 
-class Search(Strategy):
-    """prm: the process reward model, by name or with how it is read; max_steps of at most
-    step_tokens tokens, each ending on `separator`; lookahead: tokens rolled out greedily behind
-    each candidate and scored with it; join: the score of a path from those of its steps.
+class Steered(Strategy):
+    """prm: the process reward model that steers, by name or with how it is read; separator: what a
+    step ends on; join: the score of a text from those of its steps.
     """
 
     grows: ClassVar[tuple[str, ...]] = ()
     prm: Annotated[Verifier, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)]
-    max_steps: int = Field(40, ge=1)
-    step_tokens: int = Field(512, ge=1)
     separator: str = Field("\n\n", min_length=1)
-    lookahead: int = Field(0, ge=0)
     join: Literal["last", "min", "product", "mean"] = "last"
+
+    def telling(self) -> dict[str, Any]:
+        who = {"engine", "args"}  # it reads the same, whoever runs it
+        return {**super().telling(), "prm": self.prm.model_dump(exclude=who)}
 
     def verifier(self) -> Verifier:
         return self.prm
 
-    def score(self, path: Path) -> float:
-        """The score of a path; 0 where no step of it has text."""
-        scores = path.scores or (0.0,)
+    def joined(self, scores: Sequence[float]) -> float:
+        """The score of a text; 0 where no step of it has text."""
+        scores = scores or (0.0,)
         joined = {"min": min(scores), "product": math.prod(scores), "last": scores[-1]}
         return joined.get(self.join, sum(scores) / len(scores))
+
+    def steps(self, ledger: Ledger, node: Node, since: int, until: int) -> list[int]:
+        """Where the steps with text between two places end, in tokens behind the prompt."""
+        ids = node.context[len(node.root.kept) :]
+        ends = ledger.ends(self.separator)
+        single = {part[0] for part in ends if len(part) == 1}
+        longer = [part for part in ends if len(part) > 1]
+        places, start = [], since
+        for at in range(since + 1, until + 1):
+            over = ids[at - 1] in single or any(tuple(ids[at - len(p) : at]) == p for p in longer)
+            if (at == until or over) and ledger.decode(ids[start:at]).strip():
+                places.append(at)
+                start = at
+        return places
+
+
+class Search(Steered):
+    """max_steps of at most step_tokens tokens; lookahead: tokens rolled out greedily behind each
+    candidate and scored with it.
+    """
+
+    max_steps: int = Field(40, ge=1)
+    step_tokens: int = Field(512, ge=1)
+    lookahead: int = Field(0, ge=0)
+
+    def score(self, path: Path) -> float:
+        return self.joined(path.scores)
 
     async def grown(
         self, ledger: Ledger, paths: Sequence[Path], width: int, branch: str, bill: Bill
     ) -> list[Path]:
         """`width` candidates for the next step of each path, doubles dropped, not judged yet."""
+        places = [(path, number) for path in paths for number in range(width)]
+        return list(distinct(await self.drawn(ledger, places, branch, bill)).values())
+
+    async def drawn(
+        self, ledger: Ledger, places: Sequence[tuple[Path, int]], branch: str, bill: Bill
+    ) -> list[Path]:
+        """Each of some paths one step on, drawn side by side; the numbers tell draws at one path
+        apart.
+        """
         close = (ledger.form.close,) if ledger.form.delimited else ()
         stop = (*close, *ledger.ends(self.separator))
 
@@ -105,15 +150,12 @@ class Search(Strategy):
                 thinking = read(chain, ledger.form)
                 new = replace(path, node=thinking.node, finish=thinking.finish)
             since = (path.ends or (0,))[-1]
-            ends = self._steps(ledger, new.node, since, _text_end(ledger, new))
+            ends = self.steps(ledger, new.node, since, _text_end(ledger, new))
             return replace(new, ends=(*path.ends, *ends)), drawn
 
-        made = await together(*(one(path, i) for path in paths for i in range(width)))
-        bill.drew([path.node for path in paths for _ in range(width)], [n for _, n in made])
-        distinct = dict[tuple[object, ...], Path]()
-        for path, _ in made:
-            distinct.setdefault((*path.node.context, path.finish), path)
-        return list(distinct.values())
+        made = await together(*(one(path, number) for path, number in places))
+        bill.drew([path.node for path, _ in places], [tokens for _, tokens in made])
+        return [path for path, _ in made]
 
     async def judged(
         self, ledger: Ledger, paths: Sequence[Path], bill: Bill, *, ahead: bool = True
@@ -123,7 +165,7 @@ class Search(Strategy):
 
         async def one(path: Path, further: Path) -> tuple[Path, Call | None]:
             since, until = _text_end(ledger, path), _text_end(ledger, further)
-            rolled = self._steps(ledger, further.node, since, until)
+            rolled = self.steps(ledger, further.node, since, until)
             if path.known == len(path.ends) and not rolled:
                 return path, None
             steps = (*path.ends, *rolled)
@@ -155,20 +197,6 @@ class Search(Strategy):
         bill.drew([node for node, _ in rolled], [n for _, n in rolled])
         return [path for path, _ in made]
 
-    def _steps(self, ledger: Ledger, node: Node, since: int, until: int) -> list[int]:
-        """Where the steps with text between two places end."""
-        ids = node.context[len(node.root.kept) :]
-        ends = ledger.ends(self.separator)
-        single = {part[0] for part in ends if len(part) == 1}
-        longer = [part for part in ends if len(part) > 1]
-        places, start = [], since
-        for at in range(since + 1, until + 1):
-            over = ids[at - 1] in single or any(tuple(ids[at - len(p) : at]) == p for p in longer)
-            if (at == until or over) and ledger.decode(ids[start:at]).strip():
-                places.append(at)
-                start = at
-        return places
-
     async def answers(self, ledger: Ledger, paths: Sequence[Path], bill: Bill) -> list[Answer]:
         """The answers to paths that are at their end, drawn side by side."""
 
@@ -182,6 +210,33 @@ class Search(Strategy):
                 bill.calls.append(Call(context, len(place.fed), answer.tokens))
         bill.path += max(answer.tokens for _, answer in made)
         return [answer for _, answer in made]
+
+    async def attempt(
+        self,
+        ledger: Ledger,
+        amounts: Amounts,
+        paths: Sequence[Path],
+        weights: Sequence[float],
+        bill: Bill,
+    ) -> Attempt:
+        """The attempt of a search: paths at their end, the best first, whose answers vote."""
+        answers = await self.answers(ledger, paths, bill)
+        pairs = tuple(zip(answers, weights, strict=True))
+        forced, score = paths[0].finish != "natural", self.score(paths[0])
+        return Attempt(amounts, pairs, tuple(bill.calls), bill.path, forced, score)
+
+
+def written(path: Path) -> tuple[object, ...]:
+    """What a path has written, and whether it may go on: paths alike in both are doubles."""
+    return *path.node.context, path.finish
+
+
+def distinct(paths: Sequence[Path]) -> dict[tuple[object, ...], Path]:
+    """The paths by what they have written, of doubles the first."""
+    first = dict[tuple[object, ...], Path]()
+    for path in paths:
+        first.setdefault(written(path), path)
+    return first
 
 
 def _text_end(ledger: Ledger, path: Path) -> int:

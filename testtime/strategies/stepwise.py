@@ -41,7 +41,4 @@ class Stepwise(Search):
                 break
         if width == 1:
             (path,) = await self.judged(ledger, [path], bill, ahead=False)
-        (answer,) = await self.answers(ledger, [path], bill)
-        forced, score = path.finish != "natural", self.score(path)
-        spent = tuple(bill.calls)
-        return [Attempt({"width": width}, ((answer, 1.0),), spent, bill.path, forced, score)]
+        return [await self.attempt(ledger, {"width": width}, [path], [1.0], bill)]

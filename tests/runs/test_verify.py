@@ -1,0 +1,158 @@
+"""Generative verification over a stored pool: P(yes) as the model itself gives it, nested in how
+often it is asked, paid for, resumed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from testtime import pipeline, zoo
+from testtime.engines.base import EngineError
+from testtime.engines.transformers import TransformersEngine
+from testtime.errors import UserError
+from testtime.runs import prepare
+from testtime.runs.draw import draw
+from testtime.runs.evaluate import evaluate
+from testtime.runs.progress import Progress
+from testtime.runs.run import Run
+from testtime.runs.show import splits
+from testtime.runs.verify import Asked, verify
+from testtime.storage.store import Store
+
+TOLD = Asked(ask="verify")
+
+
+def drawn(out: Path, **changes: Any) -> Store:
+    """Four questions of the world of facts, answered by the agent."""
+    told = {
+        "name": "t",
+        "task": {"name": "facts", "limit": 4},
+        "model": "agent",
+        "engine": "transformers",
+        "thinking": {"budgets": [0, 8]},
+        "answer": {"max_tokens": 4},
+        "samples": 2,
+        "resamples": 100,
+        "selectors": ["majority"],
+        "out": str(out),
+        **changes,
+    }
+    (job,) = pipeline.ready(told)
+    prepare.register(job)
+    assert not draw(job, Progress())
+    return job.store
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    store = drawn(tmp_path_factory.mktemp("verified"))
+    assert not verify(store, "verify", 1, TOLD, Progress())
+    thinking = Asked(ask="verify", budget=3)
+    assert not verify(store, "slow", 3, thinking, Progress())
+    return evaluate(store, Progress())
+
+
+def test_p_yes_is_that_of_the_models_next_token_behind_its_thinking(verified: Run) -> None:
+    import torch
+    import transformers
+
+    folder = zoo.path("agent")
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    yes, no = (tokenizer.encode(label, add_special_tokens=False)[0] for label in ("yes", "no"))
+    calls = {call["key"]: call for call in Store(verified.path).read("calls").to_pylist()}
+    questions = Store(verified.path).read("problems").to_pandas().set_index("problem_id")
+    said = Store(verified.path).read("verifications").to_pandas()
+    said = said[said["name"] == "verify"]
+    assert len(said) == sum(call["kind"] == "answer" for call in calls.values())
+    for row in said.itertuples():
+        answer = calls[row.key]
+        chain = calls[answer["parent"]] if answer["kept"] else {"token_ids": []}
+        ids = [*chain["token_ids"][: answer["kept"]], *answer["fed"], *answer["token_ids"]]
+        attempt = tokenizer.decode([i for i in ids if i != tokenizer.eos_token_id])
+        asked = questions.loc[answer["problem_id"], "question"]
+        text = f"<bos><user>{asked}<assistant><think>{attempt}<eos><user>verify<assistant><think></think>"
+        inputs = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+        with torch.no_grad():
+            pair = model(inputs).logits[0, -1, [yes, no]].softmax(-1)
+        assert row.value == pytest.approx(float(pair[0]), abs=1e-4)
+
+
+def test_the_grid_of_solving_and_verifying_pays_for_both(verified: Run) -> None:
+    scores, cells = verified.scores, verified.cells
+    stored = Store(verified.path).read("verifications").to_pandas()
+    slow = stored[stored["name"] == "slow"].pivot(index="key", columns="number")
+    first_two = slow["value"][[0, 1]].mean(axis=1)
+    assert np.isclose(scores["slow_2"].to_numpy()[:, None], first_two.to_numpy()).any(axis=1).all()
+    assert {"slow_1", "slow_2", "slow_3"} < set(scores) and "slow_4" not in scores
+    # Once the prompt is read, a further verification pays for its own tokens only.
+    assert (slow["flops"][1] < slow["flops"][0]).all() and (slow["tokens"] <= 4).all().all()
+    flops = cells.set_index(["selector", "budget", "n"])["flops"]
+    voting = flops["majority", 8, 2]
+    spent = scores[scores["budget"] == 8]["slow_3_flops"].mean()
+    assert flops["weighted:slow_3", 8, 2] == pytest.approx(voting + 2 * spent)
+    assert voting < flops["weighted:verify_1", 8, 2] < flops["weighted:slow_3", 8, 2]
+
+
+def test_the_best_splits_are_said_from_the_cheapest_on(verified: Run) -> None:
+    said = splits(verified, "slow").splitlines()
+    assert (
+        said[1].endswith(f"{100 * first(verified):.1f}%")
+        and "1 sample, 1 verification each" in said[1]
+    )
+
+
+def first(run: Run) -> float:
+    cells = run.cells.set_index(["selector", "budget", "n"])
+    return float(cells.loc[("weighted:slow_1", 8, 1), "value"])
+
+
+def test_killed_it_goes_on_where_it_was_and_complete_it_asks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = drawn(tmp_path)
+    thinking = Asked(ask="verify", budget=3)
+    complete, left = TransformersEngine.complete, 40
+
+    async def mortal(self: TransformersEngine, request: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise EngineError("killed")
+        return await complete(self, request)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TransformersEngine, "complete", mortal)
+        assert verify(store, "slow", 2, thinking, Progress())
+        begun = store.read("verifications").num_rows
+    assert not verify(store, "slow", 2, thinking, Progress())
+    whole = store.read("verifications").to_pandas().set_index(["key", "number"]).sort_index()
+    assert 0 < begun < len(whole)
+    again = drawn(tmp_path, name="again")
+    assert not verify(again, "slow", 2, thinking, Progress())
+    other = again.read("verifications").to_pandas().set_index(["key", "number"]).sort_index()
+    assert whole["tokens"].equals(other["tokens"])
+    assert np.allclose(whole["value"], other["value"], atol=1e-5)
+    left = 0
+    monkeypatch.setattr(TransformersEngine, "complete", mortal)
+    assert not verify(store, "slow", 2, thinking, Progress())
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "asked", "words"),
+    [
+        ("verify", 2, TOLD, "says the same each time"),
+        ("score", 1, TOLD, "has a column of that name"),
+        ("verify", 1, Asked(ask="verify", labels=("yes", "yes")), "begin with the same token"),
+        ("verify", 1, Asked(ask="verify", budget=2), "verified otherwise"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    verified: Run, name: str, times: int, asked: Asked, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        verify(Store(verified.path), name, times, asked, Progress())
