@@ -256,7 +256,11 @@ def test_the_shipped_agent_splits_solves_with_its_tool_and_joins(tmp_path: Path)
     job = prepare.prepare(config, config.model[0], prepare.load_problems(config))
     prepare.register(job)
     assert draw_job(job, Progress()) == []
-    run = evaluate(job.store, Progress())
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "say", lambda self, line: lines.append(line))
+        run = evaluate(job.store, Progress())
+    assert not [line for line in lines if "budgets" in line]  # each part has one of its own
     assert set(run.cells["setting"]) == {
         "turn=0,depth=0", "turn=3,depth=0", "turn=0,depth=1", "turn=3,depth=1",
     }  # fmt: skip

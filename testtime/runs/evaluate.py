@@ -62,7 +62,8 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
     if view is None:
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
-    if over := _overspent(table):
+    # Elsewhere a budget is cut to, or is that of each round or part.
+    if config.thinking.strategy == "native" and (over := _overspent(table)):
         progress.say(over)
     for part in store.damaged:
         progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
