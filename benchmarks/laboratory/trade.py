@@ -4,9 +4,9 @@ and what one compute is worth in the other.
     testtime run configs/ladder.yaml
     python -m benchmarks.laboratory.trade runs/ladder docs/ladder.png
 
-Left: every rung's accuracy along its budgets, then along votes at the largest. Right: the test
-compute at which each rung reaches an accuracy: a falling line is training that saves thinking, a
-rising one a larger model that costs more a token than it saves.
+Left: every rung's accuracy along its budgets. Right: the test compute at which each rung reaches an
+accuracy: a falling line is training that saves thinking, a rising one a larger model that costs more
+a token than it saves.
 """
 
 from __future__ import annotations
@@ -57,22 +57,20 @@ def reached(curve: pd.DataFrame, target: float) -> float | None:
 
 def curves(axes: Any, table: pd.DataFrame) -> None:
     """Accuracy against test compute, a line a rung, darker the more was spent on training."""
-    ends, models = [], table["model"].unique()
+    models = table["model"].unique()
     for model, colour in zip(models, style.ramp(len(models)), strict=True):
-        part = table[table["model"] == model]
-        line = along_budgets(part)
-        axes.vlines(line["flops"], line["lo"], line["hi"], color=colour, alpha=0.3, lw=1)
-        axes.plot(
-            line["flops"], line["value"], "o-", color=colour, lw=1.7, ms=4.2, mec=PAPER, mew=0.6
-        )
-        votes = part[(part["selector"] == "majority") & (part["budget"] == part["budget"].max())]
-        votes = pd.concat([line.tail(1), votes.sort_values("n")])
-        axes.plot(votes["flops"], votes["value"], ":", color=colour, lw=1.4)
+        line = along_budgets(table[table["model"] == model])
+        x, y, last = line["flops"], line["value"], line.iloc[-1]
+        axes.vlines(last["flops"], last["lo"], last["hi"], color=colour, alpha=0.45, lw=1.4)
+        axes.plot(x, y, "o-", color=colour, lw=1.7, ms=4.2, mec=PAPER, mew=0.6)
         size = labels.amount(float(zoo.training(model)["parameters"]), 2)
-        ends.append((votes["flops"].iloc[-1], votes["value"].iloc[-1], size, colour))
-    style.log_axis(axes, table["flops"], "test FLOPs a problem")
-    style.percent_axis(axes, float(table.loc[table["selector"] != "oracle", "value"].max()))
-    style.label_ends(axes, ends, gap=0.05)
+        words = {"ha": "center", "color": colour, "weight": "bold"}
+        axes.annotate(
+            size, (last["flops"], last["hi"]), (0, 4), textcoords="offset points", **words
+        )
+    every = along_budgets(table)
+    style.log_axis(axes, every["flops"], "test FLOPs a problem")
+    style.percent_axis(axes, float(every["hi"].max()))
 
 
 def equal_accuracy(axes: Any, table: pd.DataFrame) -> None:
@@ -104,10 +102,12 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         curves(left, table)
         equal_accuracy(right, table)
         problems = int(table["problems"].max())
+        bars = f"by parameters; bars: 95 % over {problems} problems at the largest budget"
+        reach = "test compute at which each model reaches an accuracy"
         for axes, title, how in (
-            (left, "What thinking buys each model", f"by parameters; bars: 95 % over {problems} problems; dotted: majority of up to {int(table['n'].max())}"),
-            (right, "What training saves in thinking", "test compute at which each model reaches an accuracy"),
-        ):  # fmt: skip
+            (left, "Thinking pays until the model knows no more", bars),
+            (right, "The smallest model that reaches an accuracy is the cheapest", reach),
+        ):
             axes.set_title(f"{title}\n", loc="left", fontsize=style.FONT + 1, color=INK)
             axes.text(0, 1.02, how, transform=axes.transAxes, color=MUTED, fontsize=style.FONT - 1)
         figure.savefig(path, dpi=DPI)
