@@ -14,8 +14,8 @@ import yaml
 
 from tests.report import made
 from testtime.errors import UserError
-from testtime.exporters import export_hub, export_inspect, export_tidy
-from testtime.importers import import_csv, import_inspect
+from testtime.exporters import export_eval_results, export_hub, export_inspect, export_tidy
+from testtime.importers import Log, import_csv, import_inspect, save
 from testtime.pipeline import leaderboard
 from testtime.runs.run import Run
 
@@ -98,3 +98,26 @@ def test_a_folder_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path) -
     for export in (export_tidy, export_hub, export_inspect):
         with pytest.raises(UserError, match="give another folder"):
             export(run, tmp_path / "file" / "x")
+
+
+def test_a_models_results_are_one_file_a_level(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="made comes from no data set of the hub"):
+        export_eval_results(run, tmp_path / "out")
+    paths = export_eval_results(run, tmp_path / "out", dataset="lab/made", task_id="hard")
+    assert len(paths) == len(made.BUDGETS) and {p.parent.name for p in paths} == {".eval_results"}
+    ((entry,),) = [yaml.safe_load(p.read_text()) for p in paths if p.stem.endswith("-512")]
+    cell = run.cells.query("n == 1 and budget == 512").iloc[0]
+    assert entry["dataset"] == {"id": "lab/made", "task_id": "hard"}
+    assert entry["value"] == pytest.approx(100 * cell["value"], abs=0.005)
+    assert "budget 512 tokens; mean of 3 samples of 6 problems" in entry["notes"]
+
+
+def test_results_name_the_data_set_that_a_shipped_benchmark_comes_from(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"problem_id": list("aabb"), "sample": [0, 1, 0, 1], "score": [1, 0, 1, 1]}
+    )
+    log = Log("aime_2026", "test", [], table.assign(model="lab/m", setting="effort=low"))
+    (path,) = export_eval_results(save(log, tmp_path), tmp_path)
+    (entry,) = yaml.safe_load(path.read_text())
+    assert entry["dataset"]["id"] == "MathArena/aime_2026" and entry["value"] == 75.0
+    assert len(entry["dataset"]["revision"]) == 40 and path.name == "aime_2026-effort-low.yaml"

@@ -12,6 +12,7 @@ import pytest
 
 from testtime import tasks
 from testtime.errors import UserError
+from testtime.grading import check_golds
 
 OWN = """
 name: capitals
@@ -199,3 +200,18 @@ def test_shipped_benchmarks_read_the_real_files(name: str, shared_data: Path) ->
     assert len(task.problems) == count
     assert gold is None or task.problems[0].gold == gold
     assert all(problem.gold and problem.question and problem.messages for problem in task.problems)
+
+
+@pytest.mark.parametrize("name", ["aime_2026", "hmmt_feb_2025", "hmmt_feb_2026", "brumo_2025"])
+def test_contests_of_matharena_are_read_in_its_columns(name: str, tmp_path: Path) -> None:
+    """Whole numbers as numbers, other answers as LaTeX, several in one gold."""
+    golds = [277, r"\frac{1}{576}", r"1-\frac{2}{\pi}", r"2^{25} \cdot 26!", "-984", "3, 5"]
+    rows = [{"problem_idx": i, "problem": f"What is {i}?", "answer": g, "problem_type": ["Algebra"]}
+            for i, g in enumerate(golds, 1)]  # fmt: skip
+    file = tmp_path / "train.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    task = tasks.load(name, overrides={"path": file})
+    assert [problem.gold for problem in task.problems] == list(map(str, golds))
+    assert not check_golds(task.grader, task.grader_options, task.problems)
+    asked = task.problems[0].messages
+    assert asked and asked[-1]["content"].endswith(r"within \boxed{}.")

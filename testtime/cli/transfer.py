@@ -108,6 +108,26 @@ def export_hub(run: RunDir, folder: Folder) -> None:
     wrote(exporters.export_hub(pipeline.load(run), folder))
 
 
+@exporting.command("eval-results")
+def export_eval_results(
+    run: RunDir,
+    folder: Folder,
+    dataset: Annotated[
+        str | None, typer.Option(help="The benchmark on the hub; default: the task's own.")
+    ] = None,
+    task_id: Annotated[str, typer.Option(help="Its task or leaderboard.")] = "default",
+) -> None:
+    """A model's results for its page on the Hugging Face hub: .eval_results/*.yaml, one a level.
+
+    Example: testtime export eval-results runs/aime/my-model export --task-id aime_2026
+    """
+    from testtime import exporters, pipeline
+
+    wrote(
+        exporters.export_eval_results(pipeline.load(run), folder, dataset=dataset, task_id=task_id)
+    )
+
+
 @exporting.command("inspect")
 def export_inspect(run: RunDir, folder: Folder) -> None:
     """Inspect's JSON logs, one a budget.
