@@ -14,6 +14,15 @@ COLUMNS = (
 )
 TAKEN = {  # what a reward's column cannot be called
     *(*COLUMNS, *USES, "wait", "round", "turn", "nodes", "width", "beams", "depth", "prm"),
-    *("verifier_flops", "path_seconds", "level", "difficulty", "tokens", "usd", "seconds"),
+    *(
+        "verifier_flops",
+        "path_seconds",
+        "convention",
+        "level",
+        "difficulty",
+        "tokens",
+        "usd",
+        "seconds",
+    ),
     *("prompt_usd", "prompt_seconds", *SCHEMAS["calls"].names),
 }
