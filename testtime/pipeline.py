@@ -111,8 +111,6 @@ def _execute(job: prepare.Job, progress: Progress, once: bool) -> Run:
         prepare.check(job)  # another process may have begun the folder since
         kept = lost(job) if once else ""
         prepare.register(job, view=bool(kept))
-        for line in plans.plan(job):
-            progress.say(line)
         missing = draw(job, progress)
         for table in ("calls", "attempts"):
             store.compact(table)

@@ -29,6 +29,7 @@ RAMP = ("#5fb7a6", "#3a9fae", "#2b84ab", "#2c68a0", "#38498e", "#412b74", "#3b0f
 CATEGORY = ("#0173b2", "#d55e01", "#029e73", "#b3589a", "#c98a00", "#3fa0dc", "#7a5c3e")
 SIZE = (4.8, 3.3)  # inches; at half a page's width (3.25 inches) the text is still 6.5 points
 FONT = 9.5
+DPI = 300  # of bitmaps
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Chart:
     """One figure of the report: the matplotlib figure, the table it draws, and the words around it.
 
     name: its file name; title: what it shows, as a sentence; note: how to read it; tips: gid of a
-    drawn line -> a text for each of its points.
+    drawn line -> a text for each of its points; legend: gid of a series -> its name and colour.
+    What else belongs to a series has its gid, a dot and a word.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Chart:
     figure: Any
     table: pd.DataFrame
     tips: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    legend: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -69,8 +72,8 @@ def panels(width: float, heights: Sequence[float], columns: int = 1) -> tuple[An
 
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    every = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
-    every = list(every.flat)
+    grid = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    every = list(grid.flat)
     for axes in every:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(MUTED)
@@ -129,12 +132,22 @@ def ramp_map() -> Any:
     return LinearSegmentedColormap.from_list("testtime", ["#f0f4ef", "#b5dccf", *RAMP])
 
 
-def percent_axis(axes: Any, top: float, label: str = "accuracy, %") -> None:
-    """A y axis from 0 to a round number of percent that holds `top` (a fraction; NaN: unknown)."""
+def percent_axis(axes: Any, top: float, label: str = "accuracy, %", bottom: float = 0.0) -> None:
+    """A y axis in round numbers of percent that holds `top` (a fraction; NaN: unknown), from 0.
+
+    bottom: where all lines lie above this, in the upper half of the axis, it begins near them
+    instead.
+    """
     limit = next((t for t in (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if top <= t * 1.0001), 1.0)
-    axes.set_ylim(0, limit * 1.02)
-    ticks = np.linspace(0, limit, 6 if limit in (0.05, 0.1, 1.0) else 5)
-    axes.set_yticks(ticks, [f"{100 * t:g}" for t in ticks])
+    step = next(s for s in (0.02, 0.05, 0.1, 1.0) if limit - bottom <= 6 * s)
+    start = step * np.floor(bottom / step) if bottom > limit / 2 else 0.0
+    if start > 0:
+        limit = min(1.0, step * np.ceil(top / step - 1e-9))
+        ticks = np.arange(start, limit + step / 2, step)
+    else:
+        ticks = np.linspace(0, limit, 6 if limit in (0.05, 0.1, 1.0) else 5)
+    axes.set_ylim(start, limit + 0.02 * (limit - start))
+    axes.set_yticks(ticks, [f"{100 * t:g}" for t in np.round(ticks, 4)])
     axes.set_ylabel(label)
 
 
@@ -183,17 +196,20 @@ def trace(
     Where x turns back, as dollars do where a cut chain costs more than a finished one, a band would
     cross itself: then each point has a bar of its own.
     """
+    band = f"{gid}.band"
     if np.all(np.diff(np.asarray(x, float)) > 0):
-        axes.fill_between(x, lo, hi, color=colour, alpha=0.10, linewidth=0)
+        axes.fill_between(x, lo, hi, color=colour, alpha=0.10, linewidth=0, gid=band)
     else:
-        axes.vlines(x, lo, hi, color=colour, alpha=0.35, linewidth=1)
+        axes.vlines(x, lo, hi, color=colour, alpha=0.35, linewidth=1, gid=band)
     look = {"linewidth": 1.7, "linestyle": dashes, "marker": "o", "markersize": 4.2}
     edge = {"markeredgecolor": PAPER, "markeredgewidth": 0.6}
     axes.plot(x, y, color=colour, gid=gid, **look, **edge)
 
 
-def badge(axes: Any, x: float, y: float, text: str, colour: str) -> None:
-    """A short label in a disc on a point: what stays legible where lines run close together."""
+def badge(axes: Any, x: float, y: float, text: str, colour: str, gid: str) -> None:
+    """A short label in a disc on a point: what stays legible where lines run close together; gid:
+    of its series.
+    """
     axes.plot(
         [x],
         [y],
@@ -203,6 +219,7 @@ def badge(axes: Any, x: float, y: float, text: str, colour: str) -> None:
         markeredgecolor=PAPER,
         markeredgewidth=0.8,
         zorder=4,
+        gid=f"{gid}.badge",
     )
     size = FONT - 1.5 if len(text) < 3 else FONT - 3
     axes.annotate(
@@ -214,13 +231,19 @@ def badge(axes: Any, x: float, y: float, text: str, colour: str) -> None:
         fontsize=size,
         fontweight="bold",
         zorder=5,
+        gid=f"{gid}.number",
     )
 
 
 def label_ends(
-    axes: Any, ends: Sequence[tuple[float, float, str, str]], gap: float = 0.066, offset: float = 5
+    axes: Any,
+    ends: Sequence[tuple[float, float, str, str]],
+    gap: float = 0.066,
+    offset: float = 5,
+    series: Sequence[str] = (),
 ) -> None:
     """Labels at the right of line ends (x, y, text, colour), moved apart where they would overlap.
+    series: the gid of each one's line.
 
     gap: least vertical distance as a share of the axis. Ends a tenth of the axis apart on x do not
     push each other.
@@ -246,4 +269,5 @@ def label_ends(
             fontsize=FONT,
             fontweight="bold",
             annotation_clip=False,
+            gid=f"{series[i]}.label" if series else None,
         )

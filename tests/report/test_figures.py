@@ -194,12 +194,12 @@ def test_a_line_joins_budgets_in_their_order_however_dear_they_are(tmp_path: Pat
     table["usd"] = table["budget"].map(dear) / 1e6
     one = results.of(made.run(tmp_path, table))[0]
     chart = curves.accuracy(one, "usd")
-    drawn = line(chart, "n1-0")
+    drawn = line(chart, "n1.0")
     np.testing.assert_allclose(drawn[:, 0], [dear[b] / 1e3 for b in made.BUDGETS])
     assert "per 1,000 problems" in chart.figure.axes[0].get_xlabel()
     badge = next(t for t in chart.figure.axes[0].texts if t.get_text() == "1")
     np.testing.assert_allclose(badge.xy, drawn[-1])
-    assert chart.tips["n1-0"][0].startswith("budget 0 tokens")
+    assert chart.tips["n1.0"][0].startswith("budget 0 tokens")
 
 
 def test_a_tile_keeps_the_colour_that_stands_for_its_number(one: Results, tmp_path: Path) -> None:

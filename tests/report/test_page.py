@@ -88,8 +88,10 @@ def test_nothing_from_outside_becomes_markup(tmp_path: Path) -> None:
     assert "img" not in tags and "iframe" not in tags and "link" not in tags
     assert not [a for _, attributes in page.elements for a in attributes if a.startswith("on")]
     held = json.loads(page.scripts[0])
-    assert sorted(p["question"] for p in held) == sorted(HOSTILE), "escaped, not changed"
-    assert {c["answers"][0]["text"] for p in held for c in p["chains"]} == set(HOSTILE)
+    assert sorted(p[1] for p in held["problems"]) == sorted(HOSTILE), "escaped, not changed"
+    (model,) = held["models"].values()
+    texts = {c["answers"][0]["text"] for chains in model["texts"] for c in chains}
+    assert texts == set(HOSTILE)
 
 
 def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
@@ -229,6 +231,22 @@ def test_retries_are_shown_where_a_session_counted_them(tmp_path: Path) -> None:
     at = list(sessions.columns).index("retries")
     assert [row[at] for row in sessions.rows] == ["-", "3"]
     assert all(len(row) == len(sessions.columns) for row in sessions.rows)
+
+
+def test_the_share_of_verdicts_by_convention_is_told(tmp_path: Path) -> None:
+    run = made.run(tmp_path, made.scores(problems=10, samples=4))
+    assert "conventions" not in [t.name for t in health.tables(results.of(run)[0])]
+    first = (run.scores["sample"] == 0) & (run.scores["score"] == 1)
+    by = run.scores["sample"].map(lambda _: None).where(~first, "percent")
+    (one,) = results.of(replace(run, scores=run.scores.assign(convention=by)))
+    ((name, count, share, accuracy, without),) = next(
+        t.rows for t in health.tables(one) if t.name == "conventions"
+    )
+    right, total = run.scores["score"].sum(), len(run.scores)
+    assert (name, count) == ("percent", str(first.sum()))
+    told = [float(share), float(accuracy), float(without)]
+    expected = [first.sum() / right, right / total, (right - first.sum()) / total]
+    assert told == pytest.approx([100 * e for e in expected], abs=0.051)
 
 
 def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:

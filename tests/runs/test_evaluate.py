@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.runs import test_draw as drawn
+from testtime import engines
 from testtime.errors import UserError
-from testtime.runs import prepare
+from testtime.grading import Grade
+from testtime.runs import prepare, verdicts, watch
+from testtime.runs.draw import draw
+from testtime.runs.evaluate import evaluate
+from testtime.runs.progress import Progress
 from testtime.runs.run import priced_tables, ungraded
 from testtime.strategies.registry import parse
 
@@ -48,3 +54,47 @@ def test_a_problem_that_no_grader_could_judge_leaves_the_other_cells(tmp_path: P
     chosen = config(tmp_path, ["1"])
     _, cells = priced_tables(table, chosen.model_copy(update={"samples": 4}), None, None)
     assert set(cells["n"]) == {1, 2, 4} and (cells["problems"] == 2).all()
+
+
+def graded(name: str, texts: list[tuple[str, str]], *_: Any) -> list[Grade]:
+    """Every third answer is right by convention, every other third right, the rest wrong."""
+    details = ["by convention: unit, rounding", "", ""]
+    return [
+        Grade("wrong" if at % 3 == 2 else "correct", text, text, "v", details[at % 3])
+        for at, (_, text) in enumerate(texts)
+    ]
+
+
+def test_scores_name_the_conventions_that_a_verdict_rests_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "make", lambda *_: (drawn.FakeEngine(), "fake"))
+    monkeypatch.setattr(verdicts, "grade", graded)
+    job = drawn.job(tmp_path)
+    draw(job, Progress())
+    table = evaluate(job.store, Progress()).scores
+    rests = table["convention"].notna()
+    assert set(table.loc[rests, "convention"]) == {"unit, rounding"}
+    assert (table.loc[rests, "verdict"] == "correct").all() and rests.any() and not rests.all()
+
+
+def test_a_run_is_watched_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(request: Any) -> bool:
+        return bool(request.seed % 3 == 0)
+
+    monkeypatch.setattr(engines, "make", lambda *_: (drawn.FakeEngine(broken), "fake"))
+    monkeypatch.setattr(verdicts, "grade", graded)
+    job = drawn.job(tmp_path)
+    assert draw(job, Progress()), "some requests fail"
+    text, complete = watch.standing(job.store.root)
+    assert not complete and "samples" in text
+    verdicts.grade_pool(job.store)
+    cells = watch.standing(job.store.root)[0].splitlines()[-3:]
+    assert [line.split()[0] for line in cells] == ["0", "8", "24"]
+    assert 0 < sum(int(line.split()[1]) for line in cells) < 36
+    assert cells[2].split()[1] == cells[2].split()[2] and "[" in cells[2], "all that is drawn"
+    monkeypatch.setattr(engines, "make", lambda *_: (drawn.FakeEngine(), "fake"))
+    draw(job, Progress())
+    shown: list[str] = []
+    watch.watch(job.store.root, 0, shown.append)
+    assert len(shown) == 1 and "samples 12 of 12 done" in shown[0], "it ends when the run does"

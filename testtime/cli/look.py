@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -43,6 +44,26 @@ def status(run: RunDir, as_json: Json = False) -> None:
 
     found = statuses.status(run)
     typer.echo(json.dumps(found) if as_json else statuses.describe(found))
+
+
+@look.command()
+def watch(
+    run: RunDir,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 10,
+) -> None:
+    """Follow a run while it draws, from another terminal: each cell's accuracy so far, until it is
+    complete.
+
+    Example: testtime watch runs/quickstart/quickstart
+    """
+    from testtime.runs import watch as watching
+
+    def show(text: str) -> None:
+        if sys.stdout.isatty():
+            typer.echo("\x1b[2J\x1b[H", nl=False)  # from the top of an empty screen
+        typer.echo(text)
+
+    watching.watch(run, every, show)
 
 
 @look.command()

@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from pydantic import ValidationError
 
-from testtime.config.load import UNKNOWN
-from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from testtime.config.schema import Prices, Rates
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -69,12 +69,18 @@ def costs(
     """The command line's --price and --rate; None for one that is not given. Raises UserError for
     an unknown or missing name, and for a number that is none.
     """
+    from testtime.config.schema import Prices, Rates
+
     return _typed(Prices, price, "--price"), _typed(Rates, rate, "--rate")
 
 
 def _typed(kind: type[T], given: Sequence[str] | None, option: str) -> T | None:
     if not given:
         return None
+    from pydantic import ValidationError
+
+    from testtime.config.load import UNKNOWN
+
     try:
         return kind(**amounts(given, option))
     except ValidationError as error:

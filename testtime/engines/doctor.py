@@ -1,8 +1,14 @@
-"""Which engines can run here, and what is missing for the others."""
+"""Which engines can run here, and what is missing for the others.
+
+Read off the installed packages' metadata: importing vLLM or torch to see takes up to half a minute.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+import shutil
+import subprocess
 from importlib import metadata
 from typing import Any
 
@@ -49,36 +55,47 @@ def describe(found: dict[str, Any]) -> str:
 
 
 def _vllm_trouble() -> str:
-    """Why an installed vLLM cannot be imported; torchvision built for another torch is the usual
-    cause.
-    """
-    try:
-        import vllm.v1.engine.async_llm  # noqa: F401
-    except Exception as error:  # any failure of a foreign import is an answer here
-        return (
-            f"installed, but cannot be imported ({type(error).__name__}: "
-            f"{str(error).splitlines()[0][:120]}); "
-            f"uninstall torchvision, torchaudio, torchcodec if they were built for another torch"
-        )
+    """A package that vLLM imports and that was built for another torch, which breaks it."""
+    torch = _version("torch")
+    for name in ("torchvision", "torchaudio"):
+        needed = re.search(r"torch\s*\(?==\s*([\d.]+)", _requirements(name))
+        if needed and needed[1] != torch.partition("+")[0]:
+            return (
+                f"installed, but {name} {_version(name)} was built for torch {needed[1]}, not "
+                f"{torch}, and breaks it; uninstall {name}, or install the one for this torch"
+            )
     return ""
+
+
+def _requirements(name: str) -> str:
+    try:
+        return "\n".join(metadata.requires(name) or ())
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _versions(modules: tuple[str, ...]) -> str:
     names = [name for module in modules for name in (module, f"{module}-cpu")]
-    installed = []
-    for name in names:
-        try:
-            installed.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return ", ".join(installed)
+    return ", ".join(f"{name} {_version(name)}" for name in names if _version(name))
 
 
 def _device() -> str:
-    if importlib.util.find_spec("torch") is None:
+    torch, driver = _version("torch"), shutil.which("nvidia-smi")
+    if not torch:
         return "unknown (torch is not installed)"
-    import torch
-
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-    return "CPU"
+    if not driver:
+        return "CPU"
+    asked = [driver, "--query-gpu=name", "--format=csv,noheader"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    names = found.stdout.split("\n")[:-1] if found.returncode == 0 else []
+    if not names:
+        return "CPU"
+    unused = f" (unused: torch {torch} is built for the CPU)" if torch.endswith("+cpu") else ""
+    return f"{len(names)} x {names[0]}{unused}"

@@ -198,7 +198,7 @@ def points(tolerance: float) -> str:
 
 def _deployable(sample: Replicates, cost: Floats) -> Flags:
     """Cells that somebody could deploy at a known cost: (cells,)."""
-    flags: Flags = ~np.isnan(cost) & (sample.grid.cells["selector"] != "oracle").to_numpy()
+    flags: Flags = ~np.isnan(cost) & sample.grid.deployable
     return flags
 
 

@@ -97,6 +97,11 @@ class Grid:
         return self.counts(self.value)
 
     @cached_property
+    def deployable(self) -> NDArray[np.bool_]:
+        """Cells that somebody could deploy, which an oracle's are not: (cells,)."""
+        return np.asarray(self.cells["selector"] != "oracle", dtype=bool)
+
+    @cached_property
     def benchmarks(self) -> int:
         """How many benchmarks the problems come from."""
         return len(np.unique(self.strata))

@@ -131,8 +131,9 @@ def _judged(
     centre, error = steadied(value, variance, count, DIFFERENCE)
     own = bounded_interval(value, variance, count, level, DIFFERENCE, grid.benchmarks)
     table["lo"], table["hi"] = own
-    drawn = weighted_means(sample.weights, apart)
-    away = (drawn - value) / error
+    away = weighted_means(sample.weights, apart)
+    away -= value  # in place: many models make many comparisons
+    away /= error
     freedom, p = count - grid.benchmarks, np.ones(len(table))
     all_lo, all_hi = np.full((2, len(table)), np.nan)
     for family in (~ceiling, ceiling):
@@ -171,6 +172,7 @@ def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
         m: min((i for i in own[m] if single[i]), key=lambda i: rank[i], default=None)
         for m in models
     }
+    deployed = {m: _deployed(sample, cost, own[m]) for m in models if bare[m] is not None}
     rows = []
     for a, b in combinations(models, 2):
         start, target = bare[a], bare[b]
@@ -178,12 +180,8 @@ def catching_up(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
             continue
         if means[start] > means[target]:
             a, b, start, target = b, a, target, start
-        within = np.isin(np.arange(len(cells)), own[a])
-        levels = np.unique(cost[within & ~np.isnan(cost)])
-        choices = [choose(sample, cost, within & (cost <= c)) for c in levels]
-        ahead = np.column_stack(
-            [c.out_of_bag - grid.value[:, target] for c in choices if c is not None]
-        )
+        levels, judged = deployed[a]
+        ahead = judged - grid.value[:, [target]]
         place = _first(grid.means(ahead)[None], levels)[0]
         drawn = _first(weighted_means(sample.weights, ahead), levels)
         lo, hi = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)], method="nearest")
@@ -212,6 +210,16 @@ def _behind(sample: Replicates, apart: Floats, level: float) -> dict[str, float]
     around = grid.means(values), grid.variance(values), grid.counts(values)
     lo, hi = bounded_interval(*around, level, DIFFERENCE, grid.benchmarks)
     return {"behind": around[0][0], "behind_lo": lo[0], "behind_hi": hi[0]}
+
+
+def _deployed(sample: Replicates, cost: Floats, own: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """A model's best cell at the cost of each of its cells: the costs (levels,), and the values out
+    of bag (problems, levels). own: indices of its cells.
+    """
+    within = np.isin(np.arange(len(cost)), own)
+    levels = np.unique(cost[within & ~np.isnan(cost)])
+    choices = [choose(sample, cost, within & (cost <= c)) for c in levels]
+    return levels, np.column_stack([c.out_of_bag for c in choices if c is not None])
 
 
 def _first(ahead: Floats, levels: Floats) -> Floats:

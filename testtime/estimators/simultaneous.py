@@ -50,13 +50,13 @@ def adjusted(statistic: Floats, deviates: Floats, freedom: ArrayLike) -> Floats:
     alone = 2 * stdtr(degrees[known], -np.abs(statistic[known]))
     clear = -ndtri(np.maximum(alone / 2, 1e-300))
     away = np.abs(deviates[:, known])
-    away = away[~np.isnan(away).any(axis=1)]
+    away = np.ascontiguousarray(away[~np.isnan(away).any(axis=1)].T)  # one comparison after another
     order = np.argsort(clear, kind="stable")  # the least clear first
-    count, largest = np.empty(len(order)), np.full(len(away), -np.inf)
+    count, largest = np.empty(len(order)), np.full(away.shape[1], -np.inf)
     for index in order:
-        np.maximum(largest, away[:, index], out=largest)
+        np.maximum(largest, away[index], out=largest)
         count[index] = (largest >= clear[index]).sum()
-    share = (1 + count) / (1 + len(away))
+    share = (1 + count) / (1 + away.shape[1])
     share[order[::-1]] = np.maximum.accumulate(share[order[::-1]])
     result[known] = np.maximum(share, alone)
     return result

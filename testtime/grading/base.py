@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 # begins the detail of an error that another try may mend: it is not kept
 UNREACHED = "the judge did not answer"
+# begins the detail of a correct grade that rests on conventions, named after it
+BY_CONVENTION = "by convention: "
 Verdict = Literal["correct", "wrong", "unparsed", "timeout", "error"]
 Work = tuple[str, ...]
 """Texts that determine the grade; the last is the extracted answer, kept in the grade when

@@ -4,8 +4,8 @@ harm.
 The conventions: the last box counts (boxes joined by commas or "and" are one list); a percent sign
 is ignored unless `percent` is "strict"; a missing unit is forgiven unless `units` is "strict", a
 different one is not; decimals may be rounded as `precision` says. Where a verdict rests on one of
-them the grade's detail says which (BY), because they decide benchmarks. Plain numbers, equal
-spellings and words are decided without a worker.
+them the grade's detail says which (BY_CONVENTION), because they decide benchmarks. Plain numbers,
+equal spellings and words are decided without a worker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from testtime.grading import magnitudes
-from testtime.grading.base import Grade, Grader, Work
+from testtime.grading.base import BY_CONVENTION, Grade, Grader, Work
 from testtime.grading.conventions import difference, without_unit
 from testtime.grading.extract import after_thinking, final_answer, last_box
 from testtime.grading.keys import answer_key, spelling
@@ -26,7 +26,6 @@ from testtime.grading.numbers import parse_number, parse_sum
 from testtime.grading.plain import as_latex, without_label
 
 LONGEST = 2000  # characters of an answer that a parser is given
-BY = "by convention: "  # begins the detail of a correct grade that rests on one
 
 
 class Math(Grader):
@@ -80,7 +79,7 @@ class Math(Grader):
         forgiven = (bare[0] != wanted) != (bare[1] != given)
         if forgiven and self.units == "strict":
             return self.grade(False, shown, key, "only one side names a unit")
-        note = f"{BY}unit" if forgiven else ""
+        note = f"{BY_CONVENTION}unit" if forgiven else ""
         if (right := self._as_numbers(*bare)) is not None:
             return self.grade(right[0], shown, key, _both(note, right[1]) if right[0] else "")
         wanted, given = letter_e(*bare)
@@ -159,9 +158,11 @@ class Math(Grader):
                 for number, mark in zip((wanted, value), marks, strict=True)
             )
         exact = wanted == value
-        note = f"{BY}percent" if self.percent == "ignore" and marks[0] != marks[1] else ""
+        note = (
+            f"{BY_CONVENTION}percent" if self.percent == "ignore" and marks[0] != marks[1] else ""
+        )
         if exact or self._close(wanted, value, decimal):
-            return True, note if exact else _both(note, f"{BY}rounding")
+            return True, note if exact else _both(note, f"{BY_CONVENTION}rounding")
         if note:
             bare, marked = (value, wanted) if marks[0] else (wanted, value)
             if self._close(marked / 100, bare, decimal):
@@ -177,7 +178,7 @@ class Math(Grader):
 
 def _both(one: str, other: str) -> str:
     """The details of two conventions as one."""
-    return f"{one}, {other.removeprefix(BY)}" if one and other else one or other
+    return f"{one}, {other.removeprefix(BY_CONVENTION)}" if one and other else one or other
 
 
 def _clean(text: str) -> str:

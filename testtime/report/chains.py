@@ -131,7 +131,7 @@ def forced_accuracy(results: Results) -> Chart | None:
         )
         return None
     figure, axes = canvas()
-    tips, ends = {}, []
+    tips, ends, legend = {}, [], {}
     for kind, colour in (("forced", CATEGORY[1]), ("natural", CATEGORY[0])):
         line = table[table["answers"] == kind]
         trace(axes, line["at"], line["value"], line["lo"], line["hi"], colour, kind)
@@ -141,16 +141,17 @@ def forced_accuracy(results: Results) -> Chart | None:
             for r in line.to_dict("records")
         ]
         ends.append((float(line["at"].iloc[-1]), float(line["value"].iloc[-1]), kind, colour))
+        legend[kind] = (kind, colour)
     percent_axis(axes, float(table["hi"].max()))
     _, ticks, names, label = budget_axis(results)
     plain_axis(axes, ticks, names, label)
-    label_ends(axes, ends)
+    label_ends(axes, ends, series=list(legend))
     note = (
         "Not a fair race: at small budgets only easy problems end by themselves, at large ones "
         "only hard ones are cut. Bands are 95% intervals over problems."
     )
     title, table = "Forced answers against natural ones", table.drop(columns=["at"])
-    return Chart("forced-accuracy", title, note, figure, table, tips)
+    return Chart("forced-accuracy", title, note, figure, table, tips, legend)
 
 
 def verdicts(results: Results) -> Chart | None:

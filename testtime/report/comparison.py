@@ -63,7 +63,7 @@ def chart(tables: Mapping[str, pd.DataFrame], axis: str) -> Chart:
     lines = {str(model): part for model, part in tables["frontiers"].groupby("model", sort=False)}
     rows, label, title = _rows(tables.get("doublings"))
     figure, axes = panels(WIDTH, [TOP, board_height(len(rows)) + 0.3] if rows else [TOP])
-    tips = draw_frontiers(axes[0], lines, axis)
+    tips, _ = draw_frontiers(axes[0], lines, axis)
     if rows:
         axes[0].set_title(
             "The best setting at each compute, 95% bands", loc="left", fontsize=FONT, color=INK

@@ -41,7 +41,7 @@ def coverage(results: Results) -> Chart | None:
         return None
     counts = [int(n) for n in lines["oracle"]["n"]]
     figure, axes = canvas()
-    tips, ends = {}, []
+    tips, ends, legend = {}, [], {}
     deployed = [s for s in lines if s != "oracle"]
     for selector in ["oracle", *deployed]:
         line, kind, name = lines[selector], selector.partition(":")[0], selector.replace(":", "-")
@@ -57,22 +57,27 @@ def coverage(results: Results) -> Chart | None:
         alone = ceiling or sum(s.startswith(kind) for s in deployed) == 1
         label = ENDS[kind] if alone and kind in ENDS else labels.selector(selector)
         ends.append((float(line["n"].iloc[-1]), float(line["value"].iloc[-1]), label, colour))
+        legend[name] = (label, colour)
     most = {s: float(lines[s]["value"].iloc[-1]) for s in lines}
     gap = most["oracle"] - max((most[s] for s in deployed), default=most["oracle"])
     axes.set_xscale("log", base=2)
     plain_axis(axes, counts, [str(n) for n in counts], "samples n, log scale")
     axes.set_xlim(counts[0] / 1.1, counts[-1] * (counts[-1] / counts[0]) ** 0.02)
-    percent_axis(axes, float(lines["oracle"]["hi"].max()), "problems solved, %")
-    label_ends(axes, ends)
+    every = np.concatenate([line[["lo", "hi"]].to_numpy(float).ravel() for line in lines.values()])
+    bottom = float(np.nanmin(every)) if np.isfinite(every).any() else 0.0
+    percent_axis(axes, float(np.nanmax([*every, 0])), "problems solved, %", bottom)
+    label_ends(axes, ends, series=list(legend))
     note = (
         f"At {labels.where(level)}. pass@n: at least one of n samples is right, which only a "
         "perfect verifier could pick. The distance to the other lines is what a better selector "
         "could gain."
     )
+    if axes.get_ylim()[0] > 0:
+        note += f" The axis begins at {100 * axes.get_ylim()[0]:.0f}%."
     title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {counts[-1]}"
     rows = results.cells[results.cells["selector"].isin(lines) & at_level(results.cells, level)]
     table = rows[["setting", "budget", "n", "selector", "value", "lo", "hi"]]
-    return Chart("coverage", title, note, figure, table, tips)
+    return Chart("coverage", title, note, figure, table, tips, legend)
 
 
 def by_difficulty(results: Results) -> Chart | None:
@@ -98,6 +103,7 @@ def by_difficulty(results: Results) -> Chart | None:
     figure, axes = canvas()
     x, ticks, names, label = budget_axis(results)
     tips, ends, told = {}, [], {1: "easiest fifth", BINS: "hardest fifth"}
+    legend = {}
     for number, colour in enumerate(ramp(BINS), 1):
         line = cells[cells["difficulty"] == number]
         rows = [line[at_level(line, v)].iloc[0].to_dict() for v in results.levels]
@@ -109,16 +115,17 @@ def by_difficulty(results: Results) -> Chart | None:
             for level, r in zip(results.levels, rows, strict=True)
         ]
         ends.append((x[-1], rows[-1]["value"], told.get(number, str(number)), colour))
+        legend[f"bin{number}"] = (told.get(number, f"fifth {number}"), colour)
     top = float(np.nanmax(cells[["value", "hi"]].to_numpy(float)))  # one problem: no interval
     percent_axis(axes, top)
     plain_axis(axes, ticks, names, label)
-    label_ends(axes, ends)
+    label_ends(axes, ends, series=list(legend))
     note = (
         "One sample. Problems are sorted by how often this model solves them, on other samples "
         "than those scored here. Bands are 95% intervals."
     )
     title, table = "Whom thinking helps: accuracy by difficulty", cells.drop(columns=["model"])
-    return Chart("difficulty", title, note, figure, table, tips)
+    return Chart("difficulty", title, note, figure, table, tips, legend)
 
 
 def budget_axis(results: Results) -> tuple[list[float], list[float], list[str], str]:

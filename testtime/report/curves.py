@@ -10,6 +10,7 @@ import numpy as np
 
 from testtime import labels
 from testtime.estimators import frontier
+from testtime.labels import row_level
 from testtime.report.drawing import draw_frontiers
 from testtime.report.results import Results, at_level, names
 from testtime.style import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 HERO = (5.4, 3.6)  # inches
+BEYOND = 2  # times the largest budget: how far its law is drawn
 
 
 def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Chart:
@@ -44,14 +46,15 @@ def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Char
     if best is not None:
         wide = {"linewidth": 5, "alpha": 0.13, "solid_capstyle": "round", "zorder": 1.5}
         axes.plot(scale * best["cost"], best["value"], color=INK, gid="frontier", **wide)
-    tips, ends = {}, []
+    known = {(int(row["n"]), row_level(row)): row for row in cells.to_dict("records")}
+    tips, ends, series, legend = {}, [], [], {}
     for n, colour in zip(results.counts, ramp(len(results.counts)), strict=True):
-        at_n = cells[cells["n"] == n]
+        legend[f"n{n}"] = (labels.counted(n, "sample"), colour)
         for path, (setting, levels) in enumerate(results.paths.items()):
-            rows = [r for v in levels for r in at_n[at_level(at_n, v)].to_dict("records")]
+            rows = [known[n, level] for level in levels if (n, level) in known]
             if not rows:
                 continue
-            gid, x = f"n{n}-{path}", [scale * row[axis] for row in rows]
+            gid, x = f"n{n}.{path}", [scale * row[axis] for row in rows]
             value, low, high = ([row[c] for row in rows] for c in ("value", "lo", "hi"))
             trace(axes, x, value, low, high, colour, gid, DASHES[path % 4])
             tips[gid] = [
@@ -59,17 +62,18 @@ def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Char
                 f"{labels.cost(axis, row[axis])}"
                 for row in rows
             ]
-            badge(axes, x[-1], value[-1], str(n), colour)
+            badge(axes, x[-1], value[-1], str(n), colour, gid)
             if n == results.counts[-1]:
                 label = "samples" if len(results.paths) == 1 else setting or "as it comes"
                 ends.append((x[-1], value[-1], label, colour))
+                series.append(gid)
     percent_axis(axes, float(cells["hi"].max()))
     log_axis(axes, scale * cells[axis], labels.axis(axis).title + ", log scale")
     _name_levels(axes, results, cells, axis)
     fit = law.best if law is not None else None
     if law is not None and fit is not None:
         _draw_law(axes, fit, law.curve.x, scale)
-    label_ends(axes, ends, offset=9)
+    label_ends(axes, ends, offset=9, series=series)
     along = (
         "the thinking budget grows"
         if results.levels[0][1] == results.levels[0][1]
@@ -85,12 +89,50 @@ def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Char
             "any selector."
         )
     if fit is not None:
-        note += f" Dotted: the {fit.law.name} law of one sample, dashed where it extrapolates"
-        miss = f" (held-out error {100 * fit.heldout:.1f} points)"
-        note += miss + "." if np.isfinite(fit.heldout) else "."
+        note += f" {_law_note(fit)}"
     title = f"Accuracy against {labels.axis(axis).unit}, by number of samples"
     table = cells[["setting", "budget", "n", "selector", axis, "value", "lo", "hi"]]
-    return Chart(f"accuracy-{axis}", title, note, figure, table, tips)
+    return Chart(f"accuracy-{axis}", title, note, figure, table, tips, legend)
+
+
+def requested(law: CurveStudy) -> Chart:
+    """One sample against the budget that was given, with the law of it and the band of all laws
+    that were not rejected.
+    """
+    import pandas as pd
+
+    figure, axes = canvas(HERO)
+    curve, fit, colour = law.curve, law.best, ramp(1)[0]
+    assert fit is not None  # a law that may be drawn was fitted
+    ends = [np.maximum(curve.y - curve.lo, 0), np.maximum(curve.hi - curve.y, 0)]
+    look = {"linestyle": "none", "marker": "o", "markersize": 4.2, "elinewidth": 1.2}
+    axes.errorbar(curve.x, curve.y, ends, color=colour, gid="one", **look)
+    log_axis(axes, [*curve.x, BEYOND * curve.x[-1]], "thinking budget given, tokens, log scale")
+    percent_axis(axes, float(max(curve.hi.max(), fit.predict(x=curve.x).max())))
+    _draw_law(axes, fit, curve.x, 1.0)
+    x = np.geomspace(curve.x[0], axes.get_xlim()[1], 60)
+    band = law.band(x)
+    if band is not None:
+        axes.fill_between(x, *band, color=MUTED, alpha=0.13, linewidth=0, gid="law.band")
+    tips = [
+        f"budget {x:,.0f} tokens: {labels.interval(y, lo, hi)}"
+        for x, y, lo, hi in zip(curve.x, curve.y, curve.lo, curve.hi, strict=True)
+    ]
+    table = {"budget": curve.x, "value": curve.y, "lo": curve.lo, "hi": curve.hi}
+    frame = pd.DataFrame({**table, fit.law.name: fit.predict(x=curve.x)})
+    title = f"Against the budget given, a law fits: {fit.law.name}"
+    note = (
+        "One sample, 95% intervals over problems. What chains spend stops growing once they end "
+        f"by themselves, so no law of it fits; the budget does not stop. {_law_note(fit)} The "
+        "band holds all laws that were not refused."
+    )
+    return Chart("accuracy-budget", title, note, figure, frame, {"one": tips})
+
+
+def _law_note(fit: Fit) -> str:
+    """How the law is drawn, and how well it extrapolated."""
+    miss = f" (held-out error {100 * fit.heldout:.1f} points)" if np.isfinite(fit.heldout) else ""
+    return f"Dotted: the {fit.law.name} law of one sample, dashed where it extrapolates{miss}."
 
 
 def _name_levels(axes: Any, results: Results, cells: Any, axis: str) -> None:
@@ -141,10 +183,11 @@ def models(every: list[Results], axis: str) -> Chart:
     figure, axes = canvas(HERO)
     told = zip(names(every), every, strict=True)
     lines = {name: frontier.path(one.sample, axis) for name, one in told}
-    tips = draw_frontiers(axes, lines, axis)
+    tips, legend = draw_frontiers(axes, lines, axis)
     table = pd.concat([line.assign(model=name) for name, line in lines.items()], ignore_index=True)
     note = (
         "The best setting of each model at each compute, chosen on some problems and judged on "
         "others. Bands are 95% intervals over problems."
     )
-    return Chart(f"models-{axis}", "Which model is best for the compute", note, figure, table, tips)
+    title = "Which model is best for the compute"
+    return Chart(f"models-{axis}", title, note, figure, table, tips, legend)

@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 LONGER, MORE = CATEGORY[4], CATEGORY[5]
 
 
-def draw_frontiers(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> dict[str, list[str]]:
+def draw_frontiers(
+    axes: Any, lines: Mapping[str, pd.DataFrame], axis: str
+) -> tuple[dict[str, list[str]], dict[str, tuple[str, str]]]:
     """A line with its band for each model's frontier (a table of `frontier.path`); returns the tips
-    of the points.
+    of the points, and the legend.
     """
     colours = ramp(len(lines)) if len(lines) > len(CATEGORY) else list(CATEGORY)
     scale = labels.axis(axis).scale
-    tips, ends = {}, []
+    tips, ends, legend = {}, [], {}
     for index, (model, line) in enumerate(lines.items()):
         gid, colour, x = f"model{index}", colours[index], scale * line["cost"]
         trace(axes, x, line["out_of_bag"], line["lo"], line["hi"], colour, gid)
@@ -45,13 +47,14 @@ def draw_frontiers(axes: Any, lines: Mapping[str, pd.DataFrame], axis: str) -> d
             f" at {labels.cost(axis, r['cost'])}"
             for r in line.to_dict("records")
         ]
+        legend[gid] = (model, colour)
         name = model if len(model) <= 12 else labels.short_model(model)
         ends.append((float(x.iloc[-1]), float(line["out_of_bag"].iloc[-1]), name, colour))
     percent_axis(axes, max(float(line["hi"].max()) for line in lines.values()))
     costs = scale * np.concatenate([line["cost"] for line in lines.values()])
     log_axis(axes, costs, labels.axis(axis).title + ", log scale")
-    label_ends(axes, ends)
-    return tips
+    label_ends(axes, ends, series=list(legend))
+    return tips, legend
 
 
 def draw_differences(

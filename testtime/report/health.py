@@ -26,7 +26,13 @@ def tables(results: Results) -> list[Table]:
     """Budgets, settings of the run, and its sessions; what the run does not know is not in them."""
     return [
         t
-        for t in (_budgets(results), _facts(results), _sessions(results), _printed(results))
+        for t in (
+            _budgets(results),
+            _conventions(results),
+            _facts(results),
+            _sessions(results),
+            _printed(results),
+        )
         if t.rows
     ]
 
@@ -70,6 +76,29 @@ def _budgets(results: Results) -> Table:
         *known,
     ]
     return Table("budgets", "Requested against realised budgets, and verdicts", columns, rows)
+
+
+def _conventions(results: Results) -> Table:
+    """How much of the accuracy rests on what the grader forgives: benchmarks differ in that."""
+    scores, rows = results.scores, []
+    if "convention" in scores:
+        scored = scores["score"].notna()
+        correct = scored & (scores["score"] == 1)
+        for name, count in scores.loc[correct, "convention"].value_counts().items():
+            without = scores["score"].where(scores["convention"] != name, 0.0)[scored].mean()
+            rows.append(
+                [
+                    str(name),
+                    f"{count:,}",
+                    labels.percent(count / correct.sum()),
+                    labels.percent(float(scores.loc[scored, "score"].mean())),
+                    labels.percent(float(without)),
+                ]
+            )
+    columns = ("convention", "answers", "% of the correct", "accuracy, %", "without it, %")
+    return Table(
+        "conventions", "Correct by a convention of the grader, over all budgets", columns, rows
+    )
 
 
 def _facts(results: Results) -> Table:

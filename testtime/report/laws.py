@@ -20,15 +20,17 @@ def fitted(results: Results, axis: str) -> CurveStudy | None:
     return results.attempt("law of test compute", lambda: _study(results, axis))
 
 
-def requested(results: Results, study: CurveStudy | None) -> list[tuple[str, str]]:
-    """Where no law of what was spent is supported, the law of the budget that was given, in words:
-    where chains end by themselves, spending stops growing while accuracy does not.
+def requested(results: Results, study: CurveStudy | None) -> CurveStudy | None:
+    """The law of the budget that was given, where none of what was spent is supported: where chains
+    end by themselves, spending stops growing while accuracy does not.
     """
     if study is None or study.supported:
-        return []
-    asked = results.attempt("law of requested budgets", lambda: _study(results, "budget"))
-    if asked is None or asked.best is None or not asked.supported:
-        return []
+        return None
+    return drawn(results.attempt("law of requested budgets", lambda: _study(results, "budget")))
+
+
+def against_requested(asked: CurveStudy) -> list[tuple[str, str]]:
+    """That law in words."""
     said = f"{labels.sentence(asked.verdict)}. {_tested(asked)}. Beyond: {asked.beyond}."
     return [("Against the budget given", said)]
 

@@ -57,17 +57,21 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
     drawing, axes = canvas(SIZE)
     wide = {"linewidth": 6, "alpha": 0.12, "solid_capstyle": "round", "zorder": 1}
     axes.plot(scale * frontier[axis], frontier["value"], color=INK, gid="frontier", **wide)
+    series = {m: f"model{i}" if m in colours else f"others.{i}" for i, m in enumerate(by_best)}
+    legend = {series[model]: (model, colour) for model, colour in colours.items()}
+    if others := len(lines) - len(colours):
+        legend["others"] = (labels.counted(others, "other"), MUTED)
     tips = {}
-    for index, model in enumerate(reversed(by_best)):  # the best are drawn last, on top
+    for model in reversed(by_best):  # the best are drawn last, on top
         line, colour = lines[model], colours.get(model, MUTED)
         strong = model in colours
-        x, gid = scale * line[axis], f"model{index}"
+        x, gid = scale * line[axis], series[model]
         if strong:
             ends = [line["value"] - line["lo"], line["hi"] - line["value"]]
             bars = np.nan_to_num(np.maximum(ends, 0))
-            axes.errorbar(
-                x, line["value"], bars, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.45
-            )
+            thin = {"fmt": "none", "ecolor": colour, "elinewidth": 0.8, "alpha": 0.45}
+            _, _, (drawn_bars,) = axes.errorbar(x, line["value"], bars, **thin)
+            drawn_bars.set_gid(f"{gid}.bars")
         look = {"linewidth": 1.7 if strong else 0.8, "markersize": 5 if strong else 3.4}
         edge = {"markeredgecolor": PAPER, "markeredgewidth": 0.6, "marker": "o"}
         faded = {"alpha": 1.0 if strong else 0.55, "zorder": 3 if strong else 2}
@@ -82,7 +86,9 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
     log_axis(axes, scale * one[axis], f"{of.title}, log scale")
     wanted = dict.fromkeys([*by_best[:NAMED], *frontier["model"]])
     named = [(m, lines[m].iloc[-1], colours.get(m, MUTED)) for m in wanted]
-    ends_of = [(labels.short_model(m), scale * r[axis], r["value"], c) for m, r, c in named]
+    ends_of = [
+        (labels.short_model(m), scale * r[axis], r["value"], c, series[m]) for m, r, c in named
+    ]
     written = _name(drawing, axes, ends_of, scale * one[axis], one["value"])
     missing = rows["model"].nunique() - len(lines)
     note = (
@@ -103,7 +109,8 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
         else (labels.counted(len(lines), "model"))
     )
     title = f"{drawn}: accuracy against {of.unit}"
-    return Chart(f"leaderboard-{axis}", title, note, drawing, one.drop(columns=["order"]), tips)
+    table = one.drop(columns=["order"])
+    return Chart(f"leaderboard-{axis}", title, note, drawing, table, tips, legend)
 
 
 def _frontier(one: pd.DataFrame, axis: str) -> pd.DataFrame:
@@ -114,10 +121,10 @@ def _frontier(one: pd.DataFrame, axis: str) -> pd.DataFrame:
 
 
 def _name(
-    drawing: Any, axes: Any, ends: Sequence[tuple[str, float, float, str]], xs: Any, ys: Any
+    drawing: Any, axes: Any, ends: Sequence[tuple[str, float, float, str, str]], xs: Any, ys: Any
 ) -> int:
-    """Write names beside line ends (name, x, y, colour) where neither another name nor a point is,
-    the most important first; returns how many found room.
+    """Write names beside line ends (name, x, y, colour, gid) where neither another name nor a point
+    is, the most important first; returns how many found room.
     """
     freeze(drawing)  # places are pixels, so nothing may move any more
     renderer = drawing.canvas.get_renderer()
@@ -128,7 +135,7 @@ def _name(
     turns = sorted(np.arange(AROUND) * 2 * np.pi / AROUND, key=lambda t: -np.cos(t))  # right first
     ways = [(far, far * STEP * np.cos(t), far * STEP * np.sin(t)) for far in FARTHER for t in turns]
     written = 0
-    for name, x, y, colour in ends:
+    for name, x, y, colour, gid in ends:
         at = axes.transData.transform((x, y))
         look = {"color": colour, "fontsize": FONT - 1, "fontweight": "bold", "va": "center"}
         text = axes.annotate(name, (x, y), (0, 0), textcoords="offset points", **look)
@@ -144,7 +151,8 @@ def _name(
                 lead = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1}
                 arrow = {"arrowprops": lead} if far >= LINED else {}
                 place = ((left - at[0]) / pixel, dy)
-                axes.annotate(name, (x, y), place, textcoords="offset points", **look, **arrow)
+                look |= {"gid": f"{gid}.name", **arrow}
+                axes.annotate(name, (x, y), place, textcoords="offset points", **look)
                 taken.append(box)
                 written += 1
                 break

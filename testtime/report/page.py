@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testtime import labels, style
 from testtime.errors import UserError, suggest
@@ -18,6 +18,7 @@ from testtime.report import (
     chains,
     coverage,
     curves,
+    differences,
     findings,
     grids,
     health,
@@ -27,13 +28,17 @@ from testtime.report import (
     training,
 )
 from testtime.report import leaderboard as boards
-from testtime.report.browser import browser
+from testtime.report.browser import browser, verdicts
+from testtime.report.embedded import Browser
 from testtime.report.html import markup, render
 from testtime.report.results import Results
-from testtime.report.svg import inline, to_files
+from testtime.report.svg import NAMES, inline, to_files
 from testtime.runs.run import Run
 from testtime.storage import sheets
 from testtime.style import Chart
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MANY = 12  # models; more have pages of their own, without figures
 
@@ -121,25 +126,40 @@ class _Page:
     def write(self) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         several = len(self.models) > 1
+        settings = [differences.settings(one, not self.many) for one in self.models]
+        shares = differences.shares(settings, self.names)
+        pairs = differences.pairs(shares)
         page: dict[str, Any] = {
             "title": self._title(),
             "dek": self._dek(),
+            "differences": len(pairs) > 1,
             "board": self._board(),
             "together": self._together() if several and not self.many else None,
             "training": None if self.many else self._training(),
             "models": [],
             "home": None,
         }
-        parts = zip(self.keys, self.models, strict=True)
-        if self.many:
-            (self.folder / "models").mkdir(exist_ok=True)
-            for (key, one), name in zip(parts, self.names, strict=True):
-                alone = {"title": name, "dek": _measure(one), "home": "../index.html"}
-                own = {**page, **alone, "board": None, "models": [self._model(key, one)]}
-                render(own, self.folder / "models" / f"{key}.html")
-        else:
-            page["models"] = [self._model(key, one) for key, one in parts]
-        return render(page, self.folder / "index.html")
+        self._write_csv(differences.flat(shares), "problems", "")
+        shown: dict[str, Browser] = {}
+        beside = 1 if self.many else len(self.models)
+        every = zip(self.keys, self.models, self.names, settings, strict=True)
+        for key, one, name, own in every:
+            shown[key] = browser(one, name, beside, own)
+            parts = self._model(key, one, shown[key])
+            if self.many:
+                self._alone(page, parts, shown[key])
+                shown[key] = verdicts(one, name, own)
+            else:
+                page["models"].append(parts)
+        return render(page, self.folder / "index.html", shown, pairs)
+
+    def _alone(self, page: dict[str, Any], parts: dict[str, Any], shown: Browser) -> None:
+        """The page of one of many models."""
+        (self.folder / "models").mkdir(exist_ok=True)
+        told = {"title": shown.name, "dek": parts["measure"], "home": "../index.html"}
+        own = {**page, **told, "board": None, "differences": False, "models": [parts]}
+        path = self.folder / "models" / f"{parts['key']}.html"
+        render(own, path, {parts["key"]: shown}, [])
 
     def _title(self) -> str:
         tasks = ", ".join(t["name"] for t in self.models[0].run.manifest.config["task"])
@@ -176,8 +196,9 @@ class _Page:
             "link": len(self.models) > 1,
         }
 
-    def _model(self, key: str, one: Results) -> dict[str, Any]:
+    def _model(self, key: str, one: Results, shown: Browser) -> dict[str, Any]:
         law = laws.fitted(one, one.axis) if one.axis and not self.many else None
+        asked = laws.requested(one, law)
         drawn = [
             (axis, curves.accuracy(one, axis, laws.drawn(law) if axis == one.axis else None))
             for axis in (() if self.many else one.axes)
@@ -207,10 +228,12 @@ class _Page:
             "accuracy": [{**self._chart(c, key), "value": axis} for axis, c in drawn],
             "options": [(a, labels.axis(a).unit) for a in one.axes],
             "unavailable": missing,
-            "law": laws.findings(law, one.axis) + laws.requested(one, law),
+            "requested": [self._chart(curves.requested(asked), key)] if asked else [],
+            "law": laws.findings(law, one.axis) + (laws.against_requested(asked) if asked else []),
             "sections": sections,
             "left_out": one.left_out,
-            "browser": browser(one, 1 if self.many else len(self.models)),
+            "measure": _measure(one),
+            "lead": shown.lead,
         }
 
     def _together(self) -> dict[str, Any]:
@@ -245,18 +268,23 @@ class _Page:
         """Save a figure's files and hand the page what it shows."""
         sub = Path("figures") / (key if len(self.models) > 1 else "")
         svg = to_files(chart, self.folder / sub)
-        drawn = inline(chart, svg, f"{key}-{chart.name}" if key else chart.name)
+        prefix = f"{key}-{chart.name}" if key else chart.name
+        drawn = inline(chart, svg, prefix)
         path = (sub / chart.name).as_posix()
         words = {"name": chart.name, "title": chart.title, "note": chart.note}
-        return {**words, "svg": markup(drawn), "path": path}
+        legend = [(f"{prefix}-{gid}", NAMES[c], text) for gid, (text, c) in chart.legend.items()]
+        return {**words, "svg": markup(drawn), "path": path, "legend": legend}
 
     def _csv(self, table: health.Table, key: str) -> None:
         import pandas as pd
 
+        frame = pd.DataFrame(list(table.rows), columns=list(table.columns))
+        self._write_csv(frame, table.name, key)
+
+    def _write_csv(self, frame: pd.DataFrame, name: str, key: str) -> None:
         sub = self.folder / "tables" / (key if len(self.models) > 1 else "")
         sub.mkdir(parents=True, exist_ok=True)
-        frame = pd.DataFrame(list(table.rows), columns=list(table.columns))
-        sheets.write(frame, sub / f"{table.name}.csv")
+        sheets.write(frame, sub / f"{name}.csv")
 
 
 def _measure(one: Results) -> str:

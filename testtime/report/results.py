@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from testtime import labels
 from testtime.errors import UserError
 from testtime.estimators.cells import replicates
 from testtime.estimators.grid import Replicates
@@ -115,6 +116,14 @@ class Results:
         for level in self.levels:
             lines.setdefault("" if level[1] != level[1] else level[0], []).append(level)
         return lines
+
+    @cached_property
+    def rates(self) -> pd.DataFrame:
+        """Share of right answers of each problem (rows) at each level (columns, in words)."""
+        import pandas as pd
+
+        means = [self.at(v).groupby("problem_id")["score"].mean() for v in self.levels]
+        return pd.concat(means, axis=1, keys=[labels.level(v) for v in self.levels])
 
     @property
     def problems(self) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from testtime.storage import sheets
-from testtime.style import CATEGORY, GRID, INK, MUTED, PAPER, RAMP, Chart, freeze
+from testtime.style import CATEGORY, DPI, GRID, INK, MUTED, PAPER, RAMP, Chart, freeze
 
 NAMES = {  # colour -> the name of its class and CSS variable
     INK: "ink",
@@ -26,7 +26,6 @@ NAMES = {  # colour -> the name of its class and CSS variable
 }
 _SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _NUMBER = re.compile(r"(\d+\.\d{2})\d+")
-DPI = 300
 
 
 def style_sheet() -> str:
@@ -42,7 +41,8 @@ def to_files(chart: Chart, folder: Path) -> str:
     chart.figure.savefig(sink, format="svg", metadata={"Date": None})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{chart.name}.svg").write_text(sink.getvalue(), encoding="utf-8")
-    chart.figure.savefig(folder / f"{chart.name}.png", dpi=DPI)
+    quick = {"compress_level": 3}  # a tenth larger than the default, in half the time
+    chart.figure.savefig(folder / f"{chart.name}.png", dpi=DPI, pil_kwargs=quick)
     chart.figure.savefig(folder / f"{chart.name}.pdf", metadata={"CreationDate": None})
     sheets.write(chart.table, folder / f"{chart.name}.csv")
     return sink.getvalue()

@@ -14,16 +14,7 @@ COLUMNS = (
 )
 TAKEN = {  # what a reward's column cannot be called
     *(*COLUMNS, *USES, "wait", "round", "turn", "nodes", "width", "beams", "particles", "depth"),
-    *(
-        "prm",
-        "ess",
-        "verifier_flops",
-        "path_seconds",
-        "level",
-        "difficulty",
-        "tokens",
-        "usd",
-        "seconds",
-    ),
-    *("prompt_usd", "prompt_seconds", *SCHEMAS["calls"].names),
+    *("prm", "ess", "verifier_flops", "path_seconds", "convention"),
+    *("level", "difficulty", "tokens", "usd", "seconds", "prompt_usd", "prompt_seconds"),
+    *SCHEMAS["calls"].names,
 }

@@ -25,7 +25,7 @@ from testtime.config.schema import EngineSpec
 from testtime.engines.base import Engine, EngineError, Scorer
 from testtime.models import delimiters
 from testtime.models.resolve import decoder
-from testtime.runs import pricing
+from testtime.runs import plan, pricing
 from testtime.runs.live_accuracy import LiveAccuracy
 from testtime.runs.loop import run_async
 from testtime.runs.prepare import Job, cell_of, requested
@@ -52,6 +52,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
     if not todo and not concurrency:
         progress.say(f"{job.store.root}: the pool is complete, nothing to draw")
         return []
+    for line in plan.plan(job):
+        progress.say(line)
     before = time.time()
     engine, note = engines.make(_spec(job), job.model.source, job.model.revision)
     progress.say(f"engine: {note}")

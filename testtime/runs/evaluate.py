@@ -31,18 +31,7 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
     store.compact("grades")
     manifest = view or store.manifest()
     config = parse(manifest.config, str(store.root / "run.json"))
-    form = form_of(manifest)
-    table = scores(
-        store,
-        recipe(config, form),
-        config.thinking.cells(form),
-        manifest.problems,
-        config.samples,
-        manifest.model,
-        _flops(manifest.architecture),
-        config.model[0].setting,
-        _flops(manifest.verifier),
-    )
+    table = scored(store)
     if table["score"].isna().all():
         if view is None:  # it shows why
             store.write_file("tables/scores.parquet", table.to_parquet(index=False))
@@ -68,6 +57,24 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
     for part in store.damaged:
         progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
     return Run(store.root, manifest, table, grid)
+
+
+def scored(store: Store) -> pd.DataFrame:
+    """The scores table of what is drawn and graded so far."""
+    manifest = store.manifest()
+    config = parse(manifest.config, str(store.root / "run.json"))
+    form = form_of(manifest)
+    return scores(
+        store,
+        recipe(config, form),
+        config.thinking.cells(form),
+        manifest.problems,
+        config.samples,
+        manifest.model,
+        _flops(manifest.architecture),
+        config.model[0].setting,
+        _flops(manifest.verifier),
+    )
 
 
 def _overspent(table: pd.DataFrame) -> str | None:

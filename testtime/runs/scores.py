@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from testtime.compute.flops import Flops
 from testtime.errors import UserError, suggest
 from testtime.estimators.grid import USES
+from testtime.grading.base import BY_CONVENTION
 from testtime.grammar import selector
 from testtime.runs.columns import COLUMNS, LOGPROBS
 from testtime.runs.prepare import cell_of, setting_of
@@ -54,7 +55,8 @@ def scores(
     Tokens are the policy's; where a verifier steered, its FLOPs are part of flops and a column
     verifier_flops, what it says of the attempt is the column prm, and a particle filter's effective
     sample size the column ess. tool_calls, tool_failures, tool_seconds and fallbacks (questions
-    that could not be split) are there where there were any.
+    that could not be split) are there where there were any. Where a correct verdict rests on
+    conventions (units, percent, rounding), a column convention names them.
     """
     import pandas as pd
 
@@ -113,7 +115,8 @@ def scores(
     answers, rewarded = _answers(store)
     known = _joined(attempts, answers)
     stored = spread(True, bool, False)
-    for name in ("answer_key", "verdict"):
+    named = ("answer_key", "verdict", *(c for c in ("convention",) if known[c].notna().any()))
+    for name in named:
         table[name] = spread(known[name].to_numpy(dtype=object), object, None)
     verdict = table["verdict"]
     verdict = verdict.where(verdict.notna() | ~stored, "error").where(stored, "missing")
@@ -211,7 +214,9 @@ def _answers(store: Store) -> tuple[pd.DataFrame, list[str]]:
     parts = [part.drop(columns=unused) for part in graded_answers(store, columns)]
     answers = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     answers = answers.drop_duplicates("key")
-    grades = store.read("grades", ["verdict", "answer_key"]).to_pandas()
+    grades = store.read("grades", ["verdict", "answer_key", "detail"]).to_pandas()
+    rests = grades["detail"].str.startswith(BY_CONVENTION)
+    grades["convention"] = grades.pop("detail").str.removeprefix(BY_CONVENTION).where(rests)
     answers = answers.merge(grades.rename(columns={"key": "grade_key"}), on="grade_key", how="left")
     named: list[str] = []
     for judged in (reward_columns(store), verification_columns(store)):

@@ -102,7 +102,7 @@ def verify(store: Store, name: str, times: int, asked: Asked, progress: Progress
     problems = [ProblemRow(**row) for row in store.read("problems").to_pylist()]
     engine, note = engines.make(config.engine, model.source, model.revision)
     progress.say(f"engine: {note}")
-    job = Job(config, ref, model, form, problems, store)
+    job = Job(config, ref, model, form, problems, store, manifest.left_out)
     verifier = _Verifier(drawing_of(job, engine, None, lambda call: None), asked, labels, model)
     writer, failed = Writer(store), list[str]()
 

@@ -12,8 +12,6 @@ import gzip
 import itertools
 import json
 import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -57,6 +55,9 @@ def _local_files(loader: FileLoader, where: str) -> list[Path]:
 
 
 def _hub_files(loader: HubLoader, where: str) -> list[Path]:
+    import urllib.parse
+    import urllib.request
+
     short = f"{loader.dataset} at revision {loader.revision[:12]}"
     local = 'or give a local copy: overrides {"path": "/folder/or/file"}'
     gate = (
