@@ -1,5 +1,5 @@
-"""Every command of the README is run, in the order they stand there, with the files that the README
-shows.
+"""Every command of the README and of docs/commands.md is run, in the order they stand there, with
+the files that the README shows.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from testtime.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = README + (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 LADDER = ["--set", "task=[{name: facts, limit: 8}]", "--set", "model=[ladder/0, ladder/1]"]
 SMALL = ["--set", "task.limit=8", "--set", "samples=4", "--set", "engine=transformers"]
 
 
 def commands() -> list[str]:
     """Lines of sh blocks, and commands in the first column of the table of commands."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    table = re.findall(r"^\| `((?:testtime|make) [^`]*)` \|", README, re.MULTILINE)
+    blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    table = re.findall(r"^\| `((?:testtime|make) [^`]*)` \|", TEXT, re.MULTILINE)
     lines = [line for block in blocks for line in block.splitlines() if line.strip()]
-    return [*table, *(part.strip() for line in lines for part in line.split("&&"))]
+    return [*(part.strip() for line in lines for part in line.split("&&")), *table]
 
 
 def call(line: str) -> Result:
@@ -78,7 +79,7 @@ def folder(root: Path) -> None:
     (root / "training-runs.csv").write_text("\n".join(["N,D,loss", *runs]))
 
 
-def test_the_readme_shows_every_command() -> None:
+def test_readme_and_commands_show_every_command() -> None:
     shown = {shlex.split(line)[1] for line in commands() if line.startswith("testtime")}
     assert shown == set(commands_of(app))
 
