@@ -129,6 +129,17 @@ def test_coverage_leaves_out_a_selector_without_values_at_the_largest_budget(
     assert chart is not None and set(chart.table["selector"]) == {"majority", "oracle"}
 
 
+def test_without_votes_a_verifier_is_set_against_one_sample(tmp_path: Path) -> None:
+    """It said "would gain 0 points" over a curve that rises from 66 to 85 %."""
+    table = made.scores(problems=20, samples=4).drop(columns="answer_key")
+    (one,) = results.of(save(Log("made", "test", [], table, {}), tmp_path, ["oracle"]))
+    chart = ceiling.coverage(one)
+    assert chart is not None
+    line = chart.table.sort_values("n")["value"]
+    gain = 100 * (line.iloc[-1] - line.iloc[0])
+    assert gain > 1 and f"gain {gain:.0f} points at n = 4 over one sample" in chart.title
+
+
 def test_chain_figures_agree_with_the_scores(one: Results) -> None:
     chart = chains.lengths(one)
     assert chart is not None

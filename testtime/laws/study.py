@@ -112,7 +112,8 @@ class CurveStudy:
             for k, lo, hi in zip(BEYOND, *band, strict=True)
         ]
         left = [f.law.name for f in self.fits if not f.rejected]
-        return f"{', '.join(said)} the largest compute (all of {', '.join(left)})"
+        what = "budget" if self.curve.axis == "budget" else "compute"
+        return f"{', '.join(said)} the largest {what} (all of {', '.join(left)})"
 
     def report(self) -> str:
         curve = self.curve

@@ -59,7 +59,8 @@ def coverage(results: Results) -> Chart | None:
         ends.append((float(line["n"].iloc[-1]), float(line["value"].iloc[-1]), label, colour))
         legend[name] = (label, colour)
     most = {s: float(lines[s]["value"].iloc[-1]) for s in lines}
-    gap = most["oracle"] - max((most[s] for s in deployed), default=most["oracle"])
+    single = float(lines["oracle"]["value"].iloc[0])  # where nothing votes
+    gap = most["oracle"] - max((most[s] for s in deployed), default=single)
     axes.set_xscale("log", base=2)
     plain_axis(axes, counts, [str(n) for n in counts], "samples n, log scale")
     axes.set_xlim(counts[0] / 1.1, counts[-1] * (counts[-1] / counts[0]) ** 0.02)
@@ -69,12 +70,17 @@ def coverage(results: Results) -> Chart | None:
     label_ends(axes, ends, series=list(legend))
     note = (
         f"At {labels.where(level)}. pass@n: at least one of n samples is right, which only a "
-        "perfect verifier could pick. The distance to the other lines is what a better selector "
-        "could gain."
+        "perfect verifier could pick. "
+    )
+    note += (
+        "The distance to the other lines is what a better selector could gain."
+        if deployed
+        else "No answers were stored that could vote."
     )
     if axes.get_ylim()[0] > 0:
         note += f" The axis begins at {100 * axes.get_ylim()[0]:.0f}%."
     title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {counts[-1]}"
+    title += "" if deployed else " over one sample"
     rows = results.cells[results.cells["selector"].isin(lines) & at_level(results.cells, level)]
     table = rows[["setting", "budget", "n", "selector", "value", "lo", "hi"]]
     return Chart("coverage", title, note, figure, table, tips, legend)

@@ -104,4 +104,5 @@ def warnings(study: CurveStudy | None) -> list[str]:
     """Warns where the curve supports no law."""
     if study is None or study.supported:
         return []
-    return [f"{labels.sentence(study.verdict)}. Extrapolating this curve is not supported."]
+    said = f"{labels.sentence(study.verdict)}. Extrapolating accuracy along what was spent is not"
+    return [f"{said} supported."]
