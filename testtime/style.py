@@ -72,8 +72,7 @@ def panels(width: float, heights: Sequence[float], columns: int = 1) -> tuple[An
 
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
-    every = list(grid.flat)
+    every = list(figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).flat)
     for axes in every:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(MUTED)
