@@ -130,11 +130,12 @@ def test_random_pools_with_ties_silent_answers_and_nulls(
 
 
 def test_real_chains_with_a_reward_model(shared_data: Path) -> None:
-    """100 MATH problems x 8 chains of Qwen2.5-Math: curves of every selector for n = 1..8 from one
+    """40 MATH problems x 8 chains of Qwen2.5-Math: curves of every selector for n = 1..8 from one
     table.
     """
     rows = []
-    for line in (shared_data / "selection" / "qwen_math_cot_100.jsonl").read_text().splitlines():
+    lines = (shared_data / "selection" / "qwen_math_cot_100.jsonl").read_text().splitlines()
+    for line in lines[:40]:
         item = json.loads(line)
         for s, (pred, score, reward) in enumerate(
             zip(item["pred"], item["score"], item["pred_score"], strict=True)
