@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +16,18 @@ from testtime.estimators.frontier import recommend
 from testtime.estimators.grid import Replicates
 
 
-def drawn(value: np.ndarray, resamples: int = 500, **columns: object) -> Replicates:
+def drawn(value: np.ndarray, resamples: int = 500) -> Replicates:
     """Cells from one value a problem: (problems, cells); a cell costs its place + 1."""
+    like = blank(*value.shape, resamples)
+    return Replicates(replace(like.grid, value=value), like.weights)
+
+
+@cache
+def blank(problems: int, cells: int, resamples: int) -> Replicates:
+    return pool(np.zeros((problems, cells)), resamples)
+
+
+def pool(value: np.ndarray, resamples: int = 500, **columns: object) -> Replicates:
     parts = [
         pd.DataFrame(
             {
@@ -112,8 +125,8 @@ def test_one_problem_or_none_has_no_standing() -> None:
 def test_strata_leave_out_what_is_between_benchmarks() -> None:
     """One benchmark is solved, the other not: within each nothing varies."""
     value = np.repeat([[1.0], [0.0]], 20, axis=0)
-    plain = drawn(value).grid
+    plain = pool(value).grid
     labels = np.repeat(["easy", "hard"], 20)
-    strata = drawn(value, benchmark=labels).grid
+    strata = pool(value, benchmark=labels).grid
     assert plain.variance(plain.value)[0] == pytest.approx(0.25 / 40)
     assert strata.benchmarks == 2 and strata.variance(strata.value)[0] == pytest.approx(0)
