@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from testtime.engines.base import Scored
-from testtime.engines.pooled_prm import PooledStepScorer
 from testtime.engines.prm import StepScorer
 from testtime.engines.step_layouts import QWEN_SYSTEM
 from testtime.engines.step_rewards import StepRewards
@@ -255,26 +254,6 @@ def test_how_it_is_read_can_be_told(tmp_path: Path) -> None:
     assert said.scores == pytest.approx(
         pair[np.array(ids) == tok.encode("<extra_0>")[-1]].tolist(), abs=1e-5
     )
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["trl", "qwen"])
-def test_vllms_pooling_runner_reads_what_transformers_reads(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("vllm")
-    reference = FAMILIES[name](tmp_path)
-    scorer = PooledStepScorer(tmp_path, dtype="float32")
-    pairs = [(QUESTION, STEPS), ("2?", ["two", "yes"]), (QUESTION, ["fine", "x" * 600])]
-    said = scored(scorer, *pairs)
-    for (question, steps), one in zip(pairs[:2], said, strict=False):
-        assert one.scores == pytest.approx(reference(question, steps), abs=1e-4)
-    assert said[2].scores[0] > 0 and said[2].scores[1] == 0
-
-
-def test_a_model_without_a_head_to_pool_is_refused(tmp_path: Path) -> None:
-    shepherd(tmp_path)
-    with pytest.raises(UserError, match=r"write thinking\.prm\.engine: transformers"):
-        PooledStepScorer(tmp_path)
 
 
 def test_what_is_no_such_model_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ class StepScorer:
     """A process reward model in memory, through transformers.
 
     path: a folder or hub id; name: what tells checkpoints apart; family, read_at, label_tokens: as
-    `FAMILIES` says where they are None. dtype: "auto" is the checkpoint's own. args: of the engine
-    that reads, where it takes any. Raises UserError where it cannot be loaded or read.
+    `FAMILIES` says where they are None. dtype: "auto" is the checkpoint's own. Raises UserError
+    where it cannot be loaded or read.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class StepScorer:
         label_tokens: tuple[str, str] | None = None,
         dtype: str = "auto",
         device: str | None = None,
-        args: Mapping[str, Any] | None = None,
     ) -> None:
+        import torch
         import transformers
 
         self.name = name
@@ -53,21 +53,9 @@ class StepScorer:
         if known not in FAMILIES:
             raise UserError(f"thinking.prm.family: {known!r} is unknown{suggest(known, FAMILIES)}")
         self.family = FAMILIES[known]
-        self.kind = str((config.get("architectures") or ["none"])[0])
-        self.args = dict(args or {})
         self.longest = int(config.get("max_position_embeddings") or 2**31)
         self.read_at = self.family.read_at if read_at is None else read_at
         self.labels = label_tokens or self.family.labels
-        self._load(path, heads, dtype, device)
-        self._waiting: list[tuple[Read, asyncio.Future[Scored]]] = []
-        self._reading: asyncio.Task[None] | None = None
-
-    def _load(
-        self, path: str | Path, heads: dict[str, Any], dtype: str, device: str | None
-    ) -> None:
-        import torch
-        import transformers
-
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         said = transformers.logging.get_verbosity()
         transformers.logging.set_verbosity_error()  # a head that AutoModel passes over is read here
@@ -88,6 +76,8 @@ class StepScorer:
             transformers.logging.set_verbosity(said)
         self._body.to(self.device).eval()
         self._head.to(self.device, self._body.dtype).eval()
+        self._waiting: list[tuple[Read, asyncio.Future[Scored]]] = []
+        self._reading: asyncio.Task[None] | None = None
 
     async def score(self, question: str, steps: Sequence[str]) -> Scored:
         """What the model says of each step. One that it cannot read any more scores 0."""
@@ -100,7 +90,6 @@ class StepScorer:
         return await future
 
     async def close(self) -> None:
-        """Wait for what is being read, and release the model."""
         if self._reading:
             await self._reading
 

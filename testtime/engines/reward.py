@@ -80,7 +80,7 @@ class RewardModel:
         self.batch_tokens = batch_tokens
         self.vllm: Any = None
         if engine == "vllm":
-            self.vllm = pooling(path, dtype)
+            self.vllm = _pooling(path, dtype)
         else:
             import torch
 
@@ -174,12 +174,15 @@ class RewardModel:
         return [right[row, places].numpy() for row, (_, places) in enumerate(texts)]
 
     def _read_vllm(self, texts: Sequence[tuple[list[int], list[int]]]) -> list[NDArray[np.float64]]:
-        right = pooled(self.vllm, [ids for ids, _ in texts])
+        """The same from vLLM, which batches by itself and applies the activation."""
+        prompts = [{"prompt_token_ids": ids} for ids, _ in texts]
+        outputs = self.vllm.encode(prompts, pooling_task="token_classify", use_tqdm=False)
+        right = [output.outputs.data.double().numpy()[:, -1] for output in outputs]
         return [values[places] for values, (_, places) in zip(right, texts, strict=True)]
 
 
-def pooling(path: str | Path, dtype: str, **options: Any) -> Any:
-    """vLLM's pooling runner with a classification of every token, wherever a step ends."""
+def _pooling(path: str | Path, dtype: str) -> Any:
+    """vLLM with a classification of every token."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB; GPUs do not read it
@@ -193,17 +196,9 @@ def pooling(path: str | Path, dtype: str, **options: Any) -> Any:
     return LLM(
         model=str(path),
         runner="pooling",
-        pooler_config=PoolerConfig(task="token_classify", tok_pooling_type="ALL"),
+        pooler_config=PoolerConfig(task="token_classify"),
         dtype=dtype,
-        **options,
     )
-
-
-def pooled(runner: Any, texts: Sequence[list[int]]) -> list[NDArray[np.float64]]:
-    """P(right) at every token of each text: vLLM batches and applies the activation itself."""
-    prompts = [{"prompt_token_ids": ids} for ids in texts]
-    outputs = runner.encode(prompts, pooling_task="token_classify", use_tqdm=False)
-    return [output.outputs.data.double().numpy()[:, -1] for output in outputs]
 
 
 def config_of(path: str | Path) -> dict[str, Any]:

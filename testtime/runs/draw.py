@@ -268,14 +268,12 @@ def _scorer(job: Job) -> Scorer | None:
     asked = job.config.thinking.verifier()
     if asked is None or job.verifier is None:
         return None
-    from testtime.engines.pooled_prm import PooledStepScorer
     from testtime.engines.prm import StepScorer
 
-    scorer = PooledStepScorer if asked.engine == "vllm" else StepScorer
-    return scorer(
+    return StepScorer(
         job.verifier.source,
         name=job.verifier.fingerprint,
-        **asked.model_dump(exclude={"name", "engine"}),
+        **asked.model_dump(exclude={"name"}),
         dtype=job.config.engine.dtype,
     )
 
