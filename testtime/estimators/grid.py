@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from testtime.errors import UserError
 from testtime.estimators import selectors
-from testtime.estimators.intervals import bootstrap_weights, weighted_means
+from testtime.estimators.intervals import bootstrap_weights, known_mean, weighted_means
 from testtime.estimators.table import TOKENS, Pool, pools
 from testtime.grammar import selector
 
@@ -105,6 +105,11 @@ class Grid:
     def benchmarks(self) -> int:
         """How many benchmarks the problems come from."""
         return len(np.unique(self.strata))
+
+    @cached_property
+    def deployable(self) -> NDArray[np.bool_]:
+        """Whether somebody can deploy each cell, which nobody can an oracle: (cells,)."""
+        return np.array(self.cells["selector"] != "oracle", dtype=bool)
 
     @cached_property
     def _identity(self) -> NDArray[np.int64]:
@@ -292,16 +297,6 @@ def _unit_costs(pool: Pool) -> dict[str, Floats]:
     if parts:
         mean["tokens"] = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
     return mean
-
-
-def known_mean(values: Floats, axis: int) -> Floats:
-    """Mean of what is not NaN; NaN where nothing is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=axis)
-    result: Floats = np.where(known, values, 0.0).sum(axis=axis) / np.where(
-        count > 0, count, np.nan
-    )
-    return result
 
 
 def _powers(top: int) -> list[int]:
