@@ -107,11 +107,6 @@ class Grid:
         return len(np.unique(self.strata))
 
     @cached_property
-    def deployable(self) -> NDArray[np.bool_]:
-        """Whether somebody can deploy each cell, which nobody can an oracle: (cells,)."""
-        return np.array(self.cells["selector"] != "oracle", dtype=bool)
-
-    @cached_property
     def _identity(self) -> NDArray[np.int64]:
         """The same number for rows of one problem, from 0."""
         return np.unique(self.problems, return_inverse=True)[1].astype(np.int64)
