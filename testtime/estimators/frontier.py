@@ -118,7 +118,10 @@ def path(
     sample: Replicates, axis: str = "tokens", level: float = 0.95, model: str | None = None
 ) -> pd.DataFrame:
     """The frontier's cells, each once, along growing cost: `frontier` at the cost of every cell."""
-    levels = np.unique(costs(sample, axis))
+    cost = costs(sample, axis)
+    if model is not None:  # nothing of its frontier changes between its own costs
+        cost = cost[(sample.grid.cells["model"] == model).to_numpy()]
+    levels = np.unique(cost)
     known = levels[np.isfinite(levels)].tolist()
     found = frontier(sample, axis, known, None, level, model, rivals=False)
     return found.drop_duplicates(CELL).sort_values("cost")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from testtime.errors import UserError
 from testtime.estimators import selectors
-from testtime.estimators.intervals import bootstrap_weights, weighted_means
+from testtime.estimators.intervals import bootstrap_weights, known_mean, weighted_means
 from testtime.estimators.table import TOKENS, Pool, pools
 from testtime.grammar import selector
 
@@ -292,16 +292,6 @@ def _unit_costs(pool: Pool) -> dict[str, Floats]:
     if parts:
         mean["tokens"] = np.where(np.isnan(parts).all(axis=0), np.nan, np.nansum(parts, axis=0))
     return mean
-
-
-def known_mean(values: Floats, axis: int) -> Floats:
-    """Mean of what is not NaN; NaN where nothing is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=axis)
-    result: Floats = np.where(known, values, 0.0).sum(axis=axis) / np.where(
-        count > 0, count, np.nan
-    )
-    return result
 
 
 def _powers(top: int) -> list[int]:

@@ -164,6 +164,16 @@ def bootstrap_weights(
     return weights
 
 
+def known_mean(values: Floats, axis: int) -> Floats:
+    """Mean of what is not NaN; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=axis)
+    result: Floats = np.where(known, values, 0.0).sum(axis=axis) / np.where(
+        count > 0, count, np.nan
+    )
+    return result
+
+
 def weighted_means(weights: Floats, values: Floats) -> Floats:
     """Bootstrap replicates of the mean of each column.
 

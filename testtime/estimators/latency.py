@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.estimators.grid import Grid, known_mean
+from testtime.estimators.grid import Grid
+from testtime.estimators.intervals import known_mean
 from testtime.estimators.selection import oracle_at_k
 from testtime.estimators.table import Pool, path_tokens, pools
 
