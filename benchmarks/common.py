@@ -141,7 +141,18 @@ def drawing(
     how = sampling or Sampling()
     admission = Admission(engine.max_num_seqs, getattr(engine, "cache_tokens", None))
     return Drawing(
-        engine, form, seed, how, how, answer_tokens, unused, unused, decode, store, admission
+        engine,
+        form,
+        seed,
+        how,
+        how,
+        answer_tokens,
+        render=unused,
+        encode=unused,
+        quote=unused,
+        decode=decode,
+        store=store,
+        admission=admission,
     )
 
 
