@@ -51,8 +51,8 @@ def test_accuracy_draws_every_cell(one: Results, axis: str) -> None:
     assert sorted(cells["n"].unique()) == [1, 2, 4, 8]
     for n, rows in cells.groupby("n"):
         rows = rows.sort_values(axis)
-        np.testing.assert_allclose(line(chart, f"n{n}-0"), rows[[axis, "value"]].to_numpy(float))
-        assert len(chart.tips[f"n{n}-0"]) == len(rows)
+        np.testing.assert_allclose(line(chart, f"n{n}.0"), rows[[axis, "value"]].to_numpy(float))
+        assert len(chart.tips[f"n{n}.0"]) == len(rows)
     np.testing.assert_array_equal(chart.table["value"], cells["value"])
 
 
