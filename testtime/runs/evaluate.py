@@ -31,7 +31,7 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
     store.compact("grades")
     manifest = view or store.manifest()
     config = parse(manifest.config, str(store.root / "run.json"))
-    table = scored(store)
+    table = scored(store, manifest)
     if table["score"].isna().all():
         if view is None:  # it shows why
             store.write_file("tables/scores.parquet", table.to_parquet(index=False))
@@ -59,9 +59,9 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
     return Run(store.root, manifest, table, grid)
 
 
-def scored(store: Store) -> pd.DataFrame:
-    """The scores table of what is drawn and graded so far."""
-    manifest = store.manifest()
+def scored(store: Store, view: Manifest | None = None) -> pd.DataFrame:
+    """The scores table of what is drawn and graded so far; view: as of `evaluate`."""
+    manifest = view or store.manifest()
     config = parse(manifest.config, str(store.root / "run.json"))
     form = form_of(manifest)
     return scores(
