@@ -17,12 +17,12 @@ from tests.tiny import evaluated
 from testtime import pipeline
 from testtime.cli.options import costs
 from testtime.compare import comparison as compare
-from testtime.compare.inputs import read
 from testtime.compute.costs import seconds, usd
 from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError
 from testtime.report import results as evidence
 from testtime.runs import pricing as costing
+from testtime.runs.sources import read
 from testtime.storage.store import Store
 
 PRICE = {"input": 2.0, "output": 8.0, "cached": 0.5}
