@@ -86,7 +86,7 @@ def test_4000_answers(grader: str) -> None:
     found = grade(grader, pairs, workers=2, limits=limits)
     assert len(found) == len(pairs) and peak() - held < 1024
     # the workers', which are killed after 2 s of one answer
-    assert peak(resource.RUSAGE_CHILDREN) - theirs < 1024
+    assert peak(resource.RUSAGE_CHILDREN) < max(theirs, held) + 1024  # they inherit ours
     counted = {v: sum(g.verdict == v for g in found) for v in ("timeout", "error")}
     assert counted["error"] <= len(pairs) / 50 and counted["timeout"] <= len(pairs) / 100, counted
 

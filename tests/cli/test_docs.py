@@ -42,7 +42,7 @@ def call(line: str) -> Result:
     words = [
         name
         for word in shlex.split(line)[1:]
-        for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+        for name in (sorted(map(str, Path().glob(word))) or [word] if "*" in word else [word])
     ]
     if words[:2] == ["run", "configs/ladder.yaml"]:
         words += [*LADDER, *SMALL[2:]]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from testtime.grading import Limits, grade
+from testtime.grading import Limits, grade, pool
 
 ROGUE = "tests_rogue_grader:Rogue"
 SOURCE = '''
@@ -98,6 +98,21 @@ def test_equal_pairs_are_judged_once(rogue: dict[str, str], tmp_path: Path) -> N
     found = grade(ROGUE, [("a", "a")] * 500 + [("b", "a")] * 500, rogue)
     assert [g.verdict for g in found] == ["correct"] * 500 + ["wrong"] * 500
     assert (tmp_path / "judged").read_text().count("\n") == 2
+
+
+def test_a_large_parent_costs_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child's ru_maxrss begins with its parent's: beside a loaded model every answer had a worker
+    of its own, and 500 took five minutes.
+    """
+    started = []
+    begin = pool._Pool._start
+    monkeypatch.setattr(pool._Pool, "_start", lambda self: (started.append(1), begin(self))[1])
+    ballast = bytearray(b"x") * (800 << 20)
+    answers = grade(
+        "math", [("2", rf"\boxed{{\frac{{{2 * i}}}{{{i}}}}}") for i in range(1, 9)], workers=1
+    )
+    assert len(ballast) and {one.verdict for one in answers} == {"correct"}
+    assert len(started) <= 2  # one to read the answers, one to judge them
 
 
 def test_from_a_thread_and_from_an_event_loop(rogue: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ def test_the_worst_case_before_drawing_and_what_was_seen_after(
     price: dict[str, Any] = {"price": {"input": 1, "output": 1e6}}
     before, told = plan.plan(job(tmp_path, **price))
     assert "12 chains and at most 36 answers" in before and "dollars" in before
-    assert "3 problems x 4 samples" in told and "80 % power" in told
+    assert told == "3 problems x 4 samples are too few to tell settings apart"
     drawn = draw.draw(job(tmp_path), Progress())
     after, _ = plan.plan(job(tmp_path, **price))
     assert not drawn and "about" in after

@@ -32,11 +32,12 @@ def memory(root: int, limit: int) -> int:
     matters for the limit.
     """
     group = processes(root)
-    resident = sum(_resident(process) for process in group)
+    resident = sum(resident(process) for process in group)
     return resident if resident <= limit else sum(_own(process) for process in group)
 
 
-def _resident(process: int) -> int:
+def resident(process: int) -> int:
+    """Bytes that a process holds now, 0 where nobody knows."""
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError):

@@ -21,6 +21,7 @@ from typing import Any
 
 from testtime.grading.pool import RECYCLED
 from testtime.grading.registry import make
+from testtime.grading.watch import resident
 
 GROWN = 0.7  # of the memory limit: after that a fresh process is cheaper than the risk
 
@@ -56,7 +57,8 @@ def main() -> None:
     for line in sys.stdin:
         for work in json.loads(line):
             print(json.dumps(_judged(grader, hello["step"], work, hello["cpu_s"])), file=answers)
-            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > GROWN * limit:
+            # Not ru_maxrss, which a child inherits: that of a large parent would end every worker.
+            if resident(os.getpid()) > GROWN * limit:
                 os._exit(RECYCLED)
 
 
