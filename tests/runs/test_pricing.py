@@ -17,6 +17,7 @@ from tests.tiny import evaluated
 from testtime import pipeline
 from testtime.cli.options import costs
 from testtime.compare import comparison as compare
+from testtime.compare.inputs import priced
 from testtime.compute.costs import seconds, usd
 from testtime.config.schema import Prices, Rates
 from testtime.errors import UserError
@@ -58,7 +59,7 @@ def test_without_prices_and_rates_the_axes_stay_away_with_the_reason(plain: test
     page = (plain.path / "report" / "index.html").read_text()
     assert "compute in dollars: no prices" in page and "compute in seconds: no rates" in page
     with pytest.raises(UserError, match="--price"):
-        compare.compare(read([plain.path]), axis="usd", resamples=100)
+        compare.compare(priced(read([plain.path])), axis="usd", resamples=100)
 
 
 def test_prices_and_rates_reach_tables_comparison_and_report_and_draw_nothing(
@@ -78,7 +79,7 @@ def test_prices_and_rates_reach_tables_comparison_and_report_and_draw_nothing(
     assert evidence.of(run)[0].axes == ["flops", "tokens", "usd", "seconds"]
     for axis in ("usd", "seconds"):
         assert (run.path / "report" / "figures" / f"accuracy-{axis}.csv").is_file()
-        found = compare.compare(read([run.path]), axis=axis, resamples=100, bins=0)
+        found = compare.compare(priced(read([run.path])), axis=axis, resamples=100, bins=0)
         assert found.tables["frontier"]["cost"].max() <= run.cells[axis].max() * 1.0001
     assert "input 2, cached 0.5, output 8" in (run.path / "report" / "index.html").read_text()
 
