@@ -13,7 +13,6 @@ from testtime.estimators.planning import (
     detectable,
     detectable_differences,
     paired_variance,
-    problems_for_halfwidth,
     what_can_be_told,
 )
 
@@ -61,7 +60,6 @@ def test_millers_sample_size():
     )
     assert samples_needed(2000, 1 / 9, 0.03, within=1 / 6) == 2
     assert samples_needed(900, 1 / 9, 0.03, within=1 / 6) is None
-    assert problems_for_halfwidth(0.25, 0.05) == 385
     with pytest.raises(UserError, match="above 0"):
         problems_needed(1 / 9, 0)
 

@@ -178,14 +178,6 @@ def samples_needed(
     return None if room <= 0 else max(1, ceil(within / room - 1e-9))
 
 
-def problems_for_halfwidth(variance: float, halfwidth: float, *, level: float = 0.95) -> int:
-    """Problems needed for an interval of mean +- halfwidth. variance: of one problem's estimate
-    (between + within / samples).
-    """
-    _check(delta=halfwidth, power=0.5, level=level)
-    return ceil(variance * (normal_quantile((1 + level) / 2) / halfwidth) ** 2 - 1e-9)
-
-
 def variance_components(scores: ArrayLike) -> Components:
     """Between- and within-problem variance of (problems, samples) scores, NaN = null; analysis of
     variance, unbiased.

@@ -18,21 +18,11 @@ from testtime.errors import UserError
 from testtime.estimators.selection import pass_at_k
 from testtime.estimators.table import pools
 from testtime.laws.law import Floats
-from testtime.laws.optimum import PowerLaw, power_law
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GAIN = 2.0  # log-likelihood that a third parameter has to bring
-
-
-def coverage_power_law(k: ArrayLike, coverage: ArrayLike) -> PowerLaw:
-    """-log of mean pass@k as a power law in k (Schaeffer et al. 2025, eq. 2): slope -b, scale A.
-    Coverage of 0 or 1 is left out.
-    """
-    x, y = np.asarray(k, dtype=np.float64), np.asarray(coverage, dtype=np.float64)
-    inside = (y > 0) & (y < 1)
-    return power_law(x[inside], -np.log(y[inside]))
 
 
 @dataclass(frozen=True, slots=True)

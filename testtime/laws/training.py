@@ -29,19 +29,6 @@ HOFFMANN = power_sum(
     "Hoffmann et al. 2022, eq. 2",
 )
 
-COMPUTE = power_sum(
-    "compute",
-    [Term("A", (("C", "alpha"),)), Term("E")],
-    [
-        Parameter("A", "positive", LOG_GRID),
-        Parameter("E", "positive", FLOOR_GRID),
-        Parameter("alpha", "free", EXPONENT_GRID),
-    ],
-    ["C"],
-    "L",
-    "Henighan et al. 2020, eq. 1.1; Schaeffer et al. 2025, eq. 1 with L = -log pass@k",
-)
-
 
 def _kaplan_power(variable: str, source: str, scales: tuple[float, ...], name: str = "") -> Law:
     return Law(
