@@ -35,6 +35,7 @@ from testtime.report.results import Results
 from testtime.report.svg import NAMES, inline, to_files
 from testtime.runs.run import Run
 from testtime.storage import sheets
+from testtime.storage.files import into
 from testtime.style import Chart
 
 if TYPE_CHECKING:
@@ -102,14 +103,8 @@ def write(runs: Sequence[Run], folder: Path, models: Sequence[str] | None = None
     every = [part for run in runs for part in results.of(run, models)]
     if not every:
         raise UserError(f"{folder}: the runs hold no cells, so there is nothing to report")
-    try:
-        with style.context():
-            return _Page(every, folder).write()
-    except OSError as error:
-        raise UserError(
-            f"{folder}: the report cannot be written ({error.strerror or error}); give another "
-            f"folder with --out"
-        ) from None
+    with into(folder, "another folder with --out"), style.context():
+        return _Page(every, folder).write()
 
 
 class _Page:
