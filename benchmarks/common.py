@@ -21,9 +21,10 @@ from testtime.engines import make
 from testtime.engines.base import Completion, Engine, Request
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
-from testtime.strategies.base import Attempt, Ids, Strategy
+from testtime.strategies.base import Attempt, Strategy
 from testtime.strategies.drawing import Admission, Drawing
 from testtime.strategies.ledger import SampleLedger
+from testtime.strategies.node import Ids
 
 CLOSE = (2, 9, 3, 11, 4, 8)
 # Closed by what an untrained model never draws, so that every chain is cut.

@@ -27,8 +27,9 @@ from benchmarks.common import (
     untrained,
 )
 from testtime.engines.base import Engine
-from testtime.strategies.base import Ids, Strategy
+from testtime.strategies.base import Strategy
 from testtime.strategies.nested import Fresh, Nested
+from testtime.strategies.node import Ids
 
 ANSWER = 8  # tokens
 

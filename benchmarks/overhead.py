@@ -35,8 +35,9 @@ from testtime.engines.base import Engine, Request
 from testtime.runs.draw import attempt_row
 from testtime.storage.store import Store
 from testtime.storage.writer import Writer
-from testtime.strategies.base import Attempt, Ids
+from testtime.strategies.base import Attempt
 from testtime.strategies.nested import Nested
+from testtime.strategies.node import Ids
 
 Seconds = tuple[float, float]  # of CPU, of wall
 

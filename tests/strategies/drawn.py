@@ -12,9 +12,10 @@ from testtime.config.schema import Sampling
 from testtime.engines.base import EngineError, Scorer
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
-from testtime.strategies.base import Attempt, Strategy, Turns
+from testtime.strategies.base import Attempt, Strategy
 from testtime.strategies.drawing import Admission, Drawing, Spent
 from testtime.strategies.ledger import SampleLedger
+from testtime.strategies.node import Turns
 from testtime.strategies.registry import STRATEGIES
 
 PROMPT = (7, 8)

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from testtime.engines.base import Completion
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Call, Chain, Node
+from testtime.strategies.base import Call, Chain
 from testtime.strategies.budget import Cut, Thinking, cut, paid, read
 from testtime.strategies.completions import ended
+from testtime.strategies.node import Node
 
 EOS = 9
 ROOT = Node("#", None, (50, 51, 52))

@@ -17,8 +17,8 @@ from testtime.runs import prepare
 from testtime.runs.draw import draw as draw_job
 from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
-from testtime.strategies.base import Turns
 from testtime.strategies.decompose import Decompose, split
+from testtime.strategies.node import Turns
 from testtime.strategies.registry import parse
 
 A = 1000  # the id of the character of code 0

@@ -33,9 +33,10 @@ from testtime.runs.progress import Progress
 from testtime.storage.calls import mend, read_calls
 from testtime.storage.tables import AttemptRow, CallRow, ProblemRow
 from testtime.storage.writer import Writer
-from testtime.strategies.base import Attempt, Turns
+from testtime.strategies.base import Attempt
 from testtime.strategies.drawing import Admission, Drawing
 from testtime.strategies.ledger import SampleLedger
+from testtime.strategies.node import Turns
 
 Sample = tuple[ProblemRow, int]
 FLUSH_SECONDS = 5.0  # at most this much finished work is lost to a kill

@@ -36,10 +36,10 @@ from testtime.storage.calls import read_calls, thinking_ids
 from testtime.storage.store import Store
 from testtime.storage.tables import CallRow, ProblemRow, VerificationRow
 from testtime.storage.writer import Writer
-from testtime.strategies.base import Ids, Node
 from testtime.strategies.budget import cut, paid, think
 from testtime.strategies.drawing import Drawing
 from testtime.strategies.ledger import SampleLedger, key_of, seed
+from testtime.strategies.node import Ids, Node
 from testtime.strategies.registry import parse
 
 

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from testtime.config.schema import Config
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Ledger, Node, gathered
+from testtime.strategies.base import Amounts, Attempt, Ledger, gathered
+from testtime.strategies.node import Node
 from testtime.strategies.search import Bill, Path, Search, Sizes
 
 

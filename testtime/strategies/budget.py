@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Answer, Attempt, Call, Chain, Ledger, Node, gathered
+from testtime.strategies.base import Amounts, Answer, Attempt, Call, Chain, Ledger, gathered
+from testtime.strategies.node import Node
 
 Finish = Literal["natural", "eos", "length"]
 Show = Literal["answer", "attempt"]  # what a model that revises is shown of an attempt

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from testtime.engines.base import Completion
 from testtime.models.delimiters import Format, find
-from testtime.strategies.base import Ids
+from testtime.strategies.node import Ids
 
 
 def texts_of(

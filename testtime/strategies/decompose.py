@@ -18,9 +18,10 @@ from pydantic import AfterValidator, Field
 from testtime.config.schema import Config
 from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Ledger, Node, Strategy, gathered
+from testtime.strategies.base import Amounts, Attempt, Ledger, Strategy, gathered
 from testtime.strategies.budget import answered, think
 from testtime.strategies.nested import Fresh, Nested, Wait
+from testtime.strategies.node import Node
 from testtime.strategies.revise import Revise
 from testtime.strategies.search import together
 from testtime.strategies.tools import Tools

@@ -14,7 +14,7 @@ from testtime.config.schema import Sampling
 from testtime.engines.base import Engine, Scorer
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
-from testtime.strategies.base import Ids, Turns
+from testtime.strategies.node import Ids, Turns
 
 
 @dataclass(eq=False)

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from testtime.engines.base import Completion
 from testtime.storage.tables import CallRow
-from testtime.strategies.base import Ids
 from testtime.strategies.completions import ended
 from testtime.strategies.drawing import Drawing
+from testtime.strategies.node import Ids
 
 
 class Growing:

@@ -19,10 +19,11 @@ import numpy as np
 from testtime.config.schema import Sampling
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.storage.tables import CallRow
-from testtime.strategies.base import Answer, Call, Chain, Ids, Judged, Node, Turns
+from testtime.strategies.base import Answer, Call, Chain, Judged
 from testtime.strategies.completions import logprobs, split, texts_of
 from testtime.strategies.drawing import Drawing
 from testtime.strategies.growing import Growing
+from testtime.strategies.node import Ids, Node, Turns
 from testtime.tools.base import Result
 
 

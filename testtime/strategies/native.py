@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Literal
 
 from testtime.config.schema import Config
 from testtime.models.delimiters import UNSEEN, Format
-from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Node, Strategy, gathered
+from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Strategy, gathered
 from testtime.strategies.budget import Budgets
+from testtime.strategies.node import Node
 
 
 class Native(Strategy):

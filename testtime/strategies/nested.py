@@ -13,8 +13,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Ledger, Node, Strategy, gathered
+from testtime.strategies.base import Amounts, Attempt, Ledger, Strategy, gathered
 from testtime.strategies.budget import Budgets, Thinking, answered, at_budgets, think
+from testtime.strategies.node import Node
 
 
 class Nested(Strategy):

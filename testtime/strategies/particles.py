@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Ledger, Node, gathered
+from testtime.strategies.base import Amounts, Attempt, Ledger, gathered
+from testtime.strategies.node import Node
 from testtime.strategies.search import Bill, Path, Search, Sizes, distinct, written
 
 LEAST = 1e-7  # scores are kept so far from 0 and 1, as the published code does

@@ -15,8 +15,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Node, Strategy, gathered
+from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Strategy, gathered
 from testtime.strategies.budget import Budgets, Show, answered, shown, think
+from testtime.strategies.node import Node
 
 PROMPT = (
     "Check your answer. If it is right, give it again; if it is wrong, correct it. End with the "

@@ -16,17 +16,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, Field
 
 from testtime.config.schema import Sampling
-from testtime.strategies.base import (
-    Amounts,
-    Answer,
-    Attempt,
-    Call,
-    Ledger,
-    Node,
-    Strategy,
-    Verifier,
-)
+from testtime.strategies.base import Amounts, Answer, Attempt, Call, Ledger, Strategy, Verifier
 from testtime.strategies.budget import Finish, closed, read
+from testtime.strategies.node import Node
 
 GREEDY = Sampling(temperature=0)
 Sizes = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Ledger, Node, gathered
+from testtime.strategies.base import Amounts, Attempt, Ledger, gathered
+from testtime.strategies.node import Node
 from testtime.strategies.search import Bill, Path, Search, Sizes
 
 

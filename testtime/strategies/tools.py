@@ -22,8 +22,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny
 from testtime.config.schema import listed
 from testtime.errors import suggest
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Call, Ids, Ledger, Node, Strategy, gathered
+from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Strategy, gathered
 from testtime.strategies.budget import Budgets, Thinking, at_budgets, read, think
+from testtime.strategies.node import Ids, Node
 from testtime.tools import base, registry
 from testtime.tools.base import Result, Tool
 from testtime.tools.dialects import DIALECTS, Asked, Dialect

@@ -19,8 +19,9 @@ from pydantic import Field
 from testtime.engines.base import EngineError
 from testtime.errors import UserError
 from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Answer, Attempt, Ledger, Node
+from testtime.strategies.base import Amounts, Answer, Attempt, Ledger
 from testtime.strategies.budget import Show, Thinking, answered, cut, shown, think
+from testtime.strategies.node import Node
 from testtime.strategies.revise import PROMPT, alike_from_start
 from testtime.strategies.search import Bill, Sizes, Steered
 
