@@ -32,8 +32,8 @@ def memory(root: int, limit: int) -> int:
     matters for the limit.
     """
     group = processes(root)
-    resident = sum(resident(process) for process in group)
-    return resident if resident <= limit else sum(_own(process) for process in group)
+    held = sum(resident(process) for process in group)
+    return held if held <= limit else sum(_own(process) for process in group)
 
 
 def resident(process: int) -> int:
