@@ -33,6 +33,9 @@ class Believing(MemorylessEngine):
         return Completion([10 if uniform < share else 11], "", "length", [0.0], len(prompt))
 
 
+pytestmark = pytest.mark.slow  # 200 x 32, four times
+
+
 @pytest.fixture(scope="module")
 def differences() -> dict[str, np.ndarray]:
     engine = Believing({10: 0.8, 11: 0.15, CLOSE: 0.05})
