@@ -157,7 +157,8 @@ class _Page:
         render(own, path, {parts["key"]: shown}, [])
 
     def _title(self) -> str:
-        tasks = ", ".join(t["name"] for t in self.models[0].run.manifest.config["task"])
+        named = (str(t["name"]) for t in self.models[0].run.manifest.config["task"])
+        tasks = ", ".join(Path(name).stem if name.endswith(".yaml") else name for name in named)
         distinct = len({one.model for one in self.models})
         name = labels.short_model(self.models[0].model) if distinct == 1 else f"{distinct} models"
         return f"What test compute buys: {name} on {tasks}"
@@ -166,7 +167,8 @@ class _Page:
         if self.many:
             entries = labels.counted(len(self.models), "model")
             return f"{entries}, {labels.counted(self.models[0].problems, 'problem')}."
-        return f"{_measure(self.models[0])} {', '.join(self.names)}."
+        several = f" {', '.join(self.names)}." if len(self.names) > 1 else ""
+        return f"{_measure(self.models[0])}{several}"
 
     def _board(self) -> dict[str, Any] | None:
         """The leaderboard: its figure and its sortable table; None for one model of one setting."""
