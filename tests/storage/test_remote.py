@@ -138,7 +138,7 @@ def test_a_run_is_killed_and_cut_off_and_ends_complete(server: Any, tmp_path: Pa
         for part in store.read_parts("calls", KEYS["calls"])
         for row in part.to_pylist()
     ]
-    assert len(keys) == len(set(keys)) == CHAINS
+    assert len(keys) == len(set(keys)) > CHAINS  # chains and their answers
     assert not store.has("lock") and not store.set_aside() and len(store.parts("calls")) == 1
 
     for words in (
