@@ -42,10 +42,9 @@ def test_the_170_hostile_pairs_twice(shared_data: Path) -> None:
     runs: list[list[Grade]] = [
         grade("math", [(row["gold"], row["pred"]) for row in rows], workers=2) for _ in range(2)
     ]
-    # On a busy machine the dearest verdicts may reach their CPU limit in one of the two.
-    for one, two in zip(*runs, strict=True):
-        if "timeout" not in (one.verdict, two.verdict):
-            assert (one.verdict, one.answer_key) == (two.verdict, two.answer_key)
+    # CPU limits are met with room to spare on both sides (the dearest verdict takes half of them).
+    assert [g.verdict for g in runs[0]] == [g.verdict for g in runs[1]]
+    assert [g.answer_key for g in runs[0]] == [g.answer_key for g in runs[1]]
     for row, found in zip(rows, runs[0], strict=True):
         if row["expected"] is not None:
             assert (found.verdict == "correct") == row["expected"], row["source"]

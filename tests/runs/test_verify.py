@@ -19,6 +19,7 @@ from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run
+from testtime.runs.scores import check_selectors
 from testtime.runs.show import splits
 from testtime.runs.verify import Asked, verify
 from testtime.storage.store import Store
@@ -96,6 +97,12 @@ def test_the_grid_of_solving_and_verifying_pays_for_both(verified: Run) -> None:
     spent = scores[scores["budget"] == 8]["slow_3_flops"].mean()
     assert flops["weighted:slow_3", 8, 2] == pytest.approx(voting + 2 * spent)
     assert voting < flops["weighted:verify_1", 8, 2] < flops["weighted:slow_3", 8, 2]
+
+
+def test_a_later_run_may_list_its_selectors(verified: Run) -> None:
+    check_selectors(["weighted:slow_2", "best:verify_1"], Store(verified.path), searched=False)
+    with pytest.raises(UserError, match=r"no column 'slow_4'; did you mean 'slow_"):
+        check_selectors(["weighted:slow_4"], Store(verified.path), searched=False)
 
 
 def test_the_best_splits_are_said_from_the_cheapest_on(verified: Run) -> None:

@@ -32,7 +32,7 @@ from testtime.strategies.ledger import key_of
 
 
 @dataclass(frozen=True)
-class Asked:
+class Problems:
     """The problems of all benchmarks of a config; left_out: a line for each whose gold its grader
     cannot use.
     """
@@ -90,7 +90,7 @@ def setting_of(amounts: Amounts, told: str) -> str:
     return ",".join(filter(None, (told, more)))
 
 
-def load_problems(config: Config[Any], say: Callable[[str], None] = lambda line: None) -> Asked:
+def load_problems(config: Config[Any], say: Callable[[str], None] = lambda line: None) -> Problems:
     """The problems of all benchmarks of a config; those whose gold their grader cannot use are said
     and left out. Raises UserError when two have the same id, and when none is left.
     """
@@ -112,7 +112,7 @@ def load_problems(config: Config[Any], say: Callable[[str], None] = lambda line:
             f"task: problem {double!r} is named twice; list a benchmark once, or give its entries "
             f"different seeds"
         )
-    return Asked(loaded, left_out)
+    return Problems(loaded, left_out)
 
 
 def useless_golds(task: tasks.Task) -> dict[str, str]:
@@ -123,7 +123,7 @@ def useless_golds(task: tasks.Task) -> dict[str, str]:
     return {name: f"problem {name}: its gold {trouble}" for name, trouble in bad.items()}
 
 
-def prepare(config: Config[Strategy], ref: ModelRef, benchmarks: Asked) -> Job:
+def prepare(config: Config[Strategy], ref: ModelRef, benchmarks: Problems) -> Job:
     """Resolve a model, render every prompt, and check the run directory. Writes nothing."""
     chat = config.engine.chat
     model = served(ref.name) if chat else resolve(ref.name, ref.revision)

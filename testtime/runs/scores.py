@@ -137,7 +137,8 @@ def check_selectors(selectors: Sequence[str], store: Store, searched: bool) -> N
 
     searched: whether a verifier steers, whose scores are the column prm. Raises UserError.
     """
-    rewards = [] if not store.exists or (held := reward_columns(store)) is None else [*held]
+    judgements = _judgements(store) if store.exists else []
+    rewards = [str(name) for judged in judgements for name in judged]
     numbers = [c for c in COLUMNS if c.endswith(("_tokens", "flops", "calls"))]
     known = {*numbers, *LOGPROBS, *(["prm"] if searched else []), *rewards}
     for text in selectors:
@@ -219,11 +220,16 @@ def _answers(store: Store) -> tuple[pd.DataFrame, list[str]]:
     grades["convention"] = grades.pop("detail").str.removeprefix(BY_CONVENTION).where(rests)
     answers = answers.merge(grades.rename(columns={"key": "grade_key"}), on="grade_key", how="left")
     named: list[str] = []
-    for judged in (reward_columns(store), verification_columns(store)):
-        if judged is not None:
-            named += [str(column) for column in judged if column != "key"]
-            answers = answers.merge(judged, on="key", how="left")
+    for judged in _judgements(store):
+        named += [str(column) for column in judged if column != "key"]
+        answers = answers.merge(judged, on="key", how="left")
     return answers.set_index("key"), named
+
+
+def _judgements(store: Store) -> list[pd.DataFrame]:
+    """What reward models and verifications say of the stored answers, each a table by key."""
+    every = reward_columns(store), verification_columns(store)
+    return [judged for judged in every if judged is not None]
 
 
 def _joined(attempts: pa.Table, answers: pd.DataFrame) -> pd.DataFrame:

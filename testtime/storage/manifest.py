@@ -49,9 +49,7 @@ class Printed(TypedDict):
 
 @dataclass(frozen=True, config=_STRICT)
 class Imported:
-    """Where an imported run comes from. notes: which columns were
-    used, and for what.
-    """
+    """Where an imported run comes from. notes: which columns were used, and for what."""
 
     format: str
     files: list[str]
@@ -63,8 +61,8 @@ class Imported:
 class Manifest:
     """model: its name; identity: what makes its calls comparable; config: of this model, as plain
     data; architecture: the model's own config; verifier: that of the model that scores steps;
-    thinking_format: its delimiters, empty of an imported run; left_out: a
-    line for each problem without any verdict; rates: as measured.
+    thinking_format: its delimiters, empty of an imported run; left_out: a line for each
+    problem without any verdict; rates: as measured.
     """
 
     model: str
