@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from testtime.errors import UserError, suggest
-from testtime.estimators.table import GROUP, read_table
+from testtime.estimators.table import GROUP, numbered_through, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,8 +175,7 @@ def _runs_pooled(table: pd.DataFrame) -> list[str]:
         return []
     if table.duplicated([*keys, run, "sample"]).any():
         return []
-    order = table.sort_values([run, "sample"], kind="stable")
-    table["sample"] = order.groupby(keys, dropna=False).cumcount()
+    table["sample"] = numbered_through(table, run)
     return [f"runs of one level are pooled (column {run})"]
 
 

@@ -19,7 +19,7 @@ from testtime.errors import UserError, suggest
 from testtime.estimators.grid import Grid, build
 from testtime.estimators.intervals import DIFFERENCE, Reach, mean_interval
 from testtime.estimators.paired import together
-from testtime.estimators.table import GROUP, normalise
+from testtime.estimators.table import GROUP, normalise, numbered_through
 from testtime.grammar import selector as parsed
 
 if TYPE_CHECKING:
@@ -103,10 +103,7 @@ def pooled(scores: pd.DataFrame, run: str) -> pd.DataFrame:
     """
     if run not in scores:
         raise UserError(f"runs: no column {run!r}{suggest(run, map(str, scores.columns))}")
-    table = scores.copy(deep=False)
-    keys = [c for c in (*GROUP, "problem_id") if c in table]
-    table = table.sort_values([*keys, run, "sample"], kind="stable")
-    table["sample"] = table.groupby(keys, dropna=False).cumcount()
+    table = scores.assign(sample=numbered_through(scores, run))
     return table.drop(columns=run).reset_index(drop=True)
 
 

@@ -67,6 +67,15 @@ class Pool:
         return int((~np.isnan(self.score)).sum(axis=1).min(initial=self.score.shape[1]))
 
 
+def numbered_through(table: pd.DataFrame, run: str) -> pd.Series[int]:
+    """Sample numbers, (rows,), that go on through several runs of one level, which column `run`
+    tells apart.
+    """
+    keys = [c for c in (*GROUP, "problem_id") if c in table]
+    order = table.sort_values([run, "sample"], kind="stable")
+    return order.groupby(keys, dropna=False).cumcount()
+
+
 def read_table(path: str | Path) -> pd.DataFrame:
     """A CSV, Parquet or JSON lines file (a folder of Parquet parts too) as a table. Raises
     UserError when it is absent or unreadable.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from testtime.estimators.grid import USES
+from testtime.estimators.table import TOKENS
 from testtime.storage.tables import SCHEMAS
 
 LOGPROBS = ("logprob_mean", "logprob_min", "answer_logprob")  # that selectors may weigh by
-TOKENS = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens")
 COSTS = ("context_tokens", "path_tokens", "calls", "flops", "prompt_flops")
 COLUMNS = (
     *("problem_id", "model", "setting", "budget", "sample", "score", "answer_key"),
