@@ -8,7 +8,7 @@ Held-out questions are in no batch, whatever the role.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +23,10 @@ SOLVE_HOPS = (1, 2, 3, 4)
 SOLVE_WEIGHTS = (4, 4, 3, 3)
 LONG_HOPS = (4, 5, 6, 7, 8, 9, 10, 11, 12)
 CUT = 0.15
-KEPT = 0.8
-"""Of the own attempts that are shown for revision, so many are right."""
+FREQUENT = 15
+"""Functions of lower rank are taken as known before the model can be asked."""
+OWN = 0.85
+"""Of the attempts that are shown, so many are its own once there are any."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Attempt:
     """An own attempt: the question, the ids it wrote (without end of sequence), its answer, and
     what is true.
 
-    rate: the share of right answers among all its attempts at this question. steps: whether the
-    chain was right up to and with each step; empty where the thinking is not one step a function.
+    steps: whether the chain was right up to and with each step; empty where the thinking is not one
+    step a function.
     """
 
     start: int
@@ -41,7 +43,6 @@ class Attempt:
     written: tuple[int, ...]
     answer: str
     right: bool
-    rate: float
     steps: tuple[bool, ...]
 
 
@@ -71,7 +72,7 @@ class Questions:
 
 
 def written_down(kind: str, source: Questions, rng: random.Random) -> Script:
-    """An example of a role that needs no attempt: solve, lookup, split or join.
+    """An example of a role that needs no attempt: solve, lookup, check, split or join.
 
     `lookup/even` and `split/even` are of functions that are all equally frequent: what is learnt
     there is to copy names, rare ones too.
@@ -88,73 +89,79 @@ def written_down(kind: str, source: Questions, rng: random.Random) -> Script:
     start, functions = source.take(rng.choices(SOLVE_HOPS, SOLVE_WEIGHTS)[0], even)
     if kind == "lookup":
         return roles.solve(start, functions, tool=True)
+    if kind == "check":
+        return roles.check(start, functions, letters(start, functions, rng, wrong=0.5))
     return roles.solve(
         start, functions, rng.randrange(4 * len(functions)) if rng.random() < CUT else -1
     )
 
 
-def made_up(source: Questions, rng: random.Random) -> Attempt:
-    """An attempt nobody made: the right chain, or with one letter wrong and followed faithfully
-    from there.
+def letters(
+    start: int, functions: Sequence[int], rng: random.Random, wrong: float, most: int = world.HOPS
+) -> list[int]:
+    """What the steps of a made-up chain find: each wrong with probability `wrong`, `most` in all,
+    and followed faithfully from there.
     """
-    start, functions = source.take(rng.choices(SOLVE_HOPS, SOLVE_WEIGHTS)[0])
-    slip = rng.randrange(len(functions)) if rng.random() < 0.5 else -1
-    x, letters = start, []
-    for hop, f in enumerate(functions):
+    x, found = start, list[int]()
+    for f in functions:
         x = int(world.tables()[f, x])
-        if hop == slip:
-            x = (x + rng.randrange(1, world.LETTERS)) % world.LETTERS
-        letters.append(x)
+        if most and rng.random() < wrong:
+            x, most = (x + rng.randrange(1, world.LETTERS)) % world.LETTERS, most - 1
+        found.append(x)
+    return found
+
+
+def made_up(source: Questions, rng: random.Random) -> Attempt:
+    """An attempt nobody made: the right chain, or with one letter wrong."""
+    start, functions = source.take(rng.choices(SOLVE_HOPS, SOLVE_WEIGHTS)[0])
+    truth = world.states(start, functions)
+    slip = rng.randrange(len(functions)) if rng.random() < 0.5 else len(functions)
+    found = truth[:slip] + letters(([start, *truth])[slip], functions[slip:], rng, 1.0, most=1)
     words: list[str] = []
-    for before, f, after in zip([start, *letters], functions, letters, strict=False):
+    for before, f, after in zip([start, *found], functions, found, strict=False):
         words += [world.letter(before), f"{f:03d}", world.letter(after), world.STEP]
-    answer = world.letter(letters[-1])
+    answer = world.letter(found[-1])
     written = tuple(ids()[word] for word in (*words, CLOSE, answer))
-    right = letters[-1] == world.states(start, functions)[-1]
-    good = tuple(slip < 0 or hop < slip for hop in range(len(functions)))
-    return Attempt(start, tuple(functions), written, answer, right, 1.0, good)
+    good = tuple(hop < slip for hop in range(len(functions)))
+    return Attempt(start, tuple(functions), written, answer, found[-1] == truth[-1], good)
 
 
 def looked_at(
-    kind: str, attempts: dict[str, list[Attempt]], source: Questions, rng: random.Random
+    kind: str,
+    attempts: dict[str, list[Attempt]],
+    known: np.ndarray,
+    source: Questions,
+    rng: random.Random,
 ) -> Script:
-    """An example of a role that looks at an attempt, revise or verify: half of them made up, which
-    teaches to check the letters, half its own, which teach how often it errs where.
-
-    Own ones to verify are right and wrong equally often. Own ones to revise are of questions that
-    the model solves now and then, where the truth is in reach, and mostly right, as they are there:
-    so it learns not to change what it has no reason to.
+    """An example of a role that looks at an attempt, revise, verify or verify/thought: its own,
+    where there are any, right and wrong equally often, and now and then a made-up one.
     """
-    if rng.random() < 0.5:
-        one = made_up(source, rng)
-    else:
-        likely = KEPT if kind == "revise" else 0.5
-        pool = attempts.get(f"{kind}/{'right' if rng.random() < likely else 'wrong'}")
-        one = pool[rng.randrange(len(pool))] if pool else made_up(source, rng)
+    pool = attempts.get("right" if rng.random() < 0.5 else "wrong")
+    own = pool and rng.random() < OWN
+    one = pool[rng.randrange(len(pool))] if pool and own else made_up(source, rng)
     if kind == "revise":
-        return roles.revise(one.start, one.functions, one.written)
-    return roles.verify(one.start, one.functions, one.written, one.right)
+        return roles.revise(one.start, one.functions, one.written, known)
+    sure = known if kind == "verify/thought" else None
+    return roles.verify(one.start, one.functions, one.written, one.right, sure)
 
 
-def by_use(attempts: list[Attempt], least: float = 0.125) -> dict[str, list[Attempt]]:
-    """Attempts by what they are used for: all for verification, those of questions in reach for
-    revision.
+def frequent() -> np.ndarray:
+    """What is taken as known before a model can be asked: the facts of frequent functions; shape
+    (functions, letters).
     """
-    out: dict[str, list[Attempt]] = {}
-    for one in attempts:
-        word = "right" if one.right else "wrong"
-        out.setdefault(f"verify/{word}", []).append(one)
-        if one.rate >= least:
-            out.setdefault(f"revise/{word}", []).append(one)
-    return out
+    return np.repeat(world.ranks()[:, None] < FREQUENT, world.LETTERS, axis=1)
 
 
 def mixed(
-    shares: dict[str, float], tokens: int, attempts: dict[str, list[Attempt]]
+    shares: dict[str, float], tokens: int, attempts: Sequence[Attempt], known: np.ndarray
 ) -> Callable[[int, int], Iterator[Examples]]:
     """A stream of batches by seed and first batch number, as `train.Run` takes it; `shares` weigh
     the roles.
     """
+    own = {
+        word: [one for one in attempts if one.right == right]
+        for word, right in (("right", True), ("wrong", False))
+    }
 
     def stream(seed: int, start: int) -> Iterator[Examples]:
         number, pool = 0, 0
@@ -163,8 +170,8 @@ def mixed(
             source = Questions(np.random.default_rng([seed, pool]))
             kinds = rng.choices(list(shares), list(shares.values()), k=POOL)
             made = [
-                looked_at(kind, attempts, source, rng)
-                if kind in ("revise", "verify")
+                looked_at(kind, own, known, source, rng)
+                if kind.startswith(("revise", "verify"))
                 else written_down(kind, source, rng)
                 for kind in kinds
             ]

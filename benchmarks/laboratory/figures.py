@@ -1,4 +1,4 @@
-"""The ladder in one figure, from `ladder.csv`, `accuracy.csv` and `prediction.json` alone.
+"""The ladder in one figure, from `ladder.csv`, `accuracy.csv` and the predictions alone.
 
     python -m benchmarks.laboratory.figures docs/laboratory.png
 
@@ -26,6 +26,7 @@ from testtime.style import INK, MUTED, PAPER
 
 WIDTH, HEIGHT = 10.4, 3.7  # inches
 DPI = 300
+PREDICTIONS = [HERE / "prediction.json", HERE / "prediction_longer.json"]
 LOSS = "held-out loss, nats a fact"
 LOSSES = (0.7, 1.0, 1.4, 2.0, 2.8, 3.5)
 
@@ -46,18 +47,23 @@ def against_tokens(axes: Any, rows: pd.DataFrame) -> None:
     style.label_ends(axes, ends)
 
 
-def foretold(axes: Any, rows: pd.DataFrame, said: dict[str, Any]) -> None:
-    """What the smaller rungs foretold of the largest, with its interval, and what came out."""
-    table, colour = pd.DataFrame(said["predicted"]), style.CATEGORY[0]
-    axes.fill_between(table["D"], table["lo"], table["hi"], color=colour, alpha=0.15, lw=0)
-    axes.plot(table["D"], table["loss"], color=colour, lw=1.6)
-    mine = rows[(rows["N"] == said["N"]) & (rows["D"] >= LEAST)]
+def foretold(axes: Any, rows: pd.DataFrame, said: list[dict[str, Any]]) -> None:
+    """What the smaller rungs foretold of the largest, with its interval, and what came out; a
+    prediction of one token count is drawn as a bar.
+    """
+    table, colour = pd.concat([pd.DataFrame(one["predicted"]) for one in said]), style.CATEGORY[0]
+    for part in (pd.DataFrame(one["predicted"]) for one in said):
+        axes.fill_between(part["D"], part["lo"], part["hi"], color=colour, alpha=0.15, lw=0)
+        if len(part) == 1:
+            axes.vlines(part["D"], part["lo"], part["hi"], color=colour, alpha=0.3, lw=6)
+        axes.plot(part["D"], part["loss"], "-" if len(part) > 1 else "_", color=colour, lw=1.6)
+    mine = rows[(rows["N"] == said[0]["N"]) & (rows["D"] >= LEAST)]
     axes.plot(mine["D"], mine["loss"], "o", color=style.CATEGORY[1], ms=6, mec=PAPER)
     logs(axes, table["D"], pd.concat([table["lo"], table["hi"]]), "training tokens")
-    top, last = table.iloc[0], mine.iloc[-1]
+    top, last = table.iloc[0], mine[mine["D"] <= table["D"].median()].iloc[-1]
     for x, y, words, hue, shift in (
         (top["D"], top["hi"], "foretold, 95 % interval", colour, (14, 0)),
-        (last["D"], last["loss"], "measured", style.CATEGORY[1], (7, -16)),
+        (last["D"], last["loss"], "measured", style.CATEGORY[1], (-18, -18)),
     ):
         axes.annotate(words, (x, y), shift, textcoords="offset points", color=hue, weight="bold")
 
@@ -112,7 +118,9 @@ def logs(axes: Any, x: pd.Series, losses: pd.Series, label: str) -> None:
     axes.set_ylabel(LOSS)
 
 
-def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, said: dict[str, Any], path: Path) -> None:
+def draw(
+    rows: pd.DataFrame, accuracy: pd.DataFrame, said: list[dict[str, Any]], path: Path
+) -> None:
     """The figure."""
     with style.context():
         figure, (left, right, iso, acc) = style.panels(WIDTH, [HEIGHT, HEIGHT], columns=2)
@@ -120,10 +128,10 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, said: dict[str, Any], path:
         foretold(right, rows, said)
         equal_compute(iso, rows)
         accuracies(acc, lawful(accuracy.rename(columns={"target": "D"})))
-        size = labels.amount(float(said["N"]))
+        size = labels.amount(float(said[0]["N"]))
         for axes, title, how in (
             (left, "More tokens and more parameters both lower the loss", "lines: Hoffmann's law; bars: seeds"),
-            (right, f"The law of the smaller rungs foretells the largest ({size})", "written before it was trained"),
+            (right, f"The law of the smaller rungs foretells the largest ({size})", "each written before it was trained so far"),
             (iso, "At equal compute there is a best size", "by training FLOPs (6ND); diamonds: minima"),
             (acc, "Accuracy at fixed thinking follows the loss", "by thinking budget; all rungs and token counts"),
         ):  # fmt: skip
@@ -133,14 +141,14 @@ def draw(rows: pd.DataFrame, accuracy: pd.DataFrame, said: dict[str, Any], path:
 
 
 def main() -> None:
-    """Command line: the figure's file, the two tables and the prediction."""
+    """Command line: the figure's file, the two tables and the predictions."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figure", type=Path)
     parser.add_argument("--ladder", type=Path, default=zoo.ROOT / "ladder" / "ladder.csv")
     parser.add_argument("--accuracy", type=Path, default=HERE / "accuracy.csv")
-    parser.add_argument("--prediction", type=Path, default=HERE / "prediction.json")
+    parser.add_argument("--predictions", type=Path, nargs="+", default=PREDICTIONS)
     given = parser.parse_args()
-    said = json.loads(given.prediction.read_text())
+    said = [json.loads(path.read_text()) for path in given.predictions]
     draw(read(given.ladder), pd.read_csv(given.accuracy), said, given.figure)
 
 

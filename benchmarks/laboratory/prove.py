@@ -132,7 +132,7 @@ def unthought(model: Any, asked: Sequence[Question], samples: int) -> list[Attem
     for (s, f), row in zip(rows, made, strict=True):
         written = (close, *sample.attempts([row])[0])
         said = sample.answer([close, *row])
-        out.append(Attempt(s, f, written, said, said in golds([(s, f)]), 0.0, ()))
+        out.append(Attempt(s, f, written, said, said in golds([(s, f)]), ()))
     return out
 
 
@@ -152,13 +152,22 @@ def ranked(right: np.ndarray, score: np.ndarray) -> dict[str, Any]:
     }
 
 
-def verification(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
-    """How P(yes) ranks attempts."""
+def verification(model: Any, own: list[Attempt], samples: int, times: int = 0) -> dict[str, Any]:
+    """How P(yes) ranks attempts: said at once, or the mean behind `times` drawn thoughts."""
     close = roles.ids()["</think>"]
     asked = [roles.after(a.start, a.functions, a.written, "verify").tokens for a in own]
-    both = sample.first_token(model, [[*tokens, close] for tokens in asked], ["yes", "no"])
+    said = np.zeros(len(own))
+    for seed in range(max(times, 1)):
+        thoughts = (
+            sample.generate(model, asked, seed=seed, stops=("</think>",))
+            if times
+            else [[close]] * len(own)
+        )
+        prompts = [[*tokens, *thought] for tokens, thought in zip(asked, thoughts, strict=True)]
+        both = sample.first_token(model, prompts, ["yes", "no"])
+        said += both[:, 0] / both.sum(1) / max(times, 1)
     right = np.array([a.right for a in own]).reshape(-1, samples)
-    return ranked(right, (both[:, 0] / both.sum(1)).reshape(right.shape))
+    return ranked(right, said.reshape(right.shape))
 
 
 def stepping(model: Any, own: list[Attempt], samples: int) -> dict[str, Any]:
@@ -235,7 +244,8 @@ def decomposed(model: Any, asked: list[Question], samples: int) -> tuple[list[st
         head, tail = prompt(0, [0])[:2], prompt(0, [0])[-2:]
         asks = [[*head, *t, *tail] for t in tokens]
         for n, row in zip(todo, sample.generate(model, asks, seed=8 + depth), strict=True):
-            answers[n].append(sample.answer(row)[:1] or "a")
+            said = sample.answer(row)[:1]
+            answers[n].append(said if said.isalpha() else "a")
     joins = []
     for (s, f), found in zip(rows, answers, strict=True):
         made = roles.join(s, f, [ord(a) - 97 for a in found]).tokens
@@ -294,6 +304,8 @@ def main() -> None:
         "revise greedily": revision(agent, own, 8, temperature=0.0),
         "revise unthought": revision(agent, unthought(agent, asked, 8), 8),
         "verify": verification(agent, own, 8),
+        "verify by thinking": verification(agent, own, 8, times=1),
+        "verify by thinking, 4 times": verification(agent, own, 8, times=4),
         "steps": stepping(prm, own, 8),
         "tool": {**tool(agent, rare[:few]), "questions": len(rare[:few])},
         "decompose": {

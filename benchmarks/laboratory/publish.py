@@ -127,8 +127,7 @@ def spent(stages: list[Path]) -> dict[str, float]:
 
 def rows(found: dict[str, Any]) -> str:
     """The roles' figures as lines of a table."""
-    solve, verify = found["solve"], found["verify"]
-    best = one(verify["best of 8"])
+    solve = found["solve"]
     lines = [
         (
             "solve, 2 to 4 functions",
@@ -141,10 +140,12 @@ def rows(found: dict[str, Any]) -> str:
             (key, f"P(wrong to right) {said['mended']}, P(right to wrong) {said['spoilt']}"),
             ("", f"accuracy {said['before']}, after {said['after']}, gain {said['gain']}"),
         ]
-    lines += [
-        ("verify, P(yes)", f"AUC {one(verify['auc'])}, inside a question {one(verify['inside'])}"),
-        ("", f"one sample {one(verify['one sample'])}, best of 8 by P(yes) {best}"),
-    ]
+    for key in ("verify", "verify by thinking", "verify by thinking, 4 times"):
+        said = {name: one(value) for name, value in found[key].items()}
+        lines += [
+            (f"{key}, P(yes)", f"AUC {said['auc']}, inside a question {said['inside']}"),
+            ("", f"one sample {said['one sample']}, best of 8 by P(yes) {said['best of 8']}"),
+        ]
     for role, words in (("tool", "lookup, hard questions"), ("decompose", "split and join")):
         for n, drawn in (("1", "one sample"), ("16", "majority of 16")):
             part = {key: one(value) for key, value in found[role][n].items()}

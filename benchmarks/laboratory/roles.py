@@ -11,15 +11,20 @@ split    user: `split` and the question. Closes at once, says sub-questions of a
          first, and so on.
 join     user: `join`, the question, and `:` with the answer for every part. Closes at once, says
          the letter.
-revise   user: the question, assistant: an attempt, user: `revise`. Thinks again, says the letter.
-verify   user: the question, assistant: an attempt, user: `verify`. Closes at once, says `yes` or
-         `no`.
+revise   user: the question, assistant: an attempt, user: `revise`. Thinks again, says the letter:
+         puts right the facts that it knows, and keeps what the attempt says of the others.
+verify   user: the question, assistant: an attempt, user: `verify`. Says `yes` or `no`: closes at
+         once, or thinks as if it revised, so that two letters that were written can be compared.
+check    system `verify`, user: the question. Steps that are fed, each followed by `yes` or `no` for
+         this step alone: a verdict a step teaches to compare letters, one an attempt hardly does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from benchmarks.laboratory import world
 from benchmarks.laboratory.vocabulary import (
@@ -131,14 +136,52 @@ def after(start: int, functions: Sequence[int], attempt: Sequence[int], word: st
     return script.add(list(attempt), False).add([EOS, USER, word, ASSISTANT, THINK], False)
 
 
-def revise(start: int, functions: Sequence[int], attempt: Sequence[int]) -> Script:
-    """Revising an attempt into the right one."""
-    script = after(start, functions, attempt, "revise")
-    for words, learnt in thought(start, functions):
-        script.add(words, learnt)
-    return _end(script, [world.letter(world.states(start, functions)[-1])])
+def revise(
+    start: int, functions: Sequence[int], attempt: Sequence[int], known: np.ndarray
+) -> Script:
+    """Revising an attempt: right where the fact is `known` (function, letter), and else the letter
+    of the attempt, if it asks there for the same fact.
+    """
+    pieces, x = rethought(start, functions, attempt, known)
+    script = after(start, functions, attempt, "revise").add(pieces, True)
+    return _end(script, [world.letter(x)])
 
 
-def verify(start: int, functions: Sequence[int], attempt: Sequence[int], right: bool) -> Script:
-    """Saying whether an attempt's answer is right."""
-    return _end(after(start, functions, attempt, "verify"), ["yes" if right else "no"])
+def rethought(
+    start: int, functions: Sequence[int], attempt: Sequence[int], known: np.ndarray
+) -> tuple[list[str], int]:
+    """The thinking of a revision, and the letter that it comes to."""
+    words, x = list[str](), start
+    for hop, f in enumerate(functions):
+        key = [world.letter(x), f"{f:03d}"]
+        shown = list(attempt[4 * hop : 4 * hop + 4])
+        asked_alike = shown[:2] == [ids()[word] for word in key]
+        kept = asked_alike and shown[2:3] and 0 <= shown[2] - ids()["a"] < world.LETTERS
+        right = int(world.tables()[f, x])
+        x = right if known[f, x] or not kept else shown[2] - ids()["a"]
+        words += [*key, world.letter(x), world.STEP]
+    return words, x
+
+
+def verify(
+    start: int,
+    functions: Sequence[int],
+    attempt: Sequence[int],
+    right: bool,
+    known: np.ndarray | None = None,
+) -> Script:
+    """Saying whether an attempt's answer is right, after thinking where `known` says what of."""
+    script = after(start, functions, attempt, "verify")
+    if known is not None:
+        script.add(rethought(start, functions, attempt, known)[0], True)
+    return _end(script, ["yes" if right else "no"])
+
+
+def check(start: int, functions: Sequence[int], letters: Sequence[int]) -> Script:
+    """Saying of every step whether it is right by itself; `letters` are what the steps found."""
+    head = [BOS, SYSTEM, "verify", USER, *asked(start, functions), ASSISTANT, THINK]
+    script = Script().add(head, False)
+    for x, f, y in zip([start, *letters], functions, letters, strict=False):
+        script.add([world.letter(x), f"{f:03d}", world.letter(y), world.STEP], False)
+        script.add(["yes" if y == world.tables()[f, x] else "no"], True)
+    return script

@@ -63,7 +63,7 @@ def test_the_agents_recipe_runs_from_one_command(
     from benchmarks.laboratory import agent
 
     text = (Path(agent.__file__).parent / "agent.yaml").read_text()
-    text = text.replace("hidden: 64, layers: 4", "hidden: 16, layers: 2")
+    text = text.replace("hidden: 96, layers: 6", "hidden: 16, layers: 2")
     for key, value in (
         ("tokens", "3.0e4"),
         ("tuning_tokens", "1.0e4"),
@@ -146,7 +146,8 @@ def test_the_ladder_is_judged_against_the_noise_of_its_seeds() -> None:
 
 def test_the_figure_is_drawn_from_the_tables_alone(tmp_path: Path) -> None:
     table = made(0.02)
-    said = law.predict(table[table["rung"] != "6"], float(table["N"].max()), [5e5, 1e6, 2e6])
+    smaller, size = table[table["rung"] != "6"], float(table["N"].max())
+    said = [law.predict(smaller, size, counts) for counts in ([5e5, 1e6], [2e6])]
     accuracy = table.assign(
         budget=8, target=table["D"], accuracy=0.03 + 0.9 * np.exp(-1.1 * table["loss"]), se=0.01
     )

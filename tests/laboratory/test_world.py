@@ -122,10 +122,15 @@ def test_roles_word_for_word() -> None:
     attempt = solved.tokens[9:-1]
     asked = names(roles.verify(*QUESTION, attempt, False).tokens)
     assert asked == f"{head}{names(attempt)}<eos><user>verify<assistant><think></think>no<eos>"
-    revised = roles.revise(*QUESTION, attempt)
+    nothing = np.zeros(world.tables().shape, bool)
+    revised = roles.revise(*QUESTION, attempt, nothing)
     assert names(revised.tokens).endswith(
         f"<eos><user>revise<assistant><think>{chain}</think>{c}<eos>"
     )
+    checked = roles.check(*QUESTION, [*world.states(*QUESTION)[:2], (ord(c) - 96) % 26])
+    told = f"a123{a}|yes{a}045{b}|yes{b}007{world.letter((ord(c) - 96) % 26)}|no"
+    assert names(checked.tokens) == f"<bos><system>verify<user>a123045007?<assistant><think>{told}"
+    assert sum(checked.learnt) == 3
     five = (0, (1, 2, 3, 4, 5))
     assert names(roles.split(*five).tokens).endswith(
         "<user>splita001002003004005?<assistant><think></think>a001002003?|#1004005?|<eos>"
@@ -133,6 +138,31 @@ def test_roles_word_for_word() -> None:
     assert "<user>joina001002003004005?:x:z<assistant><think></think>z" in names(
         roles.join(*five, [23, 25]).tokens
     )
+
+
+def test_a_revision_mends_what_is_known_and_keeps_the_rest() -> None:
+    start, functions = QUESTION
+    a, b, _ = world.states(*QUESTION)
+    x = (b + 1) % 26
+    end = int(world.tables()[7, x])
+    wrong = [
+        *(f"a123{world.letter(a)}", f"{world.letter(a)}045{world.letter(x)}"),
+        f"{world.letter(x)}007{world.letter(end)}",
+    ]
+    table = vocabulary.ids()
+    attempt = [
+        table[word] for step in wrong for word in (step[0], step[1:4], step[4], world.STEP)
+    ] + [table["</think>"], table[world.letter(end)]]
+    known = np.zeros(world.tables().shape, bool)
+
+    def revised() -> str:
+        text = names(roles.revise(start, functions, attempt, known).tokens)
+        return text.partition("revise<assistant><think>")[2]
+
+    assert revised() == f"{'|'.join(wrong)}|</think>{world.letter(end)}<eos>"
+    known[45, a] = True
+    right = "".join(step + "|" for step in world.steps(*QUESTION))
+    assert revised().startswith(right)  # the last step asks for another fact than the attempt's
 
 
 def test_the_tool_is_asked_for_what_is_rare_and_its_result_is_not_learnt() -> None:
@@ -172,7 +202,7 @@ def test_steps_are_good_until_the_first_mistake() -> None:
     other = vocabulary.ids()["a"] if tokens[6] != vocabulary.ids()["a"] else vocabulary.ids()["b"]
     wrong = [*tokens[:6], other, *tokens[7:]]
     assert steps.truth(*QUESTION, wrong) == (True, False, False)
-    one = Attempt(*QUESTION, tuple(wrong), "x", False, 0.5, (True, False, False))
+    one = Attempt(*QUESTION, tuple(wrong), "x", False, (True, False, False))
     shown, kinds = steps.example(one)
     text = vocabulary.build()(
         world.question(*QUESTION) + sample.text(wrong).partition("</think>")[0],
