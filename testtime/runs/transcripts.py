@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 from testtime import zoo
 from testtime.errors import UserError, suggest
 from testtime.models.resolve import resolve
-from testtime.runs.prepare import setting_of
-from testtime.runs.run import recipe_of
+from testtime.runs.recipe import recipe_of, setting_of
 from testtime.storage.calls import fed_on_the_way, line_ids, read_calls, thinking_ids
 from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
