@@ -1,4 +1,4 @@
-"""What a run directory's attempts are called: the recipe they were made by, their cells and settings.
+"""What a run directory's attempts are called: their recipe, their cells and settings.
 
 Little is imported here, so that whoever only looks at a run (`status`) answers at once.
 """

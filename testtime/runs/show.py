@@ -1,4 +1,4 @@
-"""What the terminal shows of a run's problems: all with their share of right answers, or one in full."""
+"""What the terminal shows of a run's problems: all with their share of right answers, or one."""
 
 from __future__ import annotations
 
