@@ -19,8 +19,9 @@ from testtime.runs import verify as verifications
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.once import lost
+from testtime.runs.priced import priced
 from testtime.runs.progress import Progress
-from testtime.runs.run import Run, load, priced
+from testtime.runs.run import Run, load
 from testtime.runs.scores import check_selectors
 from testtime.runs.verify import Asked
 from testtime.storage.store import Store

@@ -20,7 +20,7 @@ from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run
 from testtime.runs.scores import check_selectors
-from testtime.runs.show import splits
+from testtime.runs.summary import splits
 from testtime.runs.verify import Asked, verify
 from testtime.storage.store import Store
 

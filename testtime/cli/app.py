@@ -143,7 +143,7 @@ def verify(
     """
     from testtime import pipeline
     from testtime.cli.progress import for_terminal
-    from testtime.runs.show import splits
+    from testtime.runs.summary import splits
     from testtime.runs.verify import Asked
 
     right, _, wrong = labels.partition(",")
@@ -255,7 +255,7 @@ app.add_typer(exporting, name="export")
 
 def _show(result: object, as_json: bool) -> None:
     from testtime.runs.run import Run
-    from testtime.runs.show import summary
+    from testtime.runs.summary import summary
 
     assert isinstance(result, Run)
     if as_json:

@@ -28,8 +28,9 @@ from testtime.models.resolve import decoder
 from testtime.runs import plan, pricing
 from testtime.runs.live_accuracy import LiveAccuracy
 from testtime.runs.loop import run_async
-from testtime.runs.prepare import Job, cell_of, requested
+from testtime.runs.prepare import Job, requested
 from testtime.runs.progress import Progress
+from testtime.runs.recipe import cell_of
 from testtime.storage.calls import mend, read_calls
 from testtime.storage.tables import AttemptRow, CallRow, ProblemRow
 from testtime.storage.writer import Writer

@@ -21,7 +21,7 @@ from testtime.estimators.grid import USES
 from testtime.grading.base import BY_CONVENTION
 from testtime.grammar import selector
 from testtime.runs.columns import COLUMNS, LOGPROBS
-from testtime.runs.prepare import cell_of, setting_of
+from testtime.runs.recipe import cell_of, setting_of
 from testtime.runs.rewards import reward_columns
 from testtime.runs.verdicts import SCORE_OF, graded_answers
 from testtime.runs.verifications import verification_columns

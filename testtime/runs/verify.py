@@ -28,8 +28,8 @@ from testtime.runs.draw import drawing_of
 from testtime.runs.loop import run_async
 from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
+from testtime.runs.recipe import form_of
 from testtime.runs.rewards import BLOCK, check_name
-from testtime.runs.run import form_of
 from testtime.runs.verdicts import ANSWERS
 from testtime.runs.verifications import column, counts
 from testtime.storage.calls import read_calls, thinking_ids
