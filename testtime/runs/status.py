@@ -35,6 +35,7 @@ def status(path: str | Path) -> dict[str, Any]:
     sums = calls.group_by("kind").aggregate([("tokens", "sum"), ("thinking", "sum")]).to_pylist()
     drawn = {row["kind"]: (row["tokens_sum"], row["thinking_sum"]) for row in sums}
     told, thought = drawn.get("told", (0, 0))
+    called = drawn.get("turn", (0, 0))[0]
     return {
         "path": str(store.root),
         "model": manifest.model,
@@ -48,7 +49,7 @@ def status(path: str | Path) -> dict[str, Any]:
         "wanted": len(problems) * samples,
         "attempts": len(attempts),
         "grades": len(store.read("grades", [])),
-        "chain_tokens": drawn.get("think", (0, 0))[0] + thought,
+        "chain_tokens": drawn.get("think", (0, 0))[0] + thought + called,
         "answer_tokens": drawn.get("answer", (0, 0))[0] + told - thought,
         "seconds": round(sum(session["seconds"] for session in manifest.sessions), 1),
         "tables": store.has("tables/cells.parquet"),
