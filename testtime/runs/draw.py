@@ -245,6 +245,8 @@ def drawing_of(
     tokenizer, form, template = job.model.tokenizer, job.form, job.ref.template
 
     def render(turns: Turns) -> tuple[int, ...]:
+        if form == delimiters.UNSEEN:
+            return ()
         return delimiters.render(tokenizer, turns, form, template)
 
     return Drawing(

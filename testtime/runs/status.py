@@ -34,6 +34,7 @@ def status(path: str | Path) -> dict[str, Any]:
     begun = _a_sample(calls, asked)
     attempts = _a_sample(store.read("attempts", []), asked | {"recipe": [recipe], "cell": cells})
     told, thought = _sum(calls, "told", "tokens"), _sum(calls, "told", "thinking")
+    called = _sum(calls, "turn", "tokens")
     return {
         "path": str(store.root),
         "model": manifest.model,
@@ -47,7 +48,7 @@ def status(path: str | Path) -> dict[str, Any]:
         "wanted": len(problems) * samples,
         "attempts": int(attempts.sum()),
         "grades": len(store.read("grades", [])),
-        "chain_tokens": _sum(calls, "think", "tokens") + thought,
+        "chain_tokens": _sum(calls, "think", "tokens") + thought + called,
         "answer_tokens": _sum(calls, "answer", "tokens") + told - thought,
         "seconds": round(sum(session["seconds"] for session in manifest.sessions), 1),
         "tables": store.has("tables/cells.parquet"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from testtime import zoo
 from testtime.errors import UserError, suggest
 from testtime.models.resolve import resolve
+from testtime.runs.dialogues import Piece, pieces, turns_before
 from testtime.runs.recipe import recipe_of, setting_of
 from testtime.storage.calls import fed_on_the_way, line_ids, read_calls, thinking_ids
 from testtime.storage.manifest import Manifest
@@ -248,11 +249,28 @@ def _chain(
         made.append(Answer(names, answer.text, forced, held[0][1], held[0][2], cut))
     made.sort(key=lambda answer: answer.tokens or 0)
     tokens = call.thinking if call is not None and call.kind == "told" else len(ids)
+    if turns := turns_before(calls, call):
+        return _spoken(answers[0].sample, finish, pieces(turns, answers[0], tools), made, tokens)
     used = _used(calls, call, tools) if call is not None else []
     cuts = [answer.tokens for answer in made if answer.tokens is not None]
     cuts += [end for one in used for end in (one.at, one.until)]
     parts = segments(ids, cuts, drawn.decode) if drawn.decode and ids else None if ids else []
     return Chain(answers[0].sample, finish, tokens, parts, made, used)
+
+
+def _spoken(
+    sample: int, finish: str, told: Sequence[Piece], made: Sequence[Answer], tokens: int
+) -> Chain:
+    """A dialogue with a server, and the tokens that it thought before it answered."""
+    ends = [0, *(end for end, _, _ in told)]
+    used = [
+        Used(tool.model, tool.finish, tool.seconds or 0.0, before, end)
+        for before, (end, _, tool) in zip(ends, told, strict=False)
+        if tool is not None
+    ]
+    total = ends[-1] + tokens
+    answers = [replace(answer, tokens=total) for answer in made]
+    return Chain(sample, finish, total, [(end, text) for end, text, _ in told], answers, used)
 
 
 def _used(

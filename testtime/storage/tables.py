@@ -35,8 +35,10 @@ class CallRow:
     """A call, or a part of one: each part continues it from token `start`.
 
     kind: "think", "answer" (at most one follows a place), "own" (the chain's text is the answer: no
-    request), "told" (one request that thinks and answers), "score" or "tool". kept: tokens kept of
-    `parent` (the sample itself where it begins with "#"); fed: ids read before the first is drawn.
+    request), "told" (one request that thinks and answers), "turn" (one that calls tools instead:
+    its text is the server's message as JSON), "score" or "tool". kept: tokens kept of `parent` (the
+    sample itself where it begins with "#"), or calls of that turn before this one; fed: ids read
+    before the first is drawn.
     thinking: tokens of a "told" call before its answer; forced: whether its thinking was closed for
     it. text: of an answer, with what the forced ending says before it. logprob_*: mean and least
     over the thinking kept and the answer; answer_logprob: sum over the answer. model: the verifier
