@@ -57,7 +57,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
     for line in plan.plan(job):
         progress.say(line)
     before = time.time()
-    engine, note = engines.make(_spec(job), job.model.source, job.model.revision)
+    engine, note = engines.make(engine_of(job), job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
     concurrency = pricing.unmeasured(job, engine.name)
     writer, began, seconds = Writer(job.store), time.time(), 0.0
@@ -282,7 +282,7 @@ def _scorer(job: Job) -> Scorer | None:
     )
 
 
-def _spec(job: Job) -> EngineSpec:
+def engine_of(job: Job) -> EngineSpec:
     """The config's engine, told what it needs to close the thinking itself, or to ask for this
     model's level.
     """

@@ -141,6 +141,24 @@ class VerificationRow:
     flops: float
 
 
+@dataclass(slots=True)
+class ChoiceRow:
+    """Which of several answers to a problem a model took, under a column's name. key: of what was
+    shown; samples, answers: these, by number and by the key of their call, in the order shown;
+    chosen: the place among them, -1 where the reply names none; tokens: sampled.
+    """
+
+    key: str
+    name: str
+    recipe: str
+    problem_id: str
+    samples: list[int]
+    answers: list[str]
+    chosen: int
+    tokens: int
+    flops: float
+
+
 _TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     str | None: pa.string(),
@@ -168,6 +186,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "grades": _schema(GradeRow),
     "rewards": _schema(RewardRow),
     "verifications": _schema(VerificationRow),
+    "choices": _schema(ChoiceRow),
 }
 KEYS: dict[str, list[str]] = {
     "problems": ["problem_id"],
@@ -176,5 +195,6 @@ KEYS: dict[str, list[str]] = {
     "grades": ["key"],
     "rewards": ["key", "name"],
     "verifications": ["key", "name", "number"],
+    "choices": ["key", "name"],
 }
-Row = ProblemRow | CallRow | AttemptRow | GradeRow | RewardRow | VerificationRow
+Row = ProblemRow | CallRow | AttemptRow | GradeRow | RewardRow | VerificationRow | ChoiceRow
