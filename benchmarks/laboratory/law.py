@@ -4,11 +4,13 @@ later.
 L = E + A/N^alpha + B/D^beta (Hoffmann et al. 2022, eq. 2) with N without embeddings, fitted to all
 runs of the smaller rungs. The interval is one for a loss yet to be seen: the law's own error (whole
 rungs are resampled, for checkpoints of one size share what the size does, and those of one run a
-trunk), and the scatter of single runs about it. `predict` writes before the largest rung is
-trained; `check` adds what came out, and changes nothing else.
+trunk), and the scatter of single runs about it. `predict` writes, for the token counts that the
+largest rung has not reached; `check` adds what came out, and changes nothing else.
+`prediction.json` was written before the largest rung was trained, `prediction_longer.json` when it
+stood at 1M tokens and the others at 2M.
 
-    python -m benchmarks.laboratory.law predict
-    python -m benchmarks.laboratory.law check
+    python -m benchmarks.laboratory.law predict --file benchmarks/laboratory/prediction_longer.json
+    python -m benchmarks.laboratory.law check --file benchmarks/laboratory/prediction_longer.json
 """
 
 from __future__ import annotations
@@ -121,7 +123,8 @@ def main() -> None:
         if given.file.exists():
             raise SystemExit(f"{given.file} exists: a prediction is written once")
         smaller = lawful(rows[rows["rung"] != largest.name])
-        counts = [float(n) for n in recipe.tokens if n >= LEAST]
+        reached = rows.loc[rows["rung"] == largest.name, "D"].max()  # NaN before it is trained
+        counts = [float(n) for n in recipe.tokens if n >= LEAST and not n <= reached]
         made = predict(smaller, float(sizes(build(largest, 0))[0]), counts)
     else:
         made = check(json.loads(given.file.read_text()), rows[rows["rung"] == largest.name])
