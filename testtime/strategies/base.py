@@ -102,7 +102,9 @@ class Ledger(Protocol):
     """
 
     form: Format
-    answer_tokens: int
+
+    @property
+    def answer_tokens(self) -> int: ...
 
     async def think(
         self,

@@ -56,11 +56,15 @@ class SampleLedger:
         order: int = 0,
         question: str = "",
     ) -> None:
-        self.form, self.answer_tokens = drawing.form, drawing.answer_tokens
+        self.form = drawing.form
         self.failures: list[str] = []
         self._drawing, self._problem, self._sample = drawing, problem_id, sample
         self._order, self._calls, self._question = order, dict(stored), question
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def answer_tokens(self) -> int:
+        return self._drawing.answer_tokens
 
     def start(self, ids: Ids, turns: Turns = ()) -> Node:
         """The place after a prompt of these ids, or of these turns where a server renders them."""
