@@ -15,7 +15,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

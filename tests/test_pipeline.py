@@ -23,7 +23,7 @@ from testtime.laws import study
 from testtime.runs import prepare as jobs
 from testtime.runs import show as shows
 from testtime.runs import sources, status
-from testtime.runs.show import summary
+from testtime.runs.summary import summary
 from testtime.storage.store import Store
 
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from testtime import pipeline
 from testtime.compare import comparison, inputs, result, text
 from testtime.config.schema import Config, Prices, Rates
-from testtime.errors import UserError
 from testtime.laws import study
 from testtime.laws.study import TesttimeStudy
 from testtime.report import comparison as drawing
-from testtime.report import curves, leaderboard, leaders, results
+from testtime.report import headline, leaderboard, results
 from testtime.runs import run as runs
 from testtime.runs import sources
 from testtime.runs.progress import Progress
@@ -44,20 +43,8 @@ class Run(runs.Run):
         are several. axis: flops, tokens, usd or seconds (None: the first that is known). Raises
         UserError where the run does not hold it.
         """
-        every = results.of(self)
-        known = every[0].axes
-        chosen = axis or next(iter(known), None)
-        if chosen not in known:
-            raise UserError(
-                f"plot: axis {axis or 'of compute'} is not known here; there are "
-                f"{', '.join(known) or 'none'}"
-            )
         with context():
-            if len(every) == 1:
-                chart = curves.accuracy(every[0], chosen)
-            else:
-                chart = leaders.figure(leaderboard.board(every), chosen)
-        figure: Figure = chart.figure
+            figure: Figure = headline.chart(self, axis).figure
         return figure
 
     def _repr_html_(self) -> str:

@@ -61,6 +61,7 @@ SELECTORS: dict[str, Form] = {
     "weighted": Form((COLUMN,)),  # votes weighed by the column as it is, at least 0
     "weighted-logit": Form((COLUMN,)),  # the column holds log-odds: weights are their sigmoid
     "weighted-logprob": Form((COLUMN,)),  # it holds log-probabilities: weights are their exp
+    "genselect": Form((COLUMN,), votes=False),  # what a model took of k shown; COLUMN is NAME_k
     "filtered": Form((COLUMN, "SHARE")),  # vote of the best share by the column
     "shortest": Form(("COUNT",)),  # vote of the k chains that end first
     "longest": Form(("COUNT",)),

@@ -171,6 +171,7 @@ def selector(name: str, n: int | None = None) -> str:
         "majority": "majority vote",
         "oracle": "oracle (pass@n)",
         "best": "best" + by,
+        "genselect": f"GenSelect by {read.column.rpartition('_')[0]}",
         "filtered": f"vote of the best {float(amount or 1):.0%}{by}",
         "shortest": f"vote of the {amount} shortest",
         "longest": f"vote of the {amount} longest",

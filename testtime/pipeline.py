@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import testtime.report as report
 from testtime.config.schema import Config, Prices, Rates
 from testtime.errors import UserError
+from testtime.runs import choose as choices
 from testtime.runs import plan as plans
 from testtime.runs import prepare, rewards
 from testtime.runs import verify as verifications
+from testtime.runs.choose import Chooser
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.once import lost
+from testtime.runs.priced import priced
 from testtime.runs.progress import Progress
-from testtime.runs.run import Run, load, priced
+from testtime.runs.run import Run, load
 from testtime.runs.scores import check_selectors
 from testtime.runs.verify import Asked
 from testtime.storage.store import Store
@@ -186,6 +189,31 @@ def verify(
     store, progress = Store(path), progress or Progress()
     with store.lock(progress.say):
         failed = verifications.verify(store, name, times, asked or Asked(), progress)
+        for line in failed[:3]:
+            progress.say(f"missing: {line}")
+        result = evaluate(store, progress)
+        report.write(result)
+        return result
+
+
+def choose(
+    path: str | Path,
+    name: str = "choice",
+    k: int = 4,
+    subsets: int = 8,
+    chooser: Chooser | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Show a model `k` of a run's answers to a problem at a time, `subsets` times a problem and
+    budget, let it take one, and make the tables again with genselect:NAME_k. Resumes what is there.
+
+    chooser: which model and how; None: the run's own, without thinking. Raises UserError where the
+    run was imported or searches, fewer answers are drawn, another column has that name, or choices
+    were made otherwise under it.
+    """
+    store, progress = Store(path), progress or Progress()
+    with store.lock(progress.say):
+        failed = choices.choose(store, name, k, subsets, chooser or Chooser(), progress)
         for line in failed[:3]:
             progress.say(f"missing: {line}")
         result = evaluate(store, progress)

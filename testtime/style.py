@@ -87,8 +87,8 @@ def freeze(figure: Any) -> None:
     """Lay a figure out once. Any layout engine, even one that does nothing, makes each format draw
     the figure twice.
     """
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
         figure.set_layout_engine(None)
 
 

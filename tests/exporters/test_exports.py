@@ -20,17 +20,6 @@ from testtime.pipeline import leaderboard
 from testtime.runs.run import Run
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    table = made.scores(problems=6, samples=3)
-    table["thinking"], table["text"] = (
-        "thoughts on " + table["problem_id"],
-        "answer " + table["answer_key"].fillna(""),
-    )
-    problems = {name: (f"what is {name}?", "right") for name in table["problem_id"].unique()}
-    return made.run(tmp_path / "runs", table, problems)
-
-
 def test_tidy_tables_come_back_as_they_were(run: Run, tmp_path: Path) -> None:
     export_tidy(run, tmp_path / "tidy")
     again = import_csv(
@@ -68,6 +57,18 @@ def test_the_hub_folder_has_a_card_that_names_its_files(run: Run, tmp_path: Path
     assert tables["problems"]["question"].tolist()[0].startswith("what is made/")
     for table in tables.values():
         assert all(f"| {column} |" in card for column in table.columns)
+    best = run.cells[run.cells["selector"] != "oracle"]["value"].max()
+    assert f"| {100 * best:.1f} [" in card.split("## Leaderboard")[1].split("##")[0]
+    assert "](accuracy.png)" in card
+    assert (tmp_path / "hub" / "accuracy.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_a_card_of_results_without_costs_has_no_figure(tmp_path: Path) -> None:
+    table = pd.DataFrame({"problem_id": list("aabb"), "score": [1, 0, 1, 1]}).assign(model="m")
+    log = Log("made", "test", [], table.assign(sample=[0, 1, 0, 1]))
+    export_hub(save(log, tmp_path / "runs"), tmp_path / "hub")
+    card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "accuracy.png" not in card and "## Leaderboard" in card
 
 
 def test_inspect_logs_come_back_with_the_same_scores_and_texts(run: Run, tmp_path: Path) -> None:

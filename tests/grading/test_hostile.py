@@ -33,6 +33,7 @@ def test_hostile_answers_lose_no_neighbour(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_the_170_hostile_pairs_twice(shared_data: Path) -> None:
     rows = [

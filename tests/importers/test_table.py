@@ -14,8 +14,8 @@ from testtime.estimators.majority import majority_at_k
 from testtime.estimators.table import pools
 from testtime.importers import import_csv
 from testtime.pipeline import grade
-from testtime.runs.show import summary
 from testtime.runs.status import describe, status
+from testtime.runs.summary import summary
 
 
 def write(path: Path, table: dict[str, list[object]]) -> Path:

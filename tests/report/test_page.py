@@ -19,7 +19,7 @@ from testtime.config.schema import Prices
 from testtime.errors import UserError
 from testtime.report import findings as words
 from testtime.report import health, results
-from testtime.runs.run import priced
+from testtime.runs.priced import priced
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>",

@@ -14,8 +14,8 @@ from testtime.grading import Grade
 from testtime.runs import prepare, verdicts, watch
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
+from testtime.runs.priced import priced_tables, ungraded
 from testtime.runs.progress import Progress
-from testtime.runs.run import priced_tables, ungraded
 from testtime.strategies.registry import parse
 
 

@@ -20,7 +20,7 @@ from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run
 from testtime.runs.scores import check_selectors
-from testtime.runs.show import splits
+from testtime.runs.summary import splits
 from testtime.runs.verify import Asked, verify
 from testtime.storage.store import Store
 
@@ -154,8 +154,8 @@ def test_killed_it_goes_on_where_it_was_and_complete_it_asks_nothing(
     [
         ("verify", 2, TOLD, "says the same each time"),
         ("score", 1, TOLD, "has a column of that name"),
-        ("verify", 1, Asked(ask="verify", labels=("yes", "yes")), "begin with the same token"),
-        ("verify", 1, Asked(ask="verify", budget=2), "verified otherwise"),
+        ("other", 1, Asked(ask="verify", labels=("yes", "yes")), "begin with the same token"),
+        ("verify", 1, Asked(ask="verify", budget=2), "made otherwise"),
     ],
 )
 def test_what_cannot_be_is_one_line(

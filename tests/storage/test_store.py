@@ -199,7 +199,7 @@ def test_a_disk_that_fails_to_read_is_not_taken_for_damage(
     def fail(*args: Any, **kwargs: Any) -> pa.Table:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(stores.pq, "read_table", fail)
+    monkeypatch.setattr(stores.pq, "ParquetFile", fail)
     with pytest.raises(
         UserError, match=r"part-.*cannot be read .*Input/output error.*nothing was changed"
     ):

@@ -143,7 +143,7 @@ def verify(
     """
     from testtime import pipeline
     from testtime.cli.progress import for_terminal
-    from testtime.runs.show import splits
+    from testtime.runs.summary import splits
     from testtime.runs.verify import Asked
 
     right, _, wrong = labels.partition(",")
@@ -152,6 +152,36 @@ def verify(
     _show(verified, as_json)
     if not as_json:
         typer.echo(splits(verified, name))
+
+
+@app.command()
+def choose(
+    run: RunDir,
+    k: Annotated[int, typer.Option(min=2, help="Answers shown together.")] = 4,
+    subsets: Annotated[
+        int, typer.Option(min=2, help="Choices drawn for each problem and budget.")
+    ] = 8,
+    budget: Annotated[int, typer.Option(min=0, help="Thinking tokens of each.")] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="Who chooses.", show_default="the run's own model")
+    ] = None,
+    ask: Annotated[
+        str | None, typer.Option(help="What is asked behind the answers.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="The columns, as in genselect:NAME_4.")] = "choice",
+    as_json: Json = False,
+) -> None:
+    """GenSelect: a model is shown k answers to a problem together and takes one; its cells pay for
+    the k answers and for the choice.
+
+    Example: testtime choose runs/quickstart/quickstart --k 4
+    """
+    from testtime import pipeline
+    from testtime.cli.progress import for_terminal
+    from testtime.runs.choose import Chooser
+
+    chooser = Chooser(model, ask or Chooser.ask, budget)
+    _show(pipeline.choose(run, name, k, subsets, chooser, for_terminal()), as_json)
 
 
 @app.command()
@@ -255,7 +285,7 @@ app.add_typer(exporting, name="export")
 
 def _show(result: object, as_json: bool) -> None:
     from testtime.runs.run import Run
-    from testtime.runs.show import summary
+    from testtime.runs.summary import summary
 
     assert isinstance(result, Run)
     if as_json:

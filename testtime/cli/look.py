@@ -104,7 +104,7 @@ def tasks(
     Example: testtime tasks chain_sum
     """
     from testtime import tasks as benchmarks
-    from testtime.runs.show import benchmark
+    from testtime.runs.benchmark import benchmark
 
     typer.echo(benchmark(name) if name else "\n".join(benchmarks.names()))
 

@@ -99,7 +99,7 @@ def export_tidy(run: RunDir, folder: Folder) -> None:
 
 @exporting.command("hub")
 def export_hub(run: RunDir, folder: Folder) -> None:
-    """A Hugging Face data set folder with its card.
+    """A Hugging Face data set folder with its card: leaderboard, figure, columns.
 
     Example: testtime export hub runs/quickstart/quickstart export/hub
     """
@@ -137,6 +137,50 @@ def export_inspect(run: RunDir, folder: Folder) -> None:
     from testtime import exporters, pipeline
 
     wrote(exporters.export_inspect(pipeline.load(run), folder))
+
+
+@exporting.command("every-eval-ever")
+def export_every_eval_ever(
+    run: RunDir,
+    folder: Folder,
+    organization: Annotated[str, typer.Option(help="Who ran the evaluation.")] = "unknown",
+    developer: Annotated[
+        str | None, typer.Option(help="Who made the model; default: OWNER of OWNER/MODEL.")
+    ] = None,
+) -> None:
+    """Records of Every Eval Ever 0.3.0: every cell with its interval, every sample with its tokens.
+
+    Example: testtime export every-eval-ever runs/quickstart/quickstart export
+    """
+    from testtime import exporters, pipeline
+
+    wrote(
+        exporters.export_every_eval_ever(
+            pipeline.load(run), folder, organization=organization, developer=developer
+        )
+    )
+
+
+@exporting.command("wandb")
+def export_wandb(run: RunDir, folder: Folder) -> None:
+    """An offline run of Weights & Biases: cells and figures (install testtime[wandb]).
+
+    Example: testtime export wandb runs/quickstart/quickstart export && wandb sync export/wandb/*
+    """
+    from testtime import exporters, pipeline
+
+    wrote(exporters.export_wandb(pipeline.load(run), folder))
+
+
+@exporting.command("mlflow")
+def export_mlflow(run: RunDir, folder: Folder) -> None:
+    """A run in a local MLflow store: cells and figures (install testtime[mlflow]).
+
+    Example: testtime export mlflow runs/quickstart/quickstart export
+    """
+    from testtime import exporters, pipeline
+
+    wrote(exporters.export_mlflow(pipeline.load(run), folder))
 
 
 def _imported(result: object) -> None:

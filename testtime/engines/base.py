@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from testtime.config.schema import Sampling as Sampling
 from testtime.errors import UserError
@@ -31,6 +31,7 @@ class Request:
     tokens after which the engine itself is to close the thinking (see thinking.whole). on_part: an
     engine that can calls it every PART_SECONDS or so, in its event loop, with all that was drawn.
     labels: tokens whose log-probabilities are asked for in the first generated one's place.
+    tools: what messages may call, as OpenAI's `tools`; may_call: whether they still may.
     """
 
     prompt: tuple[int, ...] | None
@@ -40,10 +41,12 @@ class Request:
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     affinity: str = ""
-    messages: tuple[dict[str, str], ...] | None = None
+    messages: tuple[dict[str, Any], ...] | None = None
     thinking_budget: int | None = None
     on_part: Callable[[Completion], None] | None = field(default=None, compare=False, repr=False)
     labels: tuple[int, ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+    may_call: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Completion:
     as token_ids; empty where an endpoint gives none. prompt_tokens: length of the prompt;
     cached_tokens: how many of them were not computed again. counts: (thinking, answer) tokens where
     a server gives no ids; text is the answer's then. labels: raw log-probabilities of the request's
-    labels; empty where an endpoint gives none.
+    labels; empty where an endpoint gives none. message: one that calls tools, as it is sent again.
     """
 
     token_ids: list[int]
@@ -68,6 +71,7 @@ class Completion:
     cached_tokens: int = 0
     counts: tuple[int, int] | None = None
     labels: tuple[float, ...] = ()
+    message: dict[str, Any] | None = None
 
 
 class Engine(Protocol):

@@ -63,15 +63,28 @@ class _Drawn(_Read):
     logprobs: _LogProbs | None = None
 
 
+class _Function(_Read):
+    name: str
+    arguments: str = ""
+
+
+class _Called(_Read):
+    id: str
+    type: Literal["function"] = "function"
+    function: _Function
+
+
 class _Message(_Read):
+    role: Literal["assistant"] = "assistant"
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    tool_calls: list[_Called] | None = None
 
 
 class _Said(_Read):
     message: _Message
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
 
 
 class _Completions(_Read):
@@ -164,13 +177,15 @@ def _chat_body(request: Request) -> dict[str, Any]:
             for name, value in sampling.items()
             if name not in _OURS or value != neutral[name]
         },
+        "tools": list(request.tools) or None,
+        "tool_choice": ("auto" if request.may_call else "none") if request.tools else None,
     }
 
 
 def _chat_read(reply: bytes, request: Request) -> Completion:
     """Where a server does not say how many of its tokens were thinking, all of them count as
     thinking. So they do where it shows thinking and counts none, as vLLM does for models whose chat
-    template opens the thinking.
+    template opens the thinking. Of a message that calls tools all tokens are thinking.
     """
     try:
         read = _Chat.model_validate_json(reply)
@@ -181,17 +196,19 @@ def _chat_read(reply: bytes, request: Request) -> Completion:
     details = usage.completion_tokens_details
     said = details.reasoning_tokens if details else None
     shown = message.reasoning or message.reasoning_content
-    thinking = total if said is None or (said == 0 and shown) else said
+    calls = bool(message.tool_calls) and bool(request.tools) and request.may_call
+    thinking = total if calls or said is None or (said == 0 and shown) else said
     if thinking > total:
         raise ValueError("more thinking than tokens")
     return Completion(
         [],
         message.content or "",
-        choice.finish_reason,
+        "length" if choice.finish_reason == "length" else "stop",
         [],
         usage.prompt_tokens,
         usage.cached,
         (thinking, total - thinking),
+        message=message.model_dump(exclude_none=True) if calls else None,
     )
 
 

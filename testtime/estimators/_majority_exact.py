@@ -16,7 +16,7 @@ digits. A t above k/2, or above every other answer's count, wins for certain and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil
 
 import numpy as np
@@ -46,7 +46,6 @@ def column(problems: Sequence[tuple[Ints, Floats, int]], k: int) -> Floats:
     """Value of the vote of k for each problem, given as (count of each answer, score of each
     answer, scored samples).
     """
-    tables: dict[int, _Table] = {}
     result = np.full(len(problems), np.nan)
     for row, (count, score, size) in enumerate(problems):
         if size < k:
@@ -57,13 +56,26 @@ def column(problems: Sequence[tuple[Ints, Floats, int]], k: int) -> Floats:
         elif k == 1:
             result[row] = float(count @ score) / size
         else:
-            table = tables[size] if size in tables else tables.setdefault(size, _Table(size, k))
+            alike = tuple(sorted(count.tolist()))
             result[row] = sum(
-                worth * table.wins(int(m), count)
+                worth * _wins(size, k, m, alike)
                 for m, worth in _worth_by_count(count, score)
                 if worth != 0
             )
     return result
+
+
+@lru_cache(maxsize=1 << 16)
+def _wins(size: int, k: int, mine: int, count: tuple[int, ...]) -> float:
+    """`_Table.wins`, once for all problems whose answers occur equally often: a run's table, its
+    report and a comparison build one grid after another.
+    """
+    return _table(size, k).wins(mine, np.array(count))
+
+
+@lru_cache(maxsize=4)
+def _table(size: int, k: int) -> _Table:
+    return _Table(size, k)
 
 
 def _worth_by_count(count: Ints, score: Floats) -> list[tuple[int, float]]:

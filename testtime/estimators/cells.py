@@ -124,7 +124,7 @@ def null_bounds(
         low, high = _filled(pool, 0.0), _filled(pool, 1.0)
         for selector in selectors:
             usable = [k for k in ks if k == 1 or selector != "mean"]
-            if not usable:
+            if not usable or selector.startswith("genselect"):  # of what was shown, all is scored
                 continue
             lower, upper = (selected(p, selector, usable)[0].mean(axis=0) for p in (low, high))
             nulls = int((pool.drawn & np.isnan(pool.score)).sum())

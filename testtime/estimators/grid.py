@@ -230,9 +230,7 @@ def build(
             {int(k) for k in (n if n is not None else _powers(pool.scored)) if k <= pool.scored}
         )
         for text in chosen:
-            usable = [k for k in ks if k == 1 or text != "mean"]
-            if text == "mean" and pool.scored and not usable:
-                usable = [1]
+            usable = selectors.sizes(pool, text, ks)
             if not usable or not selectors.supports(pool, text):
                 continue  # no such cell, rather than a random choice
             value, error = selectors.selected(pool, text, usable, draws=draws, seed=seed)

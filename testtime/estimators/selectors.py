@@ -51,6 +51,18 @@ def _best(a: _Asked) -> Floats:
     return best_at_k(a.pool.score, a.pool.columns[a.name.column], a.ks)
 
 
+def _taken(a: _Asked) -> tuple[Floats, Floats]:
+    """The mean over choices that were drawn, and its error; k is what was shown, and no other."""
+    score = a.pool.score
+    counts = np.where(np.isnan(score), 0.0, np.nan_to_num(a.pool.columns[a.name.column]))
+    total = counts.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        first, second = (np.nansum(counts * score**p, axis=1) / total for p in (1, 2))
+    error = np.sqrt(np.maximum(second - first**2, 0.0) / np.maximum(total - 1, 1.0))
+    other = np.array([k != shown_together(a.name) for k in a.ks])
+    return tuple(np.where(other, np.nan, one[:, None]) for one in (first, error))  # type: ignore[return-value]
+
+
 def _vote(a: _Asked) -> tuple[Floats, Floats]:
     weights = None if a.name.kind == "majority" else vote_weights(a.pool, a.name)
     vote = majority_at_k(a.pool.score, a.pool.key, a.ks, weights, draws=a.draws, seed=a.seed)
@@ -76,6 +88,7 @@ KERNELS: Mapping[str, Callable[[_Asked], Floats | tuple[Floats, Floats]]] = {
     "majority": _vote,
     "oracle": _oracle,
     "best": _best,
+    "genselect": _taken,
     "weighted": _vote,
     "weighted-logit": _vote,
     "weighted-logprob": _vote,
@@ -94,6 +107,30 @@ def selected(
     name = selector(text)
     result = KERNELS[name.kind](_Asked(pool, name, ks, draws, seed))
     return result if isinstance(result, tuple) else (result, np.zeros_like(result))
+
+
+def shown_together(name: Name) -> int:
+    """How many answers a genselect's column was chosen from: k of NAME_k. Raises UserError for a
+    column of another form.
+    """
+    k = name.column.rpartition("_")[2]
+    if not k.isdecimal():
+        raise UserError(
+            f"selector {name.text!r}: {name.column!r} holds no choices; write genselect:NAME_k, as "
+            "`testtime choose` names them"
+        )
+    return int(k)
+
+
+def sizes(pool: Pool, text: str, ks: Sequence[int]) -> list[int]:
+    """The numbers of samples, of those asked for, at which a selector has a cell: one sample for
+    `mean`, and for `genselect` as many as were shown, wherever there are so many.
+    """
+    name = selector(text)
+    if name.kind not in ("mean", "genselect"):
+        return list(ks)
+    only = 1 if name.kind == "mean" else shown_together(name)
+    return [only] if only <= pool.scored else []
 
 
 def vote_weights(pool: Pool, name: Name) -> Floats:
@@ -156,6 +193,8 @@ def supports(pool: Pool, text: str) -> bool:
     name = selector(text)
     if name.column and np.isnan(pool.columns[name.column]).all():
         return False
+    if name.kind == "genselect" and np.isnan(pool.columns[name.column]).all(axis=1).any():
+        return False  # some problem's choices are missing
     if name.kind in ("shortest", "longest") and np.isnan(path_tokens(pool)).all():
         return False
     return not (name.votes and pool.key.max(initial=-1) < 0 and np.nanmax(pool.score) > 0)

@@ -60,14 +60,20 @@ def _origin(task: str, dataset: str | None) -> dict[str, str]:
     """The data set on the hub; of a benchmark that comes with the package also its revision."""
     if dataset is not None:
         return {"id": dataset}
-    if task in names():
-        loader = parse_spec(read_yaml(FOLDER / f"{task}.yaml"), task).loader
-        if isinstance(loader, HubLoader):
-            return {"id": loader.dataset, "revision": loader.revision}
+    if loader := hub_loader(task):
+        return {"id": loader.dataset, "revision": loader.revision}
     raise UserError(
         f"export eval-results: {task} comes from no data set of the hub; name the benchmark's with "
         f"--dataset"
     )
+
+
+def hub_loader(task: str) -> HubLoader | None:
+    """Where a benchmark that comes with the package comes from, if that is the hub."""
+    loader = (
+        parse_spec(read_yaml(FOLDER / f"{task}.yaml"), task).loader if task in names() else None
+    )
+    return loader if isinstance(loader, HubLoader) else None
 
 
 def _samples(run: Run) -> int:

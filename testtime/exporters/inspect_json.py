@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testtime import labels
-from testtime.runs import transcripts
+from testtime.exporters.samples import Sample, at_level, told
 from testtime.storage.files import into
 from testtime.storage.names import file_name
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from testtime.runs.run import Run
+    from testtime.runs.transcripts import Transcript
 
 Data = dict[str, Any]
 VERSION = 2  # of the log format
@@ -38,13 +39,12 @@ def export_inspect(run: Run, folder: str | Path) -> list[Path]:
     with into(target):
         target.mkdir(parents=True, exist_ok=True)
         for model, scores in run.scores.groupby("model", sort=False):
-            problems = [str(p) for p in dict.fromkeys(scores["problem_id"])]
-            told = list(transcripts.read(run.path, scores, problems))
+            problems = told(run, scores)
             for _, rows in scores.groupby(["setting", "budget"], sort=False, dropna=False):
                 level = labels.row_level(rows.iloc[0])
                 names = (task, str(model), labels.level(level))
                 paths.append(target / f"{'_'.join(map(file_name, names))}.json")
-                log = _log(task, str(model), level, rows, told, created.isoformat())
+                log = _log(task, str(model), level, rows, problems, created.isoformat())
                 paths[-1].write_text(json.dumps(log), encoding="utf-8")
     return paths
 
@@ -54,21 +54,10 @@ def _log(
     model: str,
     level: labels.Level,
     scores: pd.DataFrame,
-    told: list[transcripts.Transcript],
+    problems: list[Transcript],
     created: str,
 ) -> Data:
-    rows: dict[tuple[str, int], Any] = {
-        (r["problem_id"], r["sample"]): r for r in scores.to_dict("records")
-    }
-    samples = []
-    for problem in told:
-        for chain in problem.chains:
-            answer = next(
-                (a for a in chain.answers if labels.level(level) in a.labels or not a.labels), None
-            )
-            row = rows.get((problem.problem_id, chain.sample))
-            if answer and row:
-                samples.append(_sample(problem, chain, answer, row, model))
+    samples = [_sample(one, model) for one in at_level(problems, level, scores)]
     scored = scores.groupby("problem_id")["score"].mean().dropna()
     settings = {} if level[1] != level[1] else {"reasoning_tokens": int(level[1])}
     identity = hashlib.blake2b(
@@ -76,7 +65,7 @@ def _log(
     ).hexdigest()
     metric = {"accuracy": {"name": "accuracy", "value": float(scored.mean()), "params": {}}}
     score = {"name": SCORER, "scorer": SCORER, "reducer": "mean", "params": {}, "metrics": metric}
-    names = [t.problem_id for t in told]
+    names = [t.problem_id for t in problems]
     return {
         "version": VERSION,
         "status": "success",
@@ -88,7 +77,12 @@ def _log(
             "task": task,
             "task_version": 0,
             "task_args": {},
-            "dataset": {"name": task, "samples": len(told), "sample_ids": names, "shuffled": False},
+            "dataset": {
+                "name": task,
+                "samples": len(problems),
+                "sample_ids": names,
+                "shuffled": False,
+            },
             "model": model,
             "model_args": {},
             "model_generate_config": settings,
@@ -107,63 +101,33 @@ def _log(
     }
 
 
-def _sample(
-    problem: transcripts.Transcript,
-    chain: transcripts.Chain,
-    answer: transcripts.Answer,
-    row: Data,
-    model: str,
-) -> Data:
-    cut = answer.tokens if answer.forced and answer.tokens is not None else float("inf")
-    thinking = "".join(text for end, text in chain.segments or [] if end <= cut)
-    content: Any = answer.text
-    if thinking:
-        content = [{"type": "reasoning", "reasoning": thinking}, {"type": "text", "text": content}]
+def _sample(one: Sample, model: str) -> Data:
+    content: Any = one.text
+    if one.thinking:
+        thought = {"type": "reasoning", "reasoning": one.thinking}
+        content = [thought, {"type": "text", "text": content}]
     message = {"role": "assistant", "content": content, "source": "generate", "model": model}
-    usage = _usage(row)
+    question, row = one.problem.question, one.row
     sample: Data = {
-        "id": problem.problem_id,
-        "epoch": chain.sample + 1,
-        "input": problem.question,
-        "target": problem.gold,
-        "messages": [{"role": "user", "content": problem.question, "source": "input"}, message],
+        "id": one.problem.problem_id,
+        "epoch": one.number + 1,
+        "input": question,
+        "target": one.problem.gold,
+        "messages": [{"role": "user", "content": question, "source": "input"}, message],
         "output": {
             "model": model,
             "choices": [{"message": message, "stop_reason": "stop"}],
-            "usage": usage,
+            "usage": one.usage,
         },
         "scores": {},
         "metadata": {"verdict": row.get("verdict"), "forced": bool(row.get("forced") is True)},
         "store": {},
         "events": [],
-        "model_usage": {model: usage},
+        "model_usage": {model: one.usage},
         "attachments": {},
     }
     if row["score"] == row["score"] and row["score"] is not None:
         value = {1.0: "C", 0.0: "I"}.get(float(row["score"]), float(row["score"]))
-        key = row.get("answer_key")
-        sample["scores"][SCORER] = {
-            "value": value,
-            "answer": key if isinstance(key, str) else "",
-            "explanation": row.get("verdict"),
-        }
+        told_by = {"value": value, "answer": one.key, "explanation": row.get("verdict")}
+        sample["scores"][SCORER] = told_by
     return sample
-
-
-def _usage(row: Data) -> Data:
-    def count(name: str) -> int:
-        value = row.get(name)
-        return 0 if value is None or value != value else int(value)
-
-    thinking, answer, prompt = (
-        count("thinking_tokens"),
-        count("answer_tokens"),
-        count("prompt_tokens"),
-    )
-    total = thinking + answer
-    return {
-        "input_tokens": prompt,
-        "output_tokens": total,
-        "total_tokens": prompt + total,
-        "reasoning_tokens": thinking,
-    }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testtime import style
+from testtime.report import headline, leaderboard
 from testtime.storage import sheets
 from testtime.storage.files import into
 from testtime.storage.store import Store
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from testtime.runs.run import Run
 
+FIGURE = "accuracy.png"
 COLUMNS = {
     "problem_id": "the problem", "model": "the model", "setting": "what the sampler was told, "
                                                                   "blank for nothing",
@@ -58,7 +61,8 @@ def export_tidy(run: Run, folder: str | Path) -> list[Path]:
 
 
 def export_hub(run: Run, folder: str | Path) -> list[Path]:
-    """README.md (the card) and data/{scores,cells,problems}.parquet, one configuration each.
+    """README.md (the card: leaderboard, figure, columns), accuracy.png where a cost is known, and
+    data/{scores,cells,problems}.parquet, one configuration each.
 
     Raises UserError where the folder cannot be written.
     """
@@ -70,11 +74,21 @@ def export_hub(run: Run, folder: str | Path) -> list[Path]:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         for path, table in zip(paths, tables.values(), strict=True):
             table.to_parquet(path, index=False)
-        (target / "README.md").write_text(_card(run, tables), encoding="utf-8")
-    return [target / "README.md", *paths]
+        shown = _figure(run, target / FIGURE) if headline.axes(run) else []
+        card = _card(run, tables, shown)
+        (target / "README.md").write_text(card, encoding="utf-8")
+    return [target / "README.md", *([target / FIGURE] if shown else []), *paths]
 
 
-def _card(run: Run, tables: dict[str, pd.DataFrame]) -> str:
+def _figure(run: Run, path: Path) -> list[str]:
+    """Draws the run's figure; returns the card's lines on it."""
+    with style.context():
+        chart = headline.chart(run)
+        chart.figure.savefig(path, dpi=style.DPI)
+    return [f"![{chart.title}]({path.name})", "", f"*{chart.title}. {chart.note}*", ""]
+
+
+def _card(run: Run, tables: dict[str, pd.DataFrame], shown: list[str]) -> str:
     import yaml
 
     config = run.manifest.config
@@ -107,6 +121,11 @@ def _card(run: Run, tables: dict[str, pd.DataFrame]) -> str:
             "Questions and right answers keep the licence of their benchmark; add it here before "
             "publishing."
         ),
+        "",
+        *shown,
+        "## Leaderboard",
+        "",
+        leaderboard.table(run, "markdown"),
         "",
     ]
     for name, table in tables.items():

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import TemplateError
-
 from testtime.errors import UserError, suggest
 
 
@@ -197,6 +195,8 @@ def render(
     when the template refuses the turns or closes the thinking again.
     """
     if not isinstance(asked, str) and getattr(tokenizer, "chat_template", None):
+        from jinja2 import TemplateError
+
         try:
             ids = tokenizer.apply_chat_template(
                 list(asked),

@@ -52,8 +52,8 @@ def resolve(name: str, revision: str | None = None) -> Model:
     import transformers
 
     if name in zoo.names():
-        source = str(zoo.path(name))
-    elif (Path(name) / "config.json").is_file():
+        return _shipped(name)
+    if (Path(name) / "config.json").is_file():
         source = name
     elif (
         Path(name).is_absolute()
@@ -83,6 +83,19 @@ def resolve(name: str, revision: str | None = None) -> Model:
         else f"{source}@{getattr(config, '_commit_hash', None) or revision}"
     )
     return Model(name, source, revision, tokenizer, config.to_dict(), mark)
+
+
+def _shipped(name: str) -> Model:
+    """A zoo model, whose config.json says everything: the Auto classes would import torch, which
+    takes longer than all else that looks at a run.
+    """
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()  # of its weights, read in moments
+    folder = zoo.path(name)
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return Model(name, str(folder), None, tokenizer, config, _folder_fingerprint(folder))
 
 
 def served(name: str) -> Model:

@@ -28,8 +28,9 @@ from testtime.models.resolve import decoder
 from testtime.runs import plan, pricing
 from testtime.runs.live_accuracy import LiveAccuracy
 from testtime.runs.loop import run_async
-from testtime.runs.prepare import Job, cell_of, requested
+from testtime.runs.prepare import Job, requested
 from testtime.runs.progress import Progress
+from testtime.runs.recipe import cell_of
 from testtime.storage.calls import mend, read_calls
 from testtime.storage.tables import AttemptRow, CallRow, ProblemRow
 from testtime.storage.writer import Writer
@@ -56,7 +57,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
     for line in plan.plan(job):
         progress.say(line)
     before = time.time()
-    engine, note = engines.make(_spec(job), job.model.source, job.model.revision)
+    engine, note = engines.make(engine_of(job), job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
     concurrency = pricing.unmeasured(job, engine.name)
     writer, began, seconds = Writer(job.store), time.time(), 0.0
@@ -244,6 +245,8 @@ def drawing_of(
     tokenizer, form, template = job.model.tokenizer, job.form, job.ref.template
 
     def render(turns: Turns) -> tuple[int, ...]:
+        if form == delimiters.UNSEEN:
+            return ()
         return delimiters.render(tokenizer, turns, form, template)
 
     return Drawing(
@@ -279,7 +282,7 @@ def _scorer(job: Job) -> Scorer | None:
     )
 
 
-def _spec(job: Job) -> EngineSpec:
+def engine_of(job: Job) -> EngineSpec:
     """The config's engine, told what it needs to close the thinking itself, or to ask for this
     model's level.
     """

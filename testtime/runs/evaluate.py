@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
 from testtime.runs import pricing
-from testtime.runs.prepare import recipe
+from testtime.runs.priced import priced_tables, ungraded
 from testtime.runs.progress import Progress
-from testtime.runs.run import Run, form_of, priced_tables, ungraded
+from testtime.runs.recipe import form_of, recipe
+from testtime.runs.run import Run
 from testtime.runs.scores import scores
 from testtime.runs.verdicts import grade_pool
 from testtime.storage.manifest import Manifest

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from testtime import labels
 from testtime.runs.prepare import Job
-from testtime.runs.run import recipe_of
+from testtime.runs.recipe import recipe_of
 from testtime.strategies.registry import parse
 
 

@@ -24,11 +24,11 @@ from testtime.models import delimiters
 from testtime.models.delimiters import Format
 from testtime.models.resolve import Model, resolve, served
 from testtime.redact import redact
+from testtime.runs.recipe import cell_of, recipe
 from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow
-from testtime.strategies.base import Amounts, Strategy
-from testtime.strategies.ledger import key_of
+from testtime.strategies.base import Strategy
 
 
 @dataclass(frozen=True)
@@ -68,26 +68,6 @@ class Job:
     def cells(self) -> list[str]:
         """The attempts that each sample has, as the attempts table names them."""
         return [cell_of(amounts) for amounts in self.config.thinking.cells(self.form)]
-
-
-def recipe(config: Config[Strategy], form: Format) -> str:
-    """A hash of how the attempts of a config are made: those of another one are not its own."""
-    answer = config.answer.sampling or config.sampling
-    asked = sorted(answer.model_dump().items()), config.answer.max_tokens
-    return key_of(config.thinking.recipe(), sorted(asdict(form).items()), asked)
-
-
-def cell_of(amounts: Amounts) -> str:
-    """Amounts as the attempts table keeps them, such as "budget=8,round=2"."""
-    return ",".join(f"{name}={amount}" for name, amount in amounts.items())
-
-
-def setting_of(amounts: Amounts, told: str) -> str:
-    """The setting of an attempt in the scores table: what the model was told, then all amounts but
-    the budget.
-    """
-    more = cell_of({name: amount for name, amount in amounts.items() if name != "budget"})
-    return ",".join(filter(None, (told, more)))
 
 
 def load_problems(config: Config[Any], say: Callable[[str], None] = lambda line: None) -> Problems:

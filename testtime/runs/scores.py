@@ -20,8 +20,9 @@ from testtime.errors import UserError, suggest
 from testtime.estimators.grid import USES
 from testtime.grading.base import BY_CONVENTION
 from testtime.grammar import selector
+from testtime.runs.choices import choice_columns, names
 from testtime.runs.columns import COLUMNS, LOGPROBS
-from testtime.runs.prepare import cell_of, setting_of
+from testtime.runs.recipe import cell_of, setting_of
 from testtime.runs.rewards import reward_columns
 from testtime.runs.verdicts import SCORE_OF, graded_answers
 from testtime.runs.verifications import verification_columns
@@ -123,6 +124,10 @@ def scores(
     table["verdict"], table["score"] = verdict, verdict.map(SCORE_OF).astype(float)
     for name in (*LOGPROBS, *rewarded):
         table[name] = spread(known[name].to_numpy(dtype=float))
+    single = [keys[0] if len(keys) == 1 else "" for keys in attempts["answers"].to_pylist()]
+    choices = choice_columns(store, table, spread(single, object, "").tolist())
+    table = table.assign(**choices)
+    rewarded += choices
     table["truncated"] = spread(known["finish"].eq("length").to_numpy(), bool, False)
     levels = problems["meta"].map(lambda text: json.loads(text).get("level"))
     if levels.notna().any():
@@ -139,6 +144,7 @@ def check_selectors(selectors: Sequence[str], store: Store, searched: bool) -> N
     """
     judgements = _judgements(store) if store.exists else []
     rewards = [str(name) for judged in judgements for name in judged]
+    rewards += names(store) if store.exists else []
     numbers = [c for c in COLUMNS if c.endswith(("_tokens", "flops", "calls"))]
     known = {*numbers, *LOGPROBS, *(["prm"] if searched else []), *rewards}
     for text in selectors:

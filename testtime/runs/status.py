@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
+import numpy as np
+import pyarrow as pa
 
-from testtime.runs.run import load, recipe_of
+from testtime.runs.recipe import recipe_of
+from testtime.runs.run import load
 from testtime.storage.manifest import Imported, Manifest
-from testtime.storage.store import Store
+from testtime.storage.store import Store, encoded, row_codes
 from testtime.strategies.registry import parse
 
 
@@ -27,14 +30,11 @@ def status(path: str | Path) -> dict[str, Any]:
     cells = list(amounts)
     problems, samples = manifest.problems, config.samples
     calls = store.read("calls", ["problem_id", "sample", "kind", "tokens", "thinking"])
-    asked = pc.field("problem_id").isin(problems) & (pc.field("sample") < samples)
-    begun = calls.filter(asked).select(["problem_id", "sample"]).to_pandas().drop_duplicates()
-    ours = asked & (pc.field("recipe") == recipe) & pc.field("cell").isin(cells)
-    attempts = store.read("attempts", [], ours).select(["problem_id", "sample"]).to_pandas()
-    done = int((attempts.value_counts() >= len(cells)).sum()) if len(attempts) else 0
-    sums = calls.group_by("kind").aggregate([("tokens", "sum"), ("thinking", "sum")]).to_pylist()
-    drawn = {row["kind"]: (row["tokens_sum"], row["thinking_sum"]) for row in sums}
-    told, thought = drawn.get("told", (0, 0))
+    asked = {"problem_id": problems, "sample": range(samples)}
+    begun = _a_sample(calls, asked)
+    attempts = _a_sample(store.read("attempts", []), asked | {"recipe": [recipe], "cell": cells})
+    told, thought = _sum(calls, "told", "tokens"), _sum(calls, "told", "thinking")
+    called = _sum(calls, "turn", "tokens")
     return {
         "path": str(store.root),
         "model": manifest.model,
@@ -44,16 +44,32 @@ def status(path: str | Path) -> dict[str, Any]:
         "samples": samples,
         "cells": cells,
         "begun": len(begun),
-        "done": done,
+        "done": int((attempts >= len(cells)).sum()),
         "wanted": len(problems) * samples,
-        "attempts": len(attempts),
+        "attempts": int(attempts.sum()),
         "grades": len(store.read("grades", [])),
-        "chain_tokens": drawn.get("think", (0, 0))[0] + thought,
-        "answer_tokens": drawn.get("answer", (0, 0))[0] + told - thought,
+        "chain_tokens": _sum(calls, "think", "tokens") + thought + called,
+        "answer_tokens": _sum(calls, "answer", "tokens") + told - thought,
         "seconds": round(sum(session["seconds"] for session in manifest.sessions), 1),
         "tables": store.has("tables/cells.parquet"),
         "damaged_parts": [*map(str, store.set_aside()), *store.damaged],
     }
+
+
+def _a_sample(rows: pa.Table, asked: Mapping[str, Container[Any]]) -> np.ndarray:
+    """How many rows each sample has whose columns hold what is asked, of those that have any."""
+    ours = np.ones(len(rows), bool)
+    for name, wanted in asked.items():  # in numpy: filters of pyarrow import pandas
+        values, which = encoded(rows[name])
+        ours &= np.array([value in wanted for value in values], bool)[which]
+    return np.unique(row_codes(rows, ["problem_id", "sample"])[ours], return_counts=True)[1]
+
+
+def _sum(calls: pa.Table, kind: str, column: str) -> int:
+    kinds, which = encoded(calls["kind"])
+    amounts, amount = encoded(calls[column])
+    ours = np.array([one == kind for one in kinds], bool)[which]
+    return int(np.array([one or 0 for one in amounts], int)[amount[ours]].sum())
 
 
 def _imported(store: Store, manifest: Manifest, imported: Imported) -> dict[str, Any]:

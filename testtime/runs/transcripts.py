@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from testtime import zoo
 from testtime.errors import UserError, suggest
 from testtime.models.resolve import resolve
-from testtime.runs.prepare import setting_of
-from testtime.runs.run import recipe_of
+from testtime.runs.dialogues import Piece, pieces, turns_before
+from testtime.runs.recipe import recipe_of, setting_of
 from testtime.storage.calls import fed_on_the_way, line_ids, read_calls, thinking_ids
 from testtime.storage.manifest import Manifest
 from testtime.storage.store import Store
@@ -110,7 +110,7 @@ def read(
             )
     texts = "tables/texts.parquet"
     imported, told = store.manifest().imported is not None, store.has(texts)
-    decode = None if imported else decoder(store.manifest())  # an import asks no hub
+    drawn = None if imported else _Drawn.of(store)  # an import asks no hub
     for start in range(0, len(problems), BLOCK):
         block = list(problems[start : start + BLOCK])
         rows = scores[scores["problem_id"].isin(block)]
@@ -119,11 +119,11 @@ def read(
         wanted = pc.field("problem_id").isin(block)
         rows_asked = store.read("problems", ["question", "gold"], wanted).to_pylist()
         asked = {row["problem_id"]: row for row in rows_asked}
-        if imported:
+        if drawn is None:
             said = store.frame(texts, [("problem_id", "in", block)]) if told else None
             chains = _imported(said, rows)
         else:
-            chains = _stored(store, rows, block, samples, decode)
+            chains = _stored(drawn, rows, block, samples)
         for name in block:
             row = asked.get(name, {"question": "", "gold": ""})
             yield Transcript(name, row["question"] or "", row["gold"] or "", chains.get(name, []))
@@ -168,25 +168,42 @@ def segments(ids: Sequence[int], cuts: Sequence[int], decode: Decode) -> list[tu
     return found
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """A sampled run as its transcripts read it. places: what each cell's attempts are called, and
+    their setting and budget (-1 for none) in the scores table, in the order of its config.
+    """
+
+    store: Store
+    recipe: str
+    places: dict[str, tuple[str, str, float]]
+    decode: Decode | None
+    delimited: bool
+
+    @classmethod
+    def of(cls, store: Store) -> _Drawn:
+        manifest = store.manifest()
+        recipe, cells = recipe_of(parse(manifest.config), manifest)
+        told = manifest.config["model"][0]["setting"]
+        places = {cell: _place(amounts, told) for cell, amounts in cells.items()}
+        delimited = bool(manifest.thinking_format["close"])
+        return cls(store, recipe, places, decoder(manifest), delimited)
+
+
 def _stored(
-    store: Store,
-    scores: pd.DataFrame,
-    block: list[str],
-    samples: Sequence[int] | None,
-    decode: Decode | None,
+    drawn: _Drawn, scores: pd.DataFrame, block: list[str], samples: Sequence[int] | None
 ) -> dict[str, list[Chain]]:
     """The chains of a sampled run by problem: each with the answers that stand on it."""
-    manifest = store.manifest()
+    store, places = drawn.store, drawn.places
     calls = read_calls(store, block, samples)
-    recipe, cells = recipe_of(parse(manifest.config), manifest)
-    order = list(cells)
-    ours = (pc.field("recipe") == recipe) & pc.field("cell").isin(order)
+    order = {cell: at for at, cell in enumerate(places)}
+    ours = (pc.field("recipe") == drawn.recipe) & pc.field("cell").isin(list(places))
     ours &= pc.field("problem_id").isin(block)
     rows = store.read("attempts", ["answers"], ours).to_pylist()
     labels: defaultdict[str, list[tuple[str, str, str | None]]] = defaultdict(list)
-    told, verdicts = manifest.config["model"][0]["setting"], _verdicts(scores)
-    for row in sorted(rows, key=lambda row: order.index(row["cell"])):
-        label, setting, budget = _place(cells[row["cell"]], told)
+    verdicts = _verdicts(scores)
+    for row in sorted(rows, key=lambda row: order[row["cell"]]):
+        label, setting, budget = places[row["cell"]]
         verdict, vote = verdicts.get(
             (row["problem_id"], row["sample"], setting, budget), ("missing", None)
         )
@@ -198,12 +215,11 @@ def _stored(
         answer = calls[key]
         at = answer.key if answer.kind == "told" else answer.parent
         groups[first.get(at, at) if at.startswith("#") else at].append(answer)
-    delimited = bool(manifest.thinking_format["close"])
     tools = {(call.parent, call.kept): call for call in calls.values() if call.kind == "tool"}
     result: defaultdict[str, list[Chain]] = defaultdict(list)
     depth = {at: (answers[0].sample, _depth(calls, at)) for at, answers in groups.items()}
     for at, answers in sorted(groups.items(), key=lambda group: depth[group[0]]):
-        chain = _chain(calls, at, answers, labels, decode, delimited, tools)
+        chain = _chain(calls, at, answers, labels, drawn, tools)
         result[answers[0].problem_id].append(chain)
     return result
 
@@ -213,15 +229,16 @@ def _chain(
     at: str,
     answers: Sequence[CallRow],
     labels: Mapping[str, list[tuple[str, str, str | None]]],
-    decode: Decode | None,
-    delimited: bool,
+    drawn: _Drawn,
     tools: Mapping[tuple[str, int], CallRow],
 ) -> Chain:
     """One chain with its answers, in the order of their cuts."""
     call, ids = calls.get(at), list[int]()
     if call is not None:
         ids = thinking_ids(calls, call) if call.kind == "told" else line_ids(calls, call)
-    natural = call is not None and (call.finish == "stop" or (call.finish, delimited) == ("eos", 0))
+    natural = call is not None and (
+        call.finish == "stop" or (call.finish, drawn.delimited) == ("eos", 0)
+    )
     finish = "none" if call is None else "natural" if natural else call.finish
     made = []
     for answer in answers:
@@ -232,11 +249,28 @@ def _chain(
         made.append(Answer(names, answer.text, forced, held[0][1], held[0][2], cut))
     made.sort(key=lambda answer: answer.tokens or 0)
     tokens = call.thinking if call is not None and call.kind == "told" else len(ids)
+    if turns := turns_before(calls, call):
+        return _spoken(answers[0].sample, finish, pieces(turns, answers[0], tools), made, tokens)
     used = _used(calls, call, tools) if call is not None else []
     cuts = [answer.tokens for answer in made if answer.tokens is not None]
     cuts += [end for one in used for end in (one.at, one.until)]
-    parts = segments(ids, cuts, decode) if decode and ids else None if ids else []
+    parts = segments(ids, cuts, drawn.decode) if drawn.decode and ids else None if ids else []
     return Chain(answers[0].sample, finish, tokens, parts, made, used)
+
+
+def _spoken(
+    sample: int, finish: str, told: Sequence[Piece], made: Sequence[Answer], tokens: int
+) -> Chain:
+    """A dialogue with a server, and the tokens that it thought before it answered."""
+    ends = [0, *(end for end, _, _ in told)]
+    used = [
+        Used(tool.model, tool.finish, tool.seconds or 0.0, before, end)
+        for before, (end, _, tool) in zip(ends, told, strict=False)
+        if tool is not None
+    ]
+    total = ends[-1] + tokens
+    answers = [replace(answer, tokens=total) for answer in made]
+    return Chain(sample, finish, total, [(end, text) for end, text, _ in told], answers, used)
 
 
 def _used(
@@ -255,7 +289,7 @@ def _depth(calls: Mapping[str, CallRow], key: str) -> int:
 
 
 def _place(amounts: Amounts, told: str) -> tuple[str, str, float]:
-    """How an attempt is called, and its setting and budget (-1 for none) in the scores table."""
+    """A cell's entry in `_Drawn.places`."""
     setting, budget = setting_of(amounts, told), amounts.get("budget", -1)
     label = "" if budget < 0 else f"{budget:,}"
     return ", ".join(filter(None, (setting, label))), setting, budget

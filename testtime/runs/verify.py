@@ -8,39 +8,31 @@ template shows an earlier turn: with the thinking, unless the template leaves th
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.compute as pc
 
-from testtime import engines
 from testtime.compute.flops import Flops
-from testtime.config.schema import ModelRef
-from testtime.engines.base import EngineError, Request
+from testtime.engines.base import Request
 from testtime.errors import UserError
 from testtime.models import delimiters
-from testtime.models.resolve import Model, decoder, resolve
-from testtime.runs.draw import drawing_of
-from testtime.runs.loop import run_async
-from testtime.runs.prepare import Job
+from testtime.models.resolve import Model, decoder
+from testtime.runs.passes import made, opened, select_by
 from testtime.runs.progress import Progress
-from testtime.runs.rewards import BLOCK, check_name
-from testtime.runs.run import form_of
+from testtime.runs.rewards import BLOCK
 from testtime.runs.verdicts import ANSWERS
 from testtime.runs.verifications import column, counts
 from testtime.storage.calls import read_calls, thinking_ids
 from testtime.storage.store import Store
 from testtime.storage.tables import CallRow, ProblemRow, VerificationRow
-from testtime.storage.writer import Writer
 from testtime.strategies.budget import cut, paid, think
 from testtime.strategies.drawing import Drawing
 from testtime.strategies.ledger import SampleLedger, key_of, seed
 from testtime.strategies.node import Ids, Node
-from testtime.strategies.registry import parse
 
 
 @dataclass(frozen=True)
@@ -75,64 +67,30 @@ def verify(store: Store, name: str, times: int, asked: Asked, progress: Progress
     among the selectors of the run's manifest; returns a line for each verification that failed.
     Raises UserError as `pipeline.verify` says.
     """
-    check_name(name, "verify")
     if times > 1 and not asked.budget:
         raise UserError(
             "--times: without thinking it says the same each time; write --budget too, or --times 1"
         )
-    manifest = store.manifest()
-    if manifest.imported:
-        raise UserError(f"{store.root}: an imported run keeps no attempts that could be shown")
-    config = parse(manifest.config, str(store.root / "run.json"))
-    if config.engine.chat:
-        raise UserError(f"{store.root}: a chat server takes no token ids, so none can be verified")
-    own = resolve(config.model[0].name, config.model[0].revision)
-    opening = form_of(manifest).open
-    ref = ModelRef(name=asked.model) if asked.model else config.model[0]
-    model = resolve(asked.model) if asked.model else own
-    form = delimiters.resolve(model.tokenizer) if asked.model else form_of(manifest)
+    given = opened(store, "verifications", name, asked, ids=True)
+    model = given.job.model
     labels = tuple(delimiters.encode(model.tokenizer, label)[0] for label in asked.labels)
     if labels[0] == labels[1]:
         raise UserError(f"--labels: {' and '.join(asked.labels)} begin with the same token")
-    recipe = key_of(model.fingerprint, sorted(asdict(asked).items()))
-    held = store.read("verifications", ["recipe"], pc.field("name") == name).to_pylist()
-    if any(row["recipe"] != recipe for row in held):
-        raise UserError(f"--name {name}: was verified otherwise there; give this one another name")
-    done = {(row["key"], row["number"]) for row in held}
-    problems = [ProblemRow(**row) for row in store.read("problems").to_pylist()]
-    engine, note = engines.make(config.engine, model.source, model.revision)
-    progress.say(f"engine: {note}")
-    job = Job(config, ref, model, form, problems, store, manifest.left_out)
-    verifier = _Verifier(drawing_of(job, engine, None, lambda call: None), asked, labels, model)
-    writer, failed = Writer(store), list[str]()
+    done = {(row["key"], row["number"]) for row in given.held}
 
-    async def work() -> None:
-        queue = _questions(store, problems, own, opening, times, done)
+    def asking(drawing: Drawing) -> Callable[[_Question], Awaitable[VerificationRow]]:
+        verifier = _Verifier(drawing, asked, labels, model)
 
-        async def worker() -> None:
-            for question in queue:  # shared: each worker takes the next
-                try:
-                    said = await verifier.said(question)
-                except EngineError as error:
-                    failed.append(f"{question.problem.problem_id}: {error}")
-                    continue
-                row = question.answer.key, name, question.number, recipe, *said
-                writer.add("verifications", VerificationRow(*row))
+        async def one(question: _Question) -> VerificationRow:
+            said = await verifier.said(question)
+            return VerificationRow(question.answer.key, name, question.number, given.recipe, *said)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(2 * engine.max_num_seqs):
-                    group.create_task(worker())
-        finally:
-            writer.flush()
-            await engine.close()
+        return one
 
-    run_async(work())
-    store.compact("verifications")
+    queue = _questions(store, given.job.problems, given.own, given.form.open, times, done)
+    failed = made(given, "verifications", queue, asking, progress)
     columns = [column(name, count) for count in counts(times)]
-    added = [f"{kind}:{one}" for one in columns for kind in ("weighted", "best")]
-    selectors = list(dict.fromkeys([*config.selectors, *added]))
-    store.write_manifest(manifest.changed(config={**manifest.config, "selectors": selectors}))
+    select_by(store, [f"{kind}:{one}" for one in columns for kind in ("weighted", "best")])
     return failed
 
 

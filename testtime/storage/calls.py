@@ -142,5 +142,6 @@ def _rows(parts: Iterable[pa.Table]) -> Iterator[CallRow]:
         return
     ordered = pa.concat_tables(tables).sort_by("start")
     for batch in ordered.to_batches(max_chunksize=_BATCH):
-        for row in batch.to_pylist():
-            yield CallRow(**row)
+        columns = (batch[name].to_pylist() for name in _NAMES)
+        for values in zip(*columns, strict=True):
+            yield CallRow(*values)

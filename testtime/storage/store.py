@@ -25,6 +25,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -182,9 +183,12 @@ class Store:
                 reading(part),
                 places.opened(part) as source,
             ):  # a failing disk raises: the rows may be whole
+                schema = SCHEMAS[table]  # a column that older parts lack is null there
+                if filters is None:  # pq.read_table imports pandas
+                    return _whole(source, _chosen(schema, columns))
                 return pq.read_table(
                     source,
-                    schema=SCHEMAS[table],  # a column that older parts lack is null there
+                    schema=schema,
                     columns=columns,
                     filters=filters,
                     page_checksum_verification=True,
@@ -202,15 +206,10 @@ class Store:
     ) -> pa.Table:
         """A whole table (chosen columns), doubles dropped by key."""
         wanted = None if columns is None else list(dict.fromkeys([*KEYS[table], *columns]))
-        schema = (
-            SCHEMAS[table]
-            if wanted is None
-            else pa.schema([SCHEMAS[table].field(name) for name in wanted])
-        )
+        schema = _chosen(SCHEMAS[table], wanted)
         tables = list(self.read_parts(table, wanted, filters))
-        return _unique(
-            pa.concat_tables([schema.empty_table(), *tables]).combine_chunks(), KEYS[table]
-        )
+        whole = pa.concat_tables(tables) if tables else schema.empty_table()
+        return _unique(whole.combine_chunks(), KEYS[table])
 
     # Upkeep, under the lock
 
@@ -273,6 +272,38 @@ def as_table(table: str, rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pydict(columns, schema=SCHEMAS[table])
 
 
+def row_codes(table: pa.Table, columns: Sequence[str]) -> np.ndarray:
+    """A number for each row, (rows,), equal where all of these columns are."""
+    codes = np.zeros(len(table), np.int64)
+    for name in columns:
+        values, which = encoded(table[name])
+        _, codes = np.unique(codes * len(values) + which, return_inverse=True)
+    return codes
+
+
+def encoded(column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
+    """The distinct values of a column, and of each row the place of its own, (rows,)."""
+    # by DLPack, because `to_numpy` imports pandas
+    codes = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    return codes.dictionary.to_pylist(), np.from_dlpack(codes.indices)
+
+
+def _chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+
+
+def _whole(source: Any, schema: pa.Schema) -> pa.Table:
+    """These columns of a Parquet file, those that it lacks as nulls."""
+    with pq.ParquetFile(source, page_checksum_verification=True) as file:
+        held = [name for name in schema.names if name in file.schema_arrow.names]
+        data = file.read(columns=held)
+    rows = data.num_rows if held else file.metadata.num_rows
+    columns = [
+        data[f.name].cast(f.type) if f.name in held else pa.nulls(rows, f.type) for f in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
 def _remove(parts: Sequence[Path]) -> None:
     for part in parts:
         with writing(part):
@@ -283,9 +314,8 @@ def _unique(table: pa.Table, keys: list[str]) -> pa.Table:
     """First row of each key, in order."""
     if not len(table):
         return table
-    numbered = table.select(keys).append_column("__row", pa.array(range(len(table)), pa.int64()))
-    first = numbered.group_by(keys, use_threads=False).aggregate([("__row", "min")])["__row_min"]
-    return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
+    _, first = np.unique(row_codes(table, keys), return_index=True)
+    return table if len(first) == len(table) else table.take(np.sort(first))
 
 
 def _weight(part: Path) -> int | None:

@@ -35,8 +35,10 @@ class CallRow:
     """A call, or a part of one: each part continues it from token `start`.
 
     kind: "think", "answer" (at most one follows a place), "own" (the chain's text is the answer: no
-    request), "told" (one request that thinks and answers), "score" or "tool". kept: tokens kept of
-    `parent` (the sample itself where it begins with "#"); fed: ids read before the first is drawn.
+    request), "told" (one request that thinks and answers), "turn" (one that calls tools instead:
+    its text is the server's message as JSON), "score" or "tool". kept: tokens kept of `parent` (the
+    sample itself where it begins with "#"), or calls of that turn before this one; fed: ids read
+    before the first is drawn.
     thinking: tokens of a "told" call before its answer; forced: whether its thinking was closed for
     it. text: of an answer, with what the forced ending says before it. logprob_*: mean and least
     over the thinking kept and the answer; answer_logprob: sum over the answer. model: the verifier
@@ -139,6 +141,24 @@ class VerificationRow:
     flops: float
 
 
+@dataclass(slots=True)
+class ChoiceRow:
+    """Which of several answers to a problem a model took, under a column's name. key: of what was
+    shown; samples, answers: these, by number and by the key of their call, in the order shown;
+    chosen: the place among them, -1 where the reply names none; tokens: sampled.
+    """
+
+    key: str
+    name: str
+    recipe: str
+    problem_id: str
+    samples: list[int]
+    answers: list[str]
+    chosen: int
+    tokens: int
+    flops: float
+
+
 _TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     str | None: pa.string(),
@@ -166,6 +186,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "grades": _schema(GradeRow),
     "rewards": _schema(RewardRow),
     "verifications": _schema(VerificationRow),
+    "choices": _schema(ChoiceRow),
 }
 KEYS: dict[str, list[str]] = {
     "problems": ["problem_id"],
@@ -174,5 +195,6 @@ KEYS: dict[str, list[str]] = {
     "grades": ["key"],
     "rewards": ["key", "name"],
     "verifications": ["key", "name", "number"],
+    "choices": ["key", "name"],
 }
-Row = ProblemRow | CallRow | AttemptRow | GradeRow | RewardRow | VerificationRow
+Row = ProblemRow | CallRow | AttemptRow | GradeRow | RewardRow | VerificationRow | ChoiceRow

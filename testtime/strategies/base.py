@@ -37,7 +37,7 @@ class Chain:
 @dataclass(frozen=True)
 class Answer:
     """A stored answer. thinking, forced: of a request that thought before it answered.
-    prompt_tokens: as the engine counted them.
+    prompt_tokens: as the engine counted them. message: a server's that calls tools, no answer yet.
     """
 
     key: str
@@ -46,6 +46,7 @@ class Answer:
     thinking: int = 0
     forced: bool = False
     prompt_tokens: int = 0
+    message: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,9 @@ class Ledger(Protocol):
 
     form: Format
 
+    @property
+    def answer_tokens(self) -> int: ...
+
     async def think(
         self,
         at: Node,
@@ -118,12 +122,20 @@ class Ledger(Protocol):
         """Draw an answer; `lead`: text that stands before it in what is graded."""
         ...
 
-    async def own(self, at: Node) -> Answer:
-        """The text of the thinking itself as the answer: no request."""
+    async def own(self, at: Node, text: str | None = None) -> Answer:
+        """The text of the thinking itself as the answer, or `text`: no request."""
         ...
 
-    async def told(self, at: Node, budget: int) -> Answer:
-        """One request in which the engine, told a budget or level, thinks and answers."""
+    async def told(
+        self,
+        at: Node,
+        budget: int,
+        tools: tuple[dict[str, Any], ...] = (),
+        may_call: bool = True,
+    ) -> Answer:
+        """One request in which the engine, told a budget or level, thinks and answers, or calls
+        tools (as OpenAI's API has them). With the answer's tokens, `budget` caps what it draws.
+        """
         ...
 
     async def score(self, at: Node, steps: Sequence[int], known: int = 0) -> Judged:
@@ -133,9 +145,11 @@ class Ledger(Protocol):
         ...
 
     async def tool(
-        self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]]
+        self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]], number: int = 0
     ) -> Result:
-        """What a tool gave for a call that ends here. `run` is awaited where none is stored."""
+        """What a tool gave for a call that ends here. `run` is awaited where none is stored.
+        number: of the calls of one message that were run before it.
+        """
         ...
 
     def generator(self, at: Node, branch: str) -> np.random.Generator:

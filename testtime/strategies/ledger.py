@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +61,10 @@ class SampleLedger:
         self._drawing, self._problem, self._sample = drawing, problem_id, sample
         self._order, self._calls, self._question = order, dict(stored), question
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def answer_tokens(self) -> int:
+        return self._drawing.answer_tokens
 
     def start(self, ids: Ids, turns: Turns = ()) -> Node:
         """The place after a prompt of these ids, or of these turns where a server renders them."""
@@ -163,7 +169,7 @@ class SampleLedger:
                 )
         return _answer(self._calls[key])
 
-    async def own(self, at: Node) -> Answer:
+    async def own(self, at: Node, text: str | None = None) -> Answer:
         key = _key(at, "own")
         if key not in self._calls:
             thinking = at.context[len(at.root.kept) :]
@@ -172,15 +178,23 @@ class SampleLedger:
                     at,
                     key,
                     "own",
-                    text=self._drawing.decode(thinking),
+                    text=self._drawing.decode(thinking) if text is None else text,
                     **logprobs(at.sampled_logprobs, []),
                 )
             )
         return _answer(self._calls[key])
 
-    async def told(self, at: Node, budget: int) -> Answer:
+    async def told(
+        self,
+        at: Node,
+        budget: int,
+        tools: tuple[dict[str, Any], ...] = (),
+        may_call: bool = True,
+    ) -> Answer:
         drawing, close = self._drawing, len(self.form.close)
-        key = _key(at, "told", budget, drawing.answer_tokens, drawing.sampling)
+        heard = [turn["content"] for turn in at.turns if turn["role"] == "tool"]
+        more = (tools, may_call, heard) if tools else ()
+        key = _key(at, "told", budget, drawing.answer_tokens, drawing.sampling, *more)
         async with self._locks[key]:
             if key not in self._calls:
                 own = seed(key, 0)
@@ -189,9 +203,11 @@ class SampleLedger:
                     budget + close + drawing.answer_tokens,
                     own,
                     drawing.sampling,
-                    affinity=key,
+                    affinity=at.first(key),
                     messages=at.turns if not at.kept else None,
                     thinking_budget=budget,
+                    tools=tools,
+                    may_call=may_call,
                 )
                 most = len(at.context) + request.max_tokens
                 async with drawing.admission.place(self._order, most) as place:
@@ -204,18 +220,19 @@ class SampleLedger:
                 drawing.spent.chain_tokens += thinking
                 drawing.spent.answer_tokens += total - thinking
                 after = done.logprobs[len(done.logprobs) - len(answer) :] if done.logprobs else []
+                said = done.text if done.counts else drawing.decode(answer)
                 self._keep(
                     self._row(
                         at,
                         key,
-                        "told",
+                        "turn" if done.message else "told",
                         token_ids=done.token_ids,
                         logprobs=done.logprobs,
                         tokens=total,
                         thinking=thinking,
                         forced=forced,
                         finish=done.finish,
-                        text=done.text if done.counts else drawing.decode(answer),
+                        text=json.dumps(done.message) if done.message else said,
                         **logprobs(done.logprobs, after),
                         seed=own,
                         prompt_tokens=done.prompt_tokens,
@@ -256,9 +273,9 @@ class SampleLedger:
         return Judged(tuple(row.scores), Call(row.cached_tokens, new, 0, "prm"))
 
     async def tool(
-        self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]]
+        self, at: Node, name: str, call: str, run: Callable[[], Awaitable[Result]], number: int = 0
     ) -> Result:
-        key = _key(at, "tool", name, call)
+        key = _key(at, "tool", name, call, *([number] if number else []))
         async with self._locks[key]:
             if key not in self._calls:
                 async with self._drawing.tools.place(self._order):
@@ -269,7 +286,8 @@ class SampleLedger:
                         raise
                 seconds = float(np.float32(result.seconds))  # as it is stored
                 said = {"text": result.text, "finish": result.status, "model": name}
-                self._keep(self._row(at, key, "tool", **said, seconds=seconds))
+                row = self._row(at, key, "tool", **said, seconds=seconds)
+                self._keep(replace(row, kept=number or row.kept))
         row = self._calls[key]
         status: Any = row.finish
         return Result(row.text, status, row.seconds or 0.0)
@@ -305,6 +323,7 @@ def _key(at: Node, *asked: object) -> str:
 
 
 def _answer(row: CallRow) -> Answer:
-    return Answer(
-        row.key, row.text, row.tokens - row.thinking, row.thinking, row.forced, row.prompt_tokens
-    )
+    counts = row.tokens - row.thinking, row.thinking, row.forced, row.prompt_tokens
+    if row.kind == "turn":
+        return Answer(row.key, "", *counts, json.loads(row.text))
+    return Answer(row.key, row.text, *counts)

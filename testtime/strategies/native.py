@@ -8,13 +8,16 @@ ignore the budget silently, so what was realised is audited against what was ask
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from testtime.config.schema import Config
+from testtime.config.schema import Config, Thinking
 from testtime.models.delimiters import UNSEEN, Format
 from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Strategy, gathered
 from testtime.strategies.budget import Budgets
 from testtime.strategies.node import Node
+
+ELSEWHERE = "the thinking is closed elsewhere; leave it out"
 
 
 class Native(Strategy):
@@ -31,37 +34,53 @@ class Native(Strategy):
         return [{} if form == UNSEEN else {"budget": budget} for budget in self.budgets]
 
     async def attempts(self, prompt: Node, ledger: Ledger) -> list[Attempt]:
-        async def one(budget: int, amounts: Amounts) -> list[Attempt]:
-            answer = await ledger.told(prompt, budget)
-            drawn = answer.thinking + answer.tokens
-            read = len(prompt.kept) or answer.prompt_tokens  # only a server could count its own
-            spent = (Call(0, read, drawn),)
-            return [Attempt(amounts, ((answer, 1.0),), spent, drawn, answer.forced)]
-
-        return await gathered(*map(one, self.budgets, self.cells(ledger.form)))
+        return await once(ledger, prompt, self.budgets, self.cells(ledger.form))
 
     def check(self, config: Config[Any]) -> None:
         super().check(config)
-        chat = config.engine.chat
         if config.engine.name not in ("auto", "vllm", "endpoint"):
             raise ValueError(
                 "thinking.strategy: native needs an engine that closes the thinking itself; engine "
                 f"{config.engine.name} does not, write engine: vllm, or thinking.strategy: nested"
             )
-        if chat and len(self.budgets) > 1:
-            raise ValueError(
-                "thinking.budgets: a chat server cannot be held to a budget; write one, which with "
-                "answer.max_tokens caps all its tokens"
-            )
-        unread = ("family", "delimiters", "ending") if chat else ("ending",)
-        for key in unread:
-            if getattr(self, key) is not None:
-                raise ValueError(
-                    f"thinking.{key}: with strategy native the thinking is closed elsewhere; leave "
-                    "it out"
-                )
-        if config.answer.sampling:
-            raise ValueError(
-                "answer.sampling: with strategy native one request draws thinking and answer; "
-                "leave it out"
-            )
+        if config.engine.chat:
+            check_chat(self, self.budgets)
+        elif self.ending is not None:
+            raise ValueError(f"thinking.ending: with strategy native {ELSEWHERE}")
+        check_answer(config)
+
+
+def check_chat(thinking: Thinking, budgets: Sequence[int]) -> None:
+    """Raises ValueError for options that no chat server can be given."""
+    if len(budgets) > 1:
+        raise ValueError(
+            "thinking.budgets: a chat server cannot be held to a budget; write one, which with "
+            "answer.max_tokens caps all its tokens"
+        )
+    for key in ("family", "delimiters", "ending"):
+        if getattr(thinking, key) is not None:
+            raise ValueError(f"thinking.{key}: with strategy {thinking.strategy} {ELSEWHERE}")
+
+
+def check_answer(config: Config[Any]) -> None:
+    """Raises ValueError where an answer that comes with its thinking is to be drawn otherwise."""
+    if config.answer.sampling:
+        raise ValueError(
+            f"answer.sampling: with strategy {config.thinking.strategy} one request draws thinking "
+            "and answer; leave it out"
+        )
+
+
+async def once(
+    ledger: Ledger, prompt: Node, budgets: Sequence[int], cells: Sequence[Amounts]
+) -> list[Attempt]:
+    """The attempts of one request each, which thinks and answers."""
+
+    async def one(budget: int, amounts: Amounts) -> list[Attempt]:
+        answer = await ledger.told(prompt, budget)
+        drawn = answer.thinking + answer.tokens
+        read = len(prompt.kept) or answer.prompt_tokens  # only a server could count its own
+        spent = (Call(0, read, drawn),)
+        return [Attempt(amounts, ((answer, 1.0),), spent, drawn, answer.forced)]
+
+    return await gathered(*map(one, budgets, cells))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 Ids = tuple[int, ...]
-Turns = tuple[dict[str, str], ...]
+Turns = tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,10 @@ class Node:
 
     def feed(self, ids: Ids) -> Node:
         return replace(self, fed=self.fed + ids)
+
+    def behind(self, key: str, *turns: dict[str, Any]) -> Node:
+        """The place behind a message that a server drew here, and what was said after it."""
+        return Node(key, self, (), turns=(*self.turns, *turns))
 
     @property
     def root(self) -> Node:

@@ -14,22 +14,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny
 
-from testtime.config.schema import listed
+from testtime.config.schema import Config, listed
 from testtime.errors import suggest
-from testtime.models.delimiters import Format
-from testtime.strategies.base import Amounts, Attempt, Call, Ledger, Strategy, gathered
+from testtime.models.delimiters import UNSEEN, Format
+from testtime.strategies.base import Amounts, Attempt, Ledger, Strategy, gathered
 from testtime.strategies.budget import Budgets, Thinking, at_budgets, read, think
+from testtime.strategies.calling import MORE, Made, called
+from testtime.strategies.dialogue import Dialogue
+from testtime.strategies.native import check_answer, check_chat, once
 from testtime.strategies.node import Ids, Node
-from testtime.tools import base, registry
+from testtime.tools import registry
 from testtime.tools.base import Result, Tool
 from testtime.tools.dialects import DIALECTS, Asked, Dialect
-
-MORE = " [cut]"
 
 
 def _distinct(tools: list[Tool]) -> list[Tool]:
@@ -47,23 +48,11 @@ def _dialect(given: object) -> object:
     return given
 
 
-@dataclass(frozen=True)
-class Made:
-    """The calls that a chain has made, with their results."""
-
-    calls: tuple[tuple[Asked, Result], ...] = ()
-    spent: tuple[Call, ...] = ()
-
-    def before(self, name: str) -> list[str]:
-        """The calls to a tool that have left their state."""
-        return [one.call for one, result in self.calls if one.name == name and _kept(one, result)]
-
-
 class Tools(Strategy):
     """turns: how many calls a chain may make, each a setting of its own; tools: by name, or with
     options; dialect: a name, or what opens and closes a call and a result; system: what the model
     is told of the tools, in place of our own words; seconds: of one call; result_tokens: the most
-    that is fed of a result.
+    that is fed of a result. With dialect `chat` see `dialogue`.
     """
 
     grows: ClassVar[tuple[str, ...]] = ("budgets", "turns")
@@ -82,7 +71,23 @@ class Tools(Strategy):
     result_tokens: int = Field(512, ge=1)
 
     def cells(self, form: Format) -> list[Amounts]:
+        if form == UNSEEN:
+            return [{"turn": turn} for turn in self.turns]
         return [{"budget": budget, "turn": turn} for turn in self.turns for budget in self.budgets]
+
+    def check(self, config: Config[Any]) -> None:
+        if config.engine.chat and self.dialect.chat:
+            check_chat(self, self.budgets)
+            check_answer(config)
+        elif config.engine.chat:
+            raise ValueError("thinking.dialect: a chat server has its own; write chat")
+        elif self.dialect.chat:
+            raise ValueError(
+                "thinking.dialect: chat is a server's; write engine.args.api: chat, or another "
+                f"dialect ({', '.join(name for name in DIALECTS if name != 'chat')})"
+            )
+        else:
+            super().check(config)
 
     def feeds(self) -> tuple[str, ...]:
         return (self.dialect.call[1].strip(), *self.dialect.result)
@@ -97,10 +102,16 @@ class Tools(Strategy):
             parts.append(self._alone(prompt, ledger))
         if self.turns[-1]:
             told = self._told(prompt, ledger)
-            parts.append(self._turn(ledger, told, Made(), self.budgets))
+            if self.dialect.chat:
+                limits = self.budgets[-1], self.seconds, self.result_tokens
+                parts.append(Dialogue(ledger, self.tools, self.turns, *limits).attempts(told))
+            else:
+                parts.append(self._turn(ledger, told, Made(), self.budgets))
         return await gathered(*parts)
 
     async def _alone(self, prompt: Node, ledger: Ledger) -> list[Attempt]:
+        if self.dialect.chat:
+            return await once(ledger, prompt, self.budgets, [{"turn": 0}])
         thinking = await think(ledger, prompt, self.budgets[-1])
         return await at_budgets(ledger, thinking, self.budgets, {"turn": 0})
 
@@ -177,17 +188,10 @@ class Tools(Strategy):
         self, ledger: Ledger, at: Node, asked: Asked, made: Made, budgets: Sequence[int]
     ) -> list[Attempt]:
         """Runs a call, feeds its result, and thinks on."""
-        tool = next((tool for tool in self.tools if tool.name == asked.name), None)
-
-        async def run() -> Result:
-            if tool is None or asked.wrong:
-                return Result(asked.wrong, "failed")
-            return await base.run(tool, asked.call, made.before(tool.name), self.seconds)
-
-        result = await ledger.tool(at, asked.name, asked.call, run)
-        cost = Call(0, 0, 0, "tool", result.seconds, failed=result.status != "ok")
-        made = Made((*made.calls, (asked, result)), (*made.spent, cost))
-        return await self._turn(ledger, at.feed(self._fed(ledger, result)), made, budgets)
+        made = await called(ledger, at, asked, made, self.tools, self.seconds)
+        return await self._turn(
+            ledger, at.feed(self._fed(ledger, made.calls[-1][1])), made, budgets
+        )
 
     def _fed(self, ledger: Ledger, result: Result) -> Ids:
         """What is fed of a result: its first tokens, and that it is cut."""
@@ -196,7 +200,3 @@ class Tools(Strategy):
         if len(ids) > self.result_tokens:
             ids = ids[: self.result_tokens] + ledger.quote(MORE)
         return opening + ids + closing
-
-
-def _kept(asked: Asked, result: Result) -> bool:
-    return not asked.wrong and result.status != "ended"

@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,13 +40,15 @@ class ToolTimeoutError(EngineError):
 
 
 class Tool(BaseModel):
-    """A tool with its options. name: as the model calls it; about: one line that the model is told.
+    """A tool with its options. name: as the model calls it; about: one line that the model is told;
+    argument: how a chat server's model names what it gives.
 
     `run` is called in a thread of its own, with the earlier calls of the same chain to this tool
     and the seconds it has. What goes wrong in it is a result; it raises ToolTimeoutError alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    argument: ClassVar[str] = "input"
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")
     about: str = ""
 

@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from testtime.tools.base import Result, Tool
 
@@ -93,6 +93,7 @@ _CONSTANTS = {"pi": math.pi, "e": math.e}
 class Calculator(Tool):
     """+ - * / // % **, parentheses, pi, e and common functions."""
 
+    argument: ClassVar[str] = "expression"
     name: str = "calculator"
     about: str = "the value of an arithmetic expression, exact: (3/4 + 2**10) * sqrt(2)"
 

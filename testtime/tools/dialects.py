@@ -2,7 +2,8 @@
 
 A call is a block between two texts. Its opening names the tool (`fence`), or what is inside does,
 as JSON with name and arguments (Hermes, Qwen); where only one tool is offered, what is inside may
-be the call itself. The result is fed behind it, between two texts of its own.
+be the call itself. The result is fed behind it, between two texts of its own. With `chat` no text
+marks anything: a chat server finds the calls, and results are messages (`tools.chat`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ class Dialect(BaseModel):
     call: tuple[str, str]
     result: tuple[str, str]
 
+    @property
+    def chat(self) -> bool:
+        """Whether a server finds the calls."""
+        return not any(self.call)
+
     def find(self, text: str, tools: Sequence[Tool]) -> Asked | None:
         """The first whole call in a text."""
         match = _pattern(self.call, tuple(tool.name for tool in tools)).search(text)
@@ -47,7 +53,9 @@ class Dialect(BaseModel):
         return Asked(named, inside) if named else _unnamed(inside, [tool.name for tool in tools])
 
     def explained(self, tools: Sequence[Tool]) -> str:
-        """What a model that was not trained on the tools is told."""
+        """What a model that was not trained on the tools is told; a server's needs no words."""
+        if self.chat:
+            return ""
         opening, closing = self.call
         if "{tool}" in opening:
             example = f"{opening.replace('{tool}', tools[0].name)}...{closing}"
@@ -64,6 +72,7 @@ class Dialect(BaseModel):
 
 
 DIALECTS = {
+    "chat": Dialect(call=("", ""), result=("", "")),
     "fence": Dialect(call=("```{tool}\n", "```"), result=("\n```output\n", "\n```\n")),
     "tags": Dialect(
         call=("<tool_call>", "</tool_call>"), result=("<tool_response>", "</tool_response>")
@@ -97,11 +106,15 @@ def _unnamed(inside: str, names: Sequence[str]) -> Asked:
         wrong = "" if only else 'error: no call; write {"name": ..., "arguments": ...}'
         return Asked(only, inside, wrong)
     name = str(read["name"])
-    wrong = "" if name in names else f"error: no tool {name[:40]!r}; there is {', '.join(names)}"
-    return Asked(name, _given(read.get("arguments", "")), wrong)
+    return Asked(name, given(read.get("arguments", "")), unknown(name, names))
 
 
-def _given(arguments: Any) -> str:
+def unknown(name: str, names: Sequence[str]) -> str:
+    """What a model is told that calls a tool by this name; empty where there is such a tool."""
+    return "" if name in names else f"error: no tool {name[:40]!r}; there is {', '.join(names)}"
+
+
+def given(arguments: Any) -> str:
     """What the tool is given: a text as it is, the only argument's value, or all as JSON."""
     if isinstance(arguments, dict) and len(arguments) == 1:
         (arguments,) = arguments.values()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -54,6 +55,7 @@ class Python(Tool):
     processes.
     """
 
+    argument: ClassVar[str] = "code"
     name: str = "python"
     about: str = "runs a Python program and shows what it prints; variables are kept"
     cpu_s: int = Field(10, ge=1)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +25,7 @@ TEXTS = (".txt", ".md")
 class Search(Tool):
     """corpus: the file or folder; top: how many passages a call gives."""
 
+    argument: ClassVar[str] = "query"
     name: str = "search"
     about: str = "passages that match some words"
     corpus: str
