@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from testtime import labels
 from testtime.cli.options import Columns, Models, columns, without_reports
 from testtime.storage import sheets
 from testtime.storage.files import into
@@ -35,10 +36,12 @@ def doubling(
     csv: Csv = None,
 ) -> None:
     """What a doubling of tokens buys at every step along budgets, effort levels and n, and from
-    where it is flat; it works from two points and needs no law.
+    where it is flat; of a run with tools, what a call buys. It works from two points and needs no
+    law.
 
     Example: testtime doubling runs/quickstart/quickstart
     """
+    from testtime.estimators.calls import call_buys
     from testtime.estimators.steps import between_runs, doubling_buys
 
     scores = _scores(tables, column, model)
@@ -57,6 +60,7 @@ def doubling(
                 f"{_points(row, 'per_doubling')}  {row['verdict']}{flat}"
             )
     lines.append("verdicts hold for all rows together, at most 5 % wrong")
+    lines += _calls(call_buys(scores, selector=selector))
     typer.echo("\n".join(lines))
     if run is not None:
         typer.echo(between_runs(scores, run).to_string(index=False))
@@ -102,6 +106,25 @@ def stop(
             )
     typer.echo("\n".join(lines))
     _write(result.table(), csv)
+
+
+def _calls(steps: pd.DataFrame) -> list[str]:
+    """What each further turn with tools buys; nothing where no setting has turns."""
+    lines = list[str]()
+    for row in steps.to_dict("records"):
+        level, how = labels.row_level(row), labels.selector(row["selector"], int(row["n"]))
+        if not lines:
+            lines.append("what a call buys: points, and points a turn that is allowed; intervals")
+            lines[0] += " hold for all these rows together"
+        took = ", ".join(
+            f"{row[name]:+.3g} {name}" for name in ("calls", "tokens") if row[name] == row[name]
+        )
+        lines.append(
+            f"  {row['model']} {labels.level(level)}, {how}, turns {row['from_']} -> {row['to_']}: "
+            f"{100 * row['from_value']:.1f} -> {100 * row['to_value']:.1f} % "
+            f"{_points(row, 'gain')}  a turn {_points(row, 'per_call')}  {took}  {row['verdict']}"
+        )
+    return lines
 
 
 def _points(row: Mapping[Any, Any], name: str, lo: str = "", hi: str = "") -> str:

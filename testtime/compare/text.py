@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from testtime import labels
+from testtime.compare import paired
 from testtime.compare.result import Comparison
 from testtime.compare.words import (
     Row,
-    budget_rank,
     difference,
     level_name,
     limited,
@@ -75,12 +75,20 @@ def describe(compared: Comparison) -> str:
     ):
         section(title, limited([_crossover(row, axis) for row in deployable[name]], name))
     section(
+        "What settings buy at equal compute, budget and n being the best for each, in points",
+        paired.equal_cost(tables.get("equal_cost", []), axis, level),
+    )
+    section(
         "Paired differences, in points, each with its own interval and the one without pairing",
-        _differences(deployable.get("differences", []), level),
+        paired.differences(deployable.get("differences", []), level),
+    )
+    section(
+        "The same by difficulty (1 is easiest), at the largest budget",
+        paired.by_difficulty(deployable.get("by_difficulty_differences", []), level),
     )
     section(
         "Selectors against each other on the same samples, paired, in points",
-        _selectors(tables.get("selectors", []), level),
+        paired.selectors(tables.get("selectors", []), level),
     )
     return "\n".join(lines)
 
@@ -252,42 +260,3 @@ def _catching_up(row: Row, axis: str) -> str:
     if row["behind_lo"] > 0:
         return said
     return f"{said}; at their least, neither is surely the better: {difference(row, 'behind')}"
-
-
-def _differences(rows: list[Row], level: str) -> list[str]:
-    largest = sorted(rows, key=lambda row: (-row["n"], -budget_rank(row["a_budget"])))
-    lines = limited([_difference(row) for row in largest], "differences")
-    return [*_together(rows, level), *lines]
-
-
-def _selectors(rows: list[Row], level: str) -> list[str]:
-    largest = sorted(rows, key=lambda row: (-row["n"], -budget_rank(row["budget"])))
-    lines = limited([_selector(row) for row in largest], "selectors")
-    return [*_together(rows, level), *lines]
-
-
-def _together(rows: list[Row], level: str) -> list[str]:
-    """How many of several paired rows have a winner."""
-    won = sum(row["better"] != "undecided" for row in rows)
-    said = f"a winner in {won} (marked *)" if won else "no winner"
-    return [f"all {len(rows)} together: {said}, at {level} over all rows"] if len(rows) > 1 else []
-
-
-def _difference(row: Row) -> str:
-    a, b = (
-        pool_name(row[f"{s}_model"], row[f"{s}_setting"], row[f"{s}_budget"]) for s in ("a", "b")
-    )
-    alone = f"[{100 * row['unpaired_lo']:+.1f}, {100 * row['unpaired_hi']:+.1f}]"
-    mark = "" if row["better"] == "undecided" else " *"
-    return (
-        f"{a} minus {b}, {row['selector']} of {row['n']:g}: {difference(row, '')} on "
-        f"{row['problems']} problems, unpaired {alone}{mark}"
-    )
-
-
-def _selector(row: Row) -> str:
-    n = int(row["n"])
-    a, b = (labels.selector(row[f"{side}_selector"], n) for side in ("a", "b"))
-    where = pool_name(row["model"], row["setting"], row["budget"])
-    mark = "" if row["better"] == "undecided" else " *"
-    return f"{where}, {a} minus {b}: {difference(row, '')} on {row['problems']} problems{mark}"

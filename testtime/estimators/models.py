@@ -31,8 +31,11 @@ Floats = NDArray[np.float64]
 POOL = ["model", "setting", "budget"]
 
 
-def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -> pd.DataFrame:
-    """Paired differences a - b at each n and selector.
+def differences(
+    sample: Replicates, axis: str = "tokens", level: float = 0.95, tables: int = 1
+) -> pd.DataFrame:
+    """Paired differences a - b at each n and selector. tables: among how many such tables this is
+    one, which share the error rate.
 
     Two models are paired at each setting and budget that both have; where they share none (effort
     levels against a model without), at all of them. Within a model, settings are paired at equal
@@ -87,7 +90,8 @@ def differences(sample: Replicates, axis: str = "tokens", level: float = 0.95) -
     )
     table["a_cost"], table["b_cost"] = cost[left], cost[right]
     # nobody can deploy an oracle: ceilings are a family of their own
-    return _judged(table, sample, apart, level, (table["selector"] == "oracle").to_numpy())
+    ceiling = (table["selector"] == "oracle").to_numpy()
+    return judged(table, sample, apart, level, ceiling, tables)
 
 
 def selector_differences(sample: Replicates, level: float = 0.95) -> pd.DataFrame:
@@ -113,18 +117,20 @@ def selector_differences(sample: Replicates, level: float = 0.95) -> pd.DataFram
         table[f"{side}_selector"] = cells["selector"].to_numpy()[columns]
         table[f"{side}_value"] = grid.means(values)
     table["difference"] = grid.means(a - b)
-    return _judged(table, sample, a - b, level, np.zeros(len(table), dtype=bool))
+    return judged(table, sample, a - b, level, np.zeros(len(table), dtype=bool))
 
 
-def _judged(
+def judged(
     table: pd.DataFrame,
     sample: Replicates,
     apart: Floats,
     level: float,
     ceiling: NDArray[np.bool_],
+    tables: int = 1,
 ) -> pd.DataFrame:
     """The table of differences with each row's own interval, and what holds of all rows at once;
-    ceiling: (rows,), which are judged as a family of their own.
+    ceiling: (rows,), which are judged as a family of their own; tables: how many such tables share
+    the error rate.
     """
     grid, value = sample.grid, table["difference"].to_numpy()
     count, variance = grid.counts(apart), grid.variance(apart)
@@ -140,10 +146,11 @@ def _judged(
         if not family.any():
             continue
         p[family] = adjusted((centre / error)[family], away[:, family], freedom[family])
-        quantile = critical(away[:, family], freedom[family], level)
+        quantile = critical(away[:, family], freedom[family], 1 - (1 - level) / tables)
         all_lo[family], all_hi[family] = bounded_interval(
             value[family], variance[family], count[family], level, DIFFERENCE, quantile=quantile
         )
+    p = np.minimum(p * tables, 1.0)
     table["all_lo"], table["all_hi"], table["p"] = all_lo, all_hi, p
     table["better"] = verdicts(centre, p, level, "a", "b")
     return table.assign(problems=count.astype(int))

@@ -15,6 +15,7 @@ from testtime import labels, style
 from testtime.errors import UserError, suggest
 from testtime.labels import AXES
 from testtime.report import (
+    calls,
     chains,
     coverage,
     curves,
@@ -212,8 +213,11 @@ class _Page:
             if charts:
                 told = {"key": part.key, "title": part.title, "lead": part.lead}
                 sections.append({**told, "charts": charts, "tables": []})
+        if (bought := calls.table(one)).rows:
+            told = {"key": "calls", "title": "What a call buys", "lead": calls.LEAD}
+            sections.append({**told, "charts": [], "tables": [bought]})
         tables = health.tables(one)
-        for table in tables:
+        for table in (*tables, *([bought] if bought.rows else [])):
             self._csv(table, key)
         lead = "What was asked for, what happened, and what it cost."
         told = {"key": "health", "title": "Run health", "lead": lead}
