@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testtime import labels
-from testtime.compare.words import Row, budget_rank, difference, level_name, limited, pool_name
+from testtime.compare.words import Row, budget_rank, difference, limited, pool_name
 
 
 def differences(rows: list[Row], level: str) -> list[str]:
@@ -42,25 +42,6 @@ def by_difficulty(rows: list[Row], level: str) -> list[str]:
     shown = [r for r in own if r["n"] == most and budget_rank(r["a_budget"]) == top]
     lines = [f"bin {row['difficulty']}, {_difference(row)}" for row in shown]
     return [*_together(rows, level), *limited(lines, "by_difficulty_differences")] if own else []
-
-
-def equal_cost(rows: list[Row], axis: str, level: str) -> list[str]:
-    """Settings against those without, the most compute first."""
-    largest = sorted(rows, key=lambda row: -row["compute"])
-    lines = limited([_equal(row, axis) for row in largest], "equal_cost")
-    return [*_together(rows, level), *lines]
-
-
-def _equal(row: Row, axis: str) -> str:
-    """`up to 2·10⁷ FLOPs: turn=4 (...) minus turn=0 (...): +12.0 [...]`."""
-    sides = []
-    for side in ("a", "b"):
-        how = labels.selector(row[f"{side}_selector"], int(row[f"{side}_n"]))
-        where = level_name(row[f"{side}_setting"], row[f"{side}_budget"])
-        sides.append(f"{where}, {how} ({labels.percent(row[f'{side}_value'])} %)")
-    mark = "" if row["better"] == "undecided" else " *"
-    spent = labels.spent(axis, row["compute"])
-    return f"up to {spent}: {sides[0]} minus {sides[1]}: {difference(row, '')}{mark}"
 
 
 def selectors(rows: list[Row], level: str) -> list[str]:

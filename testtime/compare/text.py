@@ -75,10 +75,6 @@ def describe(compared: Comparison) -> str:
     ):
         section(title, limited([_crossover(row, axis) for row in deployable[name]], name))
     section(
-        "What settings buy at equal compute, budget and n being the best for each, in points",
-        paired.equal_cost(tables.get("equal_cost", []), axis, level),
-    )
-    section(
         "Paired differences, in points, each with its own interval and the one without pairing",
         paired.differences(deployable.get("differences", []), level),
     )

@@ -76,9 +76,15 @@ def lack_of_fit(
     for i, v in enumerate(x):
         moved = list(centre)
         moved[i] = centre[i] * (1 + 1e-6)
-        slope = problem.law.value(theta[None], moved) - problem.law.value(theta[None], centre)
-        apart -= slope[0] / (1e-6 * centre[i]) * (v - centre[i])
+        rise = (problem.law.value(theta[None], moved) - problem.law.value(theta[None], centre))[0]
+        steps = 1e-6 * centre[i]  # 0 at a budget of 0, which has no noise
+        apart -= np.divide(rise, steps, out=np.zeros_like(rise), where=steps != 0) * (v - centre[i])
     noise = np.atleast_2d(np.cov(apart @ mean.T, rowvar=False)) / count
+    told = np.diag(noise) > 0  # where all problems say the same, how sure they are is unknown
+    noise, mean = noise[np.ix_(told, told)], mean[told]
+    contrasts = len(mean) - free
+    if contrasts < 1:
+        return Lack(float("nan"), min(contrasts, 0), count)
     raw = replace(problem, x=centre, y=y.mean(axis=0), whiten=whitening(noise) @ mean, weights=None)
     tried = np.vstack([theta[None], best_start(raw, starts, keep=6)])
     return Lack(2 * float(minimise(raw, tried).objective.min()), contrasts, count)
