@@ -65,6 +65,15 @@ def test_points_that_hardly_differ_are_merged_and_then_not_lack_of() -> None:
     assert np.isnan(lack_of(np.hstack([y, y[:, 3:], y[:, 3:]])).p_value)
 
 
+def test_a_budget_at_which_all_problems_say_the_same_is_left_out() -> None:
+    y = 0.4 + 0.2 * np.random.default_rng(3).standard_normal((40, 6))
+    y[:, 0] = 0.0
+    got = lack_of(y)
+    assert np.isfinite(got.t2) and got.contrasts == 3
+    y[:, :4] = 0.0
+    assert np.isnan(lack_of(y).t2)
+
+
 def test_one_more_parameter_is_tested_given_the_rest() -> None:
     rng, p_values = np.random.default_rng(2), []
     for _ in range(2000):
