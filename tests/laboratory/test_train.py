@@ -63,7 +63,7 @@ def test_the_agents_recipe_runs_from_one_command(
     from benchmarks.laboratory import agent
 
     text = (Path(agent.__file__).parent / "agent.yaml").read_text()
-    text = text.replace("hidden: 96, layers: 6", "hidden: 16, layers: 2")
+    text = text.replace("hidden: 96, layers: 6, heads: 3", "hidden: 16, layers: 2, heads: 1")
     for key, value in (
         ("tokens", "3.0e4"),
         ("tuning_tokens", "1.0e4"),
