@@ -60,10 +60,12 @@ def work(out: Path, engine: Any, samples: int = 8) -> jobs.Job:
 
 
 def tokens(store: Store) -> dict[tuple[Any, ...], list[int]]:
-    """Tokens of every call by where it stands; no doubles."""
+    """Tokens of every call by where it stands, its parts joined; no doubles."""
     rows = [row for part in store.read_parts("calls") for row in part.to_pylist()]
-    found = {(r["key"], r["start"], r["finish"]): r["token_ids"] for r in rows}
-    assert len(found) == len(rows)
+    assert len({(row["key"], row["start"]) for row in rows}) == len(rows)
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for row in sorted(rows, key=lambda row: row["start"]):  # a slow chain is stored in parts
+        found.setdefault((row["key"],), []).extend(row["token_ids"])
     return found
 
 
