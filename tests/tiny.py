@@ -14,7 +14,11 @@ import pytest
 import testtime
 from testtime.engines.base import Completion, Request
 from testtime.models.delimiters import Format
+from testtime.runs import prepare
+from testtime.runs.draw import draw
+from testtime.runs.progress import Progress
 from testtime.runs.run import Run
+from testtime.storage.store import Store
 
 OPEN, CLOSE, EOS = 1, 2, 3
 FORM = Format((OPEN,), (CLOSE,), (CLOSE,), "")
@@ -79,3 +83,14 @@ def evaluated(told: Any, **options: Any) -> list[Run]:
     """`testtime.run` up to its tables."""
     with without_report():
         return testtime.run(told, **options)
+
+
+def pool(told: dict[str, Any]) -> Store:
+    """The pool that a config of one model asks for, drawn whole by the embedded engine unless it
+    names another, and not yet graded.
+    """
+    small = {"name": "t", "engine": "transformers", "resamples": 100}
+    (job,) = testtime.pipeline.ready({**small, **told})
+    prepare.register(job)
+    assert not draw(job, Progress())
+    return job.store

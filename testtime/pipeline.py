@@ -117,8 +117,7 @@ def _execute(job: prepare.Job, progress: Progress, once: bool) -> Run:
         missing = draw(job, progress)
         for table in ("calls", "attempts"):
             store.compact(table)
-        for line in missing[:3]:
-            progress.say(f"missing: {line}")
+        _say_missing(missing, progress)
         if missing:
             progress.say(
                 f"{len(missing)} samples are incomplete: missing, not wrong; run again to complete "
@@ -130,9 +129,7 @@ def _execute(job: prepare.Job, progress: Progress, once: bool) -> Run:
                 f"shown and not kept"
             )
             return evaluate(store, progress, prepare.manifest(job))
-        result = evaluate(store, progress)
-        report.write(result)
-        return result
+        return _reported(store, progress)
 
 
 def grade(path: str | Path, progress: Progress | None = None) -> Run:
@@ -144,9 +141,7 @@ def grade(path: str | Path, progress: Progress | None = None) -> Run:
         )
     progress = progress or Progress()
     with store.lock(progress.say):
-        result = evaluate(store, progress)
-        report.write(result)
-        return result
+        return _reported(store, progress)
 
 
 def reward(
@@ -167,9 +162,7 @@ def reward(
     store = Store(path)
     with store.lock():
         rewards.reward(store, model, name, over, engine)
-        result = evaluate(store, Progress())
-        report.write(result)
-        return result
+        return _reported(store, Progress())
 
 
 def verify(
@@ -189,11 +182,8 @@ def verify(
     store, progress = Store(path), progress or Progress()
     with store.lock(progress.say):
         failed = verifications.verify(store, name, times, asked or Asked(), progress)
-        for line in failed[:3]:
-            progress.say(f"missing: {line}")
-        result = evaluate(store, progress)
-        report.write(result)
-        return result
+        _say_missing(failed, progress)
+        return _reported(store, progress)
 
 
 def choose(
@@ -214,11 +204,8 @@ def choose(
     store, progress = Store(path), progress or Progress()
     with store.lock(progress.say):
         failed = choices.choose(store, name, k, subsets, chooser or Chooser(), progress)
-        for line in failed[:3]:
-            progress.say(f"missing: {line}")
-        result = evaluate(store, progress)
-        report.write(result)
-        return result
+        _say_missing(failed, progress)
+        return _reported(store, progress)
 
 
 def write_report(
@@ -246,3 +233,15 @@ def leaderboard(
 
     runs = [priced(load(path), prices, rates) for path in paths]
     return boards.table(runs, format, interval=interval)
+
+
+def _say_missing(lines: Sequence[str], progress: Progress) -> None:
+    for line in lines[:3]:
+        progress.say(f"missing: {line}")
+
+
+def _reported(store: Store, progress: Progress) -> Run:
+    """The run with its tables and its report made anew."""
+    result = evaluate(store, progress)
+    report.write(result)
+    return result

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from testtime import pipeline, zoo
+from tests import tiny
+from testtime import zoo
 from testtime.engines.base import Completion, EngineError
 from testtime.engines.transformers import TransformersEngine
 from testtime.errors import UserError
 from testtime.estimators.grid import build
 from testtime.estimators.selectors import selected
 from testtime.estimators.table import pools
-from testtime.runs import prepare
 from testtime.runs.choose import Chooser, choose, picked
-from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run
@@ -34,22 +33,14 @@ TOKENIZER = transformers.AutoTokenizer.from_pretrained(zoo.path("quickstart"))
 
 def drawn(out: Path, **changes: Any) -> Store:
     told = {
-        "name": "t",
         "task": {"name": "chain_sum", "limit": 6},
         "model": "quickstart",
-        "engine": "transformers",
         "thinking": {"budgets": [0, 16]},
         "answer": {"max_tokens": 8},
         "samples": 4,
-        "resamples": 100,
         "selectors": ["mean", "majority"],
-        "out": str(out),
-        **changes,
     }
-    (job,) = pipeline.ready(told)
-    prepare.register(job)
-    assert not draw(job, Progress())
-    return job.store
+    return tiny.pool({**told, "out": str(out), **changes})
 
 
 async def replied(self: TransformersEngine, request: Any) -> Completion:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 import testtime
+from tests import tiny
 from tests.engines.test_prm import trl
 from tests.test_pipeline import config
 from tests.tiny import evaluated
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
-from testtime.runs import prepare
-from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
 from testtime.storage.store import Store
@@ -100,10 +99,7 @@ def test_a_filters_effective_sample_size_is_in_the_scores(
     thinking = {"strategy": "particles", "prm": str(folder), "particles": [1, 4], "separator": "="}
     thinking |= {"max_steps": 2, "step_tokens": 8}
     told = config(tmp_path, thinking=thinking, selectors=["majority"], samples=1)
-    (job,) = testtime.pipeline.ready(told)
-    prepare.register(job)
-    assert not draw(job, Progress())
-    run = evaluate(job.store, Progress())
+    run = evaluate(tiny.pool(told), Progress())
     sizes = run.scores.groupby("particles")["ess"]
     assert (sizes.min()[1], sizes.max()[1]) == (1, 1)
     assert 1 < sizes.min()[4] <= sizes.max()[4] < 4.001

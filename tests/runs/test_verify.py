@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from testtime import pipeline, zoo
+from tests import tiny
+from testtime import zoo
 from testtime.engines.base import EngineError
 from testtime.engines.transformers import TransformersEngine
 from testtime.errors import UserError
-from testtime.runs import prepare
-from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run
@@ -30,22 +29,14 @@ TOLD = Asked(ask="verify")
 def drawn(out: Path, **changes: Any) -> Store:
     """Four questions of the world of facts, answered by the agent."""
     told = {
-        "name": "t",
         "task": {"name": "facts", "limit": 4},
         "model": "agent",
-        "engine": "transformers",
         "thinking": {"budgets": [0, 8]},
         "answer": {"max_tokens": 4},
         "samples": 2,
-        "resamples": 100,
         "selectors": ["majority"],
-        "out": str(out),
-        **changes,
     }
-    (job,) = pipeline.ready(told)
-    prepare.register(job)
-    assert not draw(job, Progress())
-    return job.store
+    return tiny.pool({**told, "out": str(out), **changes})
 
 
 @pytest.fixture(scope="module")

@@ -110,12 +110,14 @@ def stop(
 
 def _calls(steps: pd.DataFrame) -> list[str]:
     """What each further turn with tools buys; nothing where no setting has turns."""
-    lines = list[str]()
+    if steps.empty:
+        return []
+    lines = [
+        "what a call buys: points, and points a turn that is allowed; intervals hold for all these "
+        "rows together"
+    ]
     for row in steps.to_dict("records"):
         level, how = labels.row_level(row), labels.selector(row["selector"], int(row["n"]))
-        if not lines:
-            lines.append("what a call buys: points, and points a turn that is allowed; intervals")
-            lines[0] += " hold for all these rows together"
         took = ", ".join(
             f"{row[name]:+.3g} {name}" for name in ("calls", "tokens") if row[name] == row[name]
         )

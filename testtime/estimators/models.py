@@ -91,7 +91,7 @@ def differences(
     table["a_cost"], table["b_cost"] = cost[left], cost[right]
     # nobody can deploy an oracle: ceilings are a family of their own
     ceiling = (table["selector"] == "oracle").to_numpy()
-    return judged(table, sample, apart, level, ceiling, tables)
+    return _judged(table, sample, apart, level, ceiling, tables)
 
 
 def selector_differences(sample: Replicates, level: float = 0.95) -> pd.DataFrame:
@@ -117,10 +117,10 @@ def selector_differences(sample: Replicates, level: float = 0.95) -> pd.DataFram
         table[f"{side}_selector"] = cells["selector"].to_numpy()[columns]
         table[f"{side}_value"] = grid.means(values)
     table["difference"] = grid.means(a - b)
-    return judged(table, sample, a - b, level, np.zeros(len(table), dtype=bool))
+    return _judged(table, sample, a - b, level, np.zeros(len(table), dtype=bool))
 
 
-def judged(
+def _judged(
     table: pd.DataFrame,
     sample: Replicates,
     apart: Floats,

@@ -208,11 +208,11 @@ def _source(run: Run) -> Data:
 
 
 def _samples(run: Run, scores: pd.DataFrame) -> list[Sample]:
-    problems, found = told(run, scores), []
-    for _, rows in scores.groupby(["setting", "budget"], sort=False, dropna=False):
-        level = labels.row_level(rows.iloc[0])
-        found += [one for one in at_level(problems, level, rows) if one.row["score"] is not None]
-    return [one for one in found if one.row["score"] == one.row["score"]]
+    problems, found = told(run, scores), list[Sample]()
+    scored = scores[scores["score"].notna()]
+    for _, rows in scored.groupby(["setting", "budget"], sort=False, dropna=False):
+        found += at_level(problems, labels.row_level(rows.iloc[0]), rows)
+    return found
 
 
 def _line(one: Sample, record: Data) -> Data:

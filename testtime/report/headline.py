@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from testtime.errors import UserError
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 def axes(run: Run) -> list[str]:
     """The compute axes that all its models hold, the main one first."""
-    every = results.of(run)
+    return _known(results.of(run))
+
+
+def _known(every: Sequence[results.Results]) -> list[str]:
     return [axis for axis in every[0].axes if all(axis in one.axes for one in every)]
 
 
@@ -24,14 +28,14 @@ def chart(run: Run, axis: str | None = None) -> Chart:
     axis: flops, tokens, usd or seconds (None: the first that is known). To be called inside
     `style.context`. Raises UserError where the run does not hold it.
     """
-    known = axes(run)
+    every = results.of(run)
+    known = _known(every)
     chosen = axis or next(iter(known), None)
     if chosen not in known:
         raise UserError(
             f"plot: axis {axis or 'of compute'} is not known here; there are "
             f"{', '.join(known) or 'none'}"
         )
-    every = results.of(run)
     if len(every) == 1:
         return curves.accuracy(every[0], chosen)
     return leaders.figure(leaderboard.board(every), chosen)

@@ -66,7 +66,7 @@ def choose(
     genselect:NAME_k among the selectors of the run's manifest; returns a line for each choice that
     failed. Raises UserError as `pipeline.choose` says.
     """
-    given = opened(store, "choices", name, chooser, ids=False)
+    given = opened(store, "choices", name, "choice", chooser, ids=False)
     if not 2 <= k <= given.job.config.samples:
         raise UserError(
             f"--k {k}: {given.job.config.samples} answers are drawn a problem; choose from 2 to "

@@ -57,14 +57,15 @@ class Pass:
     held: list[dict[str, Any]]
 
 
-def opened(store: Store, table: str, name: str, asked: Any, ids: bool) -> Pass:
-    """A pass whose rows are stored in `table` under a name. asked: a dataclass that says how, with
-    `model`, None for the run's own; ids: whether it needs an engine that takes token ids.
+def opened(store: Store, table: str, name: str, such_as: str, asked: Any, ids: bool) -> Pass:
+    """A pass whose rows are stored in `table` under a name. such_as: a name that could be had;
+    asked: a dataclass that says how, with `model`, None for the run's own; ids: whether it needs an
+    engine that takes token ids.
 
     Raises UserError where the run was imported, comes from a chat server that cannot be asked so,
     the name is taken, or rows under it were made otherwise.
     """
-    check_name(name, {"verifications": "verify"}.get(table, "choice"))
+    check_name(name, such_as)
     manifest = store.manifest()
     if manifest.imported:
         raise UserError(f"{store.root}: an imported run keeps no attempts that could be shown")

@@ -71,7 +71,7 @@ def verify(store: Store, name: str, times: int, asked: Asked, progress: Progress
         raise UserError(
             "--times: without thinking it says the same each time; write --budget too, or --times 1"
         )
-    given = opened(store, "verifications", name, asked, ids=True)
+    given = opened(store, "verifications", name, "verify", asked, ids=True)
     model = given.job.model
     labels = tuple(delimiters.encode(model.tokenizer, label)[0] for label in asked.labels)
     if labels[0] == labels[1]:
