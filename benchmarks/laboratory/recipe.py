@@ -54,30 +54,35 @@ def load(path: str | Path) -> Recipe:
 
 
 def build(rung: Rung, seed: int) -> Any:
-    """A freshly initialised Hugging Face model for this rung; head width 32, which vLLM's CPU
-    attention takes.
+    """A freshly initialised Hugging Face model for this rung."""
+    from benchmarks.laboratory.vocabulary import build as tokenizer
+
+    return llama(rung, seed, tokenizer(), tied=True)
+
+
+def llama(shape: Any, seed: int, tokenizer: Any, tied: bool) -> Any:
+    """A freshly initialised Llama. shape: hidden, layers, heads and mlp of a rung; head width 32,
+    which vLLM's CPU attention takes.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from benchmarks.laboratory.vocabulary import BOS, EOS, PAD, ids
-
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(ids()),
-            hidden_size=rung.hidden,
-            intermediate_size=rung.mlp,
-            num_hidden_layers=rung.layers,
-            num_attention_heads=rung.heads,
-            num_key_value_heads=rung.heads,
+            vocab_size=len(tokenizer),
+            hidden_size=shape.hidden,
+            intermediate_size=shape.mlp,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.heads,
             head_dim=32,
             max_position_embeddings=2048,
-            tie_word_embeddings=True,
-            initializer_range=rung.hidden**-0.5 / 2,
-            bos_token_id=ids()[BOS],
-            eos_token_id=ids()[EOS],
-            pad_token_id=ids()[PAD],
+            tie_word_embeddings=tied,
+            initializer_range=shape.hidden**-0.5 / 2,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )
 

@@ -1,7 +1,7 @@
 """Every way to spend compute on one frontier: the zoo's agent in the world of facts, its own step
 model and its own verdicts as verifiers, each paying for what it reads.
 
-    python -m benchmarks.laboratory.searches docs/searches.png      # minutes; goes on where it was
+    python -m benchmarks.laboratory.searches docs/searches.png      # ten minutes; goes on where it was
 
 At a budget of FLOPs (what 16 votes cost) each way takes its largest setting that fits, and its
 difference from voting has an interval that holds for all of them at once.
@@ -43,7 +43,7 @@ SELECTORS = [
 ]
 STEERED = {"prm": "prm", "max_steps": 8, "step_tokens": 8}
 RUNS: dict[str, dict[str, Any]] = {
-    "chains": {"samples": 32, "thinking": {"budgets": [8, 25]}},
+    "chains": {"samples": 32, "thinking": {"budgets": [16, 25]}},
     "dvts": {"samples": 4, "thinking": {"strategy": "stepwise", "widths": [4], **STEERED}},
     "beam": {"samples": 1, "thinking": {"strategy": "beam", "beams": [4, 8], **STEERED}},
     "particles": {
@@ -87,7 +87,7 @@ class Way:
 
 
 WAYS = [
-    Way("one sample, 8 tokens", "chains", "majority", 8, single=True),
+    Way("one sample, 16 tokens", "chains", "majority", 16, single=True),
     Way("one sample, to its end", "chains", "majority", 25, single=True),
     Way("majority vote", "chains", "majority", 25),
     Way("vote weighted by step model", "chains", "weighted:step", 25),
@@ -241,7 +241,7 @@ def main() -> None:
     """Command line: the figure's file; prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figure", type=Path)
-    parser.add_argument("--problems", type=int, default=40, help="of each level")
+    parser.add_argument("--problems", type=int, default=100, help="of each level")
     given = parser.parse_args()
     file = task(given.problems)
     scores = pd.concat([drawn(name, file) for name in RUNS], ignore_index=True)

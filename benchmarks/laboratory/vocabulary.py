@@ -8,6 +8,7 @@ step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -58,6 +59,16 @@ def ids() -> dict[str, int]:
 
 def build() -> Any:
     """The tokenizer as a `PreTrainedTokenizerFast`; ids are fixed by the order above."""
+    return fast(ids(), SPECIAL, WORDS, r"\d{3}|.", TEMPLATE)
+
+
+def fast(
+    ids: dict[str, int], special: Sequence[str], words: Sequence[str], split: str, template: str
+) -> Any:
+    """A `PreTrainedTokenizerFast` over whole tokens; white space is dropped. special: left out where
+    text is decoded without special tokens; words: ordinary tokens of several characters; split: a
+    regular expression, every match of which is a token.
+    """
     from tokenizers import (
         AddedToken,
         Regex,
@@ -69,21 +80,21 @@ def build() -> Any:
     )
     from transformers import PreTrainedTokenizerFast
 
-    inner = Tokenizer(models.WordLevel(ids(), unk_token=UNK))
+    inner = Tokenizer(models.WordLevel(ids, unk_token=UNK))
     inner.normalizer = normalizers.Replace(Regex(r"\s+"), "")
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d{3}|."), "isolated")
+    inner.pre_tokenizer = pre_tokenizers.Split(Regex(split), "isolated")
     inner.decoder = decoders.Fuse()
     inner.add_special_tokens(
-        [AddedToken(token, normalized=False, special=True) for token in SPECIAL]
+        [AddedToken(token, normalized=False, special=True) for token in special]
     )
-    inner.add_tokens([AddedToken(token, normalized=False) for token in WORDS])
+    inner.add_tokens([AddedToken(token, normalized=False) for token in words])
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         pad_token=PAD,
         bos_token=BOS,
         eos_token=EOS,
         unk_token=UNK,
-        chat_template=TEMPLATE,
+        chat_template=template,
         clean_up_tokenization_spaces=False,
         model_max_length=2048,
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.laboratory.recipe import llama
 from benchmarks.laboratory.sums.data import Mixture
 
 
@@ -57,33 +58,10 @@ def load(path: str | Path) -> Recipe:
 
 
 def build(rung: Rung, seed: int) -> Any:
-    """A freshly initialised Hugging Face model for this rung; head width 32, which vLLM's CPU
-    attention takes.
-    """
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
+    """A freshly initialised Hugging Face model for this rung."""
     from benchmarks.laboratory.sums.vocabulary import build as tokenizer
 
-    vocabulary = tokenizer()
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=rung.hidden,
-            intermediate_size=rung.mlp,
-            num_hidden_layers=rung.layers,
-            num_attention_heads=rung.heads,
-            num_key_value_heads=rung.heads,
-            head_dim=32,
-            max_position_embeddings=2048,
-            tie_word_embeddings=False,
-            initializer_range=rung.hidden**-0.5 / 2,
-            bos_token_id=vocabulary.bos_token_id,
-            eos_token_id=vocabulary.eos_token_id,
-            pad_token_id=vocabulary.pad_token_id,
-        )
-    )
+    return llama(rung, seed, tokenizer(), tied=False)
 
 
 def sizes(model: Any) -> tuple[int, int]:

@@ -11,15 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.laboratory.sums.traces import WAIT
+from benchmarks.laboratory.vocabulary import BOS, CLOSE, EOS, PAD, THINK, UNK, fast
 
-PAD, BOS, EOS, UNK, THINK, CLOSE = SPECIAL = (
-    "<pad>",
-    "<bos>",
-    "<eos>",
-    "<unk>",
-    "<think>",
-    "</think>",
-)
+SPECIAL = (PAD, BOS, EOS, UNK, THINK, CLOSE)
 CHARACTERS = "0123456789+-*=,;[]"
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ message['content'] }}"
@@ -30,33 +24,5 @@ TEMPLATE = (
 
 def build() -> Any:
     """The tokenizer as a `PreTrainedTokenizerFast`; ids are fixed by the order above."""
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-    )
-    from transformers import PreTrainedTokenizerFast
-
-    tokens = [*SPECIAL, WAIT, *CHARACTERS]
-    inner = Tokenizer(models.WordLevel({token: i for i, token in enumerate(tokens)}, unk_token=UNK))
-    inner.normalizer = normalizers.Replace(Regex(r"\s+"), "")
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    inner.decoder = decoders.Fuse()
-    inner.add_special_tokens(
-        [AddedToken(token, normalized=False, special=True) for token in SPECIAL]
-    )
-    inner.add_tokens([AddedToken(WAIT, normalized=False)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        pad_token=PAD,
-        bos_token=BOS,
-        eos_token=EOS,
-        unk_token=UNK,
-        chat_template=TEMPLATE,
-        clean_up_tokenization_spaces=False,
-        model_max_length=2048,
-    )
+    tokens = {token: i for i, token in enumerate([*SPECIAL, WAIT, *CHARACTERS])}
+    return fast(tokens, SPECIAL, [WAIT], ".", TEMPLATE)
