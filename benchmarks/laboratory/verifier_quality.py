@@ -187,7 +187,7 @@ class World:
 def main() -> None:
     """Command line: how many problems a level; writes a file an AUC under `out/verifier`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, default=40, help="of each level")
+    parser.add_argument("--problems", type=int, default=100, help="of each level")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     todo = [auc for auc in AUCS if not _file(auc).is_file()]
