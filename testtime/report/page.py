@@ -289,11 +289,16 @@ class _Page:
 
 
 def _measure(one: Results) -> str:
-    """`200 problems, 16 samples of each, 7 budgets.`"""
-    told = all(budget != budget for _, budget in one.levels)
-    budgets = labels.counted(len(one.levels), "setting" if told else "budget")
-    problems = labels.counted(one.problems, "problem")
-    return f"{problems}, {labels.counted(one.samples, 'sample')} of each, {budgets}."
+    """`200 problems, 16 samples of each, 3 settings, 7 budgets.`"""
+    settings = len({setting for setting, _ in one.levels})
+    budgets = len({budget for _, budget in one.levels if budget == budget})
+    counts = [
+        labels.counted(one.problems, "problem"),
+        f"{labels.counted(one.samples, 'sample')} of each",
+        *([labels.counted(settings, "setting")] if settings > 1 or not budgets else []),
+        *([labels.counted(budgets, "budget")] if budgets else []),
+    ]
+    return f"{', '.join(counts)}."
 
 
 def _keys(names: Sequence[str]) -> list[str]:
