@@ -74,8 +74,12 @@ def run(
     if dry_run:
         typer.echo(pipeline.dry_run(*asked))
         return
-    for result in pipeline.run(*asked):
+    drawn = pipeline.run(*asked)
+    for result in drawn:
         _show(result, as_json)
+    if not as_json:
+        every = " ".join(str(result.path) for result in drawn)
+        typer.echo(f"next: testtime compare {every}\n      testtime show {drawn[0].path}")
 
 
 @app.command()
