@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -181,6 +182,20 @@ def test_names_under_an_axis_never_collide(tmp_path: Path, names: list[str]) -> 
         for i, a in enumerate(boxes):
             for b in boxes[:i]:
                 assert slanted or not a.overlaps(b), [t.get_text() for t in ticks]
+
+
+def test_a_budgets_name_lies_on_no_line(one: Results) -> None:
+    chart = curves.accuracy(one, "tokens")
+    (axes,) = chart.figure.axes
+    named = [t for t in axes.texts if t.get_color() == style.MUTED]
+    assert len(named) >= 4
+    for text in named:
+        box = text.get_tightbbox()
+        for drawn in axes.lines:
+            for (x0, y0), (x1, y1) in pairwise(axes.transData.transform(drawn.get_xydata())):
+                for t in np.linspace(0, 1, 50):
+                    x, y = x0 + t * (x1 - x0), y0 + t * (y1 - y0)
+                    assert not box.contains(x, y), f"{text.get_text()} on {drawn.get_gid()}"
 
 
 def test_a_line_joins_the_budgets_of_one_setting(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from testtime.report.drawing import level_axis
 from testtime.report.results import Results
 from testtime.style import (
     CATEGORY,
+    FONT,
     INK,
     MUTED,
     PAPER,
@@ -93,7 +94,8 @@ def forced_share(results: Results) -> Chart | None:
     share = [float(results.flag("forced", level).mean()) for level in results.levels]
     figure, axes = canvas()
     axes.bar(range(len(share)), share, width=0.66, color=CATEGORY[1], gid="share")
-    above = {"textcoords": "offset points", "ha": "center", "color": INK}
+    small = min(FONT, 115 / len(share))  # "100" is no wider than its bar
+    above = {"textcoords": "offset points", "ha": "center", "color": INK, "fontsize": small}
     for at, value in enumerate(share):
         axes.annotate(f"{100 * value:.0f}", (at, value), (0, 2), **above)
     percent_axis(axes, min(max(share) * 1.1, 1.0), "answers forced, %")

@@ -5,33 +5,21 @@ many models only those are named that there is room for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from testtime import labels
-from testtime.style import (
-    CATEGORY,
-    FONT,
-    INK,
-    MUTED,
-    PAPER,
-    Chart,
-    canvas,
-    freeze,
-    log_axis,
-    percent_axis,
-)
+from testtime.report.placing import Room, around
+from testtime.style import CATEGORY, FONT, INK, MUTED, PAPER, Chart, canvas, log_axis, percent_axis
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SIZE = (6.4, 4.3)  # inches
 NAMED = 14  # models that are named even where they are not on the frontier
-FARTHER = (1, 1.8, 2.8, 4.2, 6.5, 9)  # times STEP; from LINED on a thin line leads to the point
-STEP, LINED, AROUND = 6.5, 2.8, 16  # points; ; directions
-Box = tuple[float, float, float, float]
+FARTHER = (6.5, 11.7, 18.2, 27.3, 42.3, 58.5)  # points from a point to its name
+LINED = 18  # from here on a thin line leads to the point
 
 
 def axis_of(rows: pd.DataFrame) -> str | None:
@@ -86,10 +74,13 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
     log_axis(axes, scale * one[axis], f"{of.title}, log scale")
     wanted = dict.fromkeys([*by_best[:NAMED], *frontier["model"]])
     named = [(m, lines[m].iloc[-1], colours.get(m, MUTED)) for m in wanted]
-    ends_of = [
-        (labels.short_model(m), scale * r[axis], r["value"], c, series[m]) for m, r, c in named
-    ]
-    written = _name(drawing, axes, ends_of, scale * one[axis], one["value"])
+    room = Room(axes, scale * one[axis], one["value"])
+    bold, ways = {"fontsize": FONT - 1, "fontweight": "bold"}, around(FARTHER)
+    written = 0
+    for model, row, colour in named:  # the most important first
+        look = {"color": colour, "gid": f"{series[model]}.name", **bold}
+        place = scale * row[axis], row["value"]
+        written += room.write(labels.short_model(model), *place, ways, lined=LINED, **look)
     missing = rows["model"].nunique() - len(lines)
     note = (
         "One sample a problem. A line joins the budgets or effort levels of a model, the broad "
@@ -118,46 +109,3 @@ def _frontier(one: pd.DataFrame, axis: str) -> pd.DataFrame:
     ordered = one.sort_values([axis, "value"], ascending=[True, False], kind="stable")
     before = ordered["value"].cummax().shift(fill_value=-1.0)
     return ordered[ordered["value"] > before]
-
-
-def _name(
-    drawing: Any, axes: Any, ends: Sequence[tuple[str, float, float, str, str]], xs: Any, ys: Any
-) -> int:
-    """Write names beside line ends (name, x, y, colour, gid) where neither another name nor a point
-    is, the most important first; returns how many found room.
-    """
-    freeze(drawing)  # places are pixels, so nothing may move any more
-    renderer = drawing.canvas.get_renderer()
-    pixel = drawing.dpi / 72
-    window = axes.get_window_extent(renderer)
-    centres = axes.transData.transform(np.column_stack([xs, ys]))
-    taken: list[Box] = [(x - 2, y - 2, x + 2, y + 2) for x, y in centres]
-    turns = sorted(np.arange(AROUND) * 2 * np.pi / AROUND, key=lambda t: -np.cos(t))  # right first
-    ways = [(far, far * STEP * np.cos(t), far * STEP * np.sin(t)) for far in FARTHER for t in turns]
-    written = 0
-    for name, x, y, colour, gid in ends:
-        at = axes.transData.transform((x, y))
-        look = {"color": colour, "fontsize": FONT - 1, "fontweight": "bold", "va": "center"}
-        text = axes.annotate(name, (x, y), (0, 0), textcoords="offset points", **look)
-        size = text.get_window_extent(renderer)
-        text.remove()
-        for far, dx, dy in ways:
-            centred = abs(dx) < 1
-            left = at[0] + dx * pixel - size.width * (0.5 if centred else 0.0 if dx > 0 else 1.0)
-            low = at[1] + dy * pixel - size.height / 2
-            box = (left, low, left + size.width, low + size.height)
-            inside = box[0] > window.x0 and box[2] < drawing.bbox.x1 and box[3] < window.y1 + 12
-            if inside and low > window.y0 and not any(_meet(box, other) for other in taken):
-                lead = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1}
-                arrow = {"arrowprops": lead} if far >= LINED else {}
-                place = ((left - at[0]) / pixel, dy)
-                look |= {"gid": f"{gid}.name", **arrow}
-                axes.annotate(name, (x, y), place, textcoords="offset points", **look)
-                taken.append(box)
-                written += 1
-                break
-    return written
-
-
-def _meet(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
