@@ -154,7 +154,8 @@ def reward(
     """Score a run's answers by a reward model, and make the tables again with best:NAME and
     weighted:NAME beside.
 
-    model: a folder with a classification head, or a process reward model of any family; over:
+    model: of the zoo, or a folder: a classification head, or a process reward model of any family;
+    over:
     "text", or how the scores of steps are joined ("product", "min", "last"). A later `run` takes
     its config's selectors, so list the new ones there to keep them. Raises UserError when there is
     no such model, the run was imported, or another column has that name.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.report import made
 from tests.runs import test_draw as drawn
 from testtime import engines
 from testtime.errors import UserError
 from testtime.grading import Grade
-from testtime.runs import prepare, verdicts, watch
+from testtime.report import results
+from testtime.runs import prepare, sources, verdicts, watch
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate
 from testtime.runs.priced import priced_tables, ungraded
@@ -64,6 +67,24 @@ def graded(name: str, texts: list[tuple[str, str]], *_: Any) -> list[Grade]:
         Grade("wrong" if at % 3 == 2 else "correct", text, text, "v", details[at % 3])
         for at, (_, text) in enumerate(texts)
     ]
+
+
+def test_a_problem_that_no_grader_could_judge_takes_no_cell_of_a_report_or_a_comparison(
+    tmp_path: Path,
+) -> None:
+    """The report's replicates lacked what the cells table held, and compare all of it."""
+    table = made.scores(problems=12, samples=4)
+    lost = table["problem_id"] == "made/3"
+    table.loc[lost, "score"], table.loc[lost, "verdict"] = None, "timeout"
+    whole = made.run(tmp_path, made.scores(problems=12, samples=4))
+    scores, cells = priced_tables(table.assign(setting=""), whole.config, None, None)
+    run = replace(whole, scores=scores, cells=cells)
+    (one,) = results.of(run)
+    names = ["budget", "n", "selector"]
+    assert one.sample.grid.value.shape[0] == 11
+    assert len(one.sample.grid.cells) == len(run.cells.groupby(names)) and one.counts == [1, 2, 4]
+    (source,) = sources.read([run])
+    assert "made/3" not in set(source.scores["problem_id"]) and "made/3" in source.notes[0]
 
 
 def test_scores_name_the_conventions_that_a_verdict_rests_on(

@@ -100,7 +100,8 @@ def reward(
     model: Annotated[
         Path,
         typer.Argument(
-            help="A folder with a classification head, or a process reward model (--over last)."
+            help="Of the zoo (prm), or a folder: a classification head, or a process reward model "
+            "(--over last)."
         ),
     ],
     name: Annotated[str, typer.Option(help="The column, as in best:NAME.")] = "reward",

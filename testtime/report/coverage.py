@@ -98,7 +98,7 @@ def by_difficulty(results: Results) -> Chart | None:
     config = results.run.manifest.config
     drawn = {"resamples": config["resamples"], "seed": config["seed"]}
     cells = results.attempt(
-        what, lambda: cells_by_difficulty(results.scores, [1], ["mean"], bins=BINS, **drawn)
+        what, lambda: cells_by_difficulty(results.graded, [1], ["mean"], bins=BINS, **drawn)
     )
     if cells is None:
         return None
