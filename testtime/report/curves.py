@@ -12,7 +12,7 @@ from testtime import labels
 from testtime.estimators import frontier
 from testtime.labels import row_level
 from testtime.report.drawing import draw_frontiers
-from testtime.report.placing import Room
+from testtime.report.placing import Name, Room
 from testtime.report.results import Results, at_level, names
 from testtime.style import (
     FONT,
@@ -142,14 +142,13 @@ def _name_levels(axes: Any, results: Results, cells: Any, axis: str) -> None:
     room; a budget without its setting, which is at its line's end.
     """
     scale, least = labels.axis(axis).scale, cells[cells["n"] == results.counts[0]]
-    room = Room(axes, scale * cells[axis], cells["value"])
-    room.avoid_lines()
-    look = {"color": MUTED, "fontsize": FONT - 1.5}
+    look, names = {"color": MUTED, "fontsize": FONT - 1.5}, []
     for level in reversed(results.levels):  # the largest matter most
+        told = level if level[1] != level[1] else ("", level[1])
+        text = labels.short_level(told).removeprefix("effort=")
         for row in least[at_level(least, level)].to_dict("records"):
-            told = level if level[1] != level[1] else ("", level[1])
-            name = labels.short_level(told).removeprefix("effort=")
-            room.write(name, scale * row[axis], row["value"], BESIDE, **look)
+            names.append(Name(text, scale * row[axis], row["value"], look))
+    Room(axes, scale * cells[axis], cells["value"], axes.lines).write(names, BESIDE)
 
 
 def _draw_law(axes: Any, fit: Fit, points: Any, scale: float) -> None:

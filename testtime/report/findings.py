@@ -152,6 +152,11 @@ def warnings(results: Results) -> list[str]:
             f"{labels.counted(len(left_out), 'problem')} left out, unknown and not wrong, such as "
             f"{left_out[0]}."
         )
+    if own := sorted(set(results.run.manifest.problems) - set(results.scores["problem_id"])):
+        said.append(
+            f"{labels.counted(len(own), 'problem')} that other models have left out of this one, "
+            f"unknown and not wrong, such as {own[0]}."
+        )
     grid = results.grid(results.selector)
     half = float(((grid["hi"] - grid["lo"]) / 2).max())
     if half > WIDE:

@@ -5,13 +5,30 @@ many models only those are named that there is room for.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from testtime import labels
-from testtime.report.placing import Room, around
-from testtime.style import CATEGORY, FONT, INK, MUTED, PAPER, Chart, canvas, log_axis, percent_axis
+from testtime.errors import UserError
+from testtime.laws.figures import save
+from testtime.report.placing import Name, Room, around
+from testtime.style import (
+    CATEGORY,
+    FONT,
+    INK,
+    MUTED,
+    PAPER,
+    Chart,
+    canvas,
+    context,
+    log_axis,
+    percent_axis,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,17 +36,37 @@ if TYPE_CHECKING:
 SIZE = (6.4, 4.3)  # inches
 NAMED = 14  # models that are named even where they are not on the frontier
 FARTHER = (6.5, 11.7, 18.2, 27.3, 42.3, 58.5)  # points from a point to its name
+NEAR = (6.5, 11)
+CROWD = 40  # lines between which names find no room
+LEVELS = 4  # models whose levels are written at their points
+HEAD = 1.22  # of the axis: room for the names of the best
+DATE = re.compile(r"-20\d\d-?\d\d-?\d\d$")
 LINED = 18  # from here on a thin line leads to the point
 
 
-def axis_of(rows: pd.DataFrame) -> str | None:
-    """The cost on which most models can be placed: dollars, else FLOPs, else tokens; None where
-    none is known.
+def write(rows: pd.DataFrame, path: Path) -> None:
+    """The figure of `leaderboard.board` on the cost that most models have, as a file. Raises
+    UserError where no cost is known, for another suffix, and where it cannot be written.
+    """
+    axis = axis_of(rows)
+    if axis is None:
+        raise UserError(f"{path}: nothing is drawn, no model's tokens, FLOPs or dollars are known")
+    with context():
+        save(figure(rows, axis).figure, path)
+
+
+def axes(rows: pd.DataFrame) -> list[str]:
+    """The costs that are known, by how many models can be placed; dollars before FLOPs before
+    tokens.
     """
     one = rows[rows["n"] == 1]
-    known = {a: one.loc[one[a] > 0, "model"].nunique() for a in ("usd", "flops", "tokens")}
-    best = max(known, key=lambda a: known[a])
-    return best if known[best] else None
+    placed = {a: one.loc[one[a] > 0, "model"].nunique() for a in ("usd", "flops", "tokens")}
+    return sorted((a for a, count in placed.items() if count), key=lambda a: -placed[a])
+
+
+def axis_of(rows: pd.DataFrame) -> str | None:
+    """The cost on which most models can be placed; None where none is known."""
+    return next(iter(axes(rows)), None)
 
 
 def figure(rows: pd.DataFrame, axis: str) -> Chart:
@@ -71,16 +108,30 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
             for row in line.to_dict("records")
         ]
     percent_axis(axes, float(one[["value", "hi"]].max().max()))
+    axes.set_ylim(top=axes.get_ylim()[1] * HEAD)
     log_axis(axes, scale * one[axis], f"{of.title}, log scale")
     wanted = dict.fromkeys([*by_best[:NAMED], *frontier["model"]])
     named = [(m, lines[m].iloc[-1], colours.get(m, MUTED)) for m in wanted]
-    room = Room(axes, scale * one[axis], one["value"])
-    bold, ways = {"fontsize": FONT - 1, "fontweight": "bold"}, around(FARTHER)
-    written = 0
-    for model, row, colour in named:  # the most important first
-        look = {"color": colour, "gid": f"{series[model]}.name", **bold}
-        place = scale * row[axis], row["value"]
-        written += room.write(labels.short_model(model), *place, ways, lined=LINED, **look)
+    small = {"color": MUTED, "fontsize": FONT - 2}
+    joined = [line for line in axes.lines if len(line.get_xdata()) > 1]
+    if len(joined) > CROWD:  # names on thin grey lines are better than none
+        joined = [line for line in joined if line.get_color() != MUTED]
+    room, short = Room(axes, scale * one[axis], one["value"], joined), _short(lines)
+    bold = {"fontsize": FONT - 1, "fontweight": "bold"}
+    names = [
+        Name(short[model], scale * row[axis], row["value"], bold | {"color": c, "gid": gid})
+        for model, row, c, gid in ((m, r, c, f"{series[m]}.name") for m, r, c in named)
+    ]
+    of_best = len(colours)  # the coloured ones first, with lines to their points if need be
+    written = room.write(names[:of_best], around(FARTHER), LINED)
+    written += room.write(names[of_best:], around(NEAR))
+    if len(lines) <= LEVELS:
+        levels = [
+            Name(row["setting"].removeprefix("effort="), scale * row[axis], row["value"], small)
+            for line in lines.values()
+            for row in line.to_dict("records")
+        ]
+        room.write(levels, around(NEAR))
     missing = rows["model"].nunique() - len(lines)
     note = (
         "One sample a problem. A line joins the budgets or effort levels of a model, the broad "
@@ -102,6 +153,14 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
     title = f"{drawn}: accuracy against {of.unit}"
     table = one.drop(columns=["order"])
     return Chart(f"leaderboard-{axis}", title, note, drawing, table, tips, legend)
+
+
+def _short(models: Iterable[str]) -> dict[str, str]:
+    """Names without owners, and without dates where they are told apart without."""
+    full = {model: labels.short_model(model) for model in models}
+    plain = {model: DATE.sub("", name) for model, name in full.items()}
+    seen = Counter(plain.values())
+    return {model: name if seen[name] == 1 else full[model] for model, name in plain.items()}
 
 
 def _frontier(one: pd.DataFrame, axis: str) -> pd.DataFrame:

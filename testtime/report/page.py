@@ -167,7 +167,8 @@ class _Page:
     def _dek(self) -> str:
         if self.many:
             entries = labels.counted(len(self.models), "model")
-            return f"{entries}, {labels.counted(self.models[0].problems, 'problem')}."
+            most = max(one.problems for one in self.models)
+            return f"{entries}, {labels.counted(most, 'problem')}."
         several = f" {', '.join(self.names)}." if len(self.names) > 1 else ""
         return f"{_measure(self.models[0])}{several}"
 
