@@ -246,7 +246,7 @@ def test_a_run_in_an_object_store_is_read_by_everything_that_takes_a_run(tmp_pat
     assert Store(address).has("report/index.html") and Store(address).has(
         "report/figures/coverage.png"
     )
-    assert summary(run).endswith(f"report: {address}/report")
+    assert summary(run).endswith(f"report: {address}/report/index.html")
     assert "right answer" in shows.show(address, "chain_sum/0/1")
     table = sources.read([address])[0].scores
     assert len(table) == len(study.read_table(f"{address}/tables/scores.parquet")) == 3 * 2 * 3

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import testtime.report as report
 from testtime.config.schema import Config, Prices, Rates
 from testtime.errors import UserError
+from testtime.importers import import_csv
 from testtime.runs import choose as choices
 from testtime.runs import plan as plans
 from testtime.runs import prepare, rewards
@@ -26,6 +28,7 @@ from testtime.runs.progress import Progress
 from testtime.runs.run import Run, load
 from testtime.runs.scores import check_selectors
 from testtime.runs.verify import Asked
+from testtime.storage.files import exists, place
 from testtime.storage.store import Store
 from testtime.strategies import registry
 
@@ -154,7 +157,8 @@ def reward(
     """Score a run's answers by a reward model, and make the tables again with best:NAME and
     weighted:NAME beside.
 
-    model: a folder with a classification head, or a process reward model of any family; over:
+    model: of the zoo, or a folder: a classification head, or a process reward model of any family;
+    over:
     "text", or how the scores of steps are joined ("product", "min", "last"). A later `run` takes
     its config's selectors, so list the new ones there to keep them. Raises UserError when there is
     no such model, the run was imported, or another column has that name.
@@ -227,12 +231,31 @@ def leaderboard(
     interval: Literal["brackets", "pm"] = "brackets",
     prices: Prices | None = None,
     rates: Rates | None = None,
+    columns: Mapping[str, str] | None = None,
+    models: Sequence[str] | None = None,
+    figure: Path | None = None,
 ) -> str:
-    """The runs in some folders as one table: text, markdown, csv or latex."""
-    from testtime.report import leaderboard as boards
+    """Runs, or tables of scores, as one table: text, markdown, csv or latex.
 
-    runs = [priced(load(path), prices, rates) for path in paths]
-    return boards.table(runs, format, interval=interval)
+    columns: ours -> a table's name for it; models: only these, by name or pattern; figure: a .png,
+    .svg or .pdf file to draw too. Raises UserError for what is neither, and as `importers` do.
+    """
+    from testtime.report import leaderboard as boards
+    from testtime.report import leaders
+
+    with TemporaryDirectory() as scratch:  # an import is a run, which nobody asked to keep
+        runs = [priced(_run(path, columns, scratch), prices, rates) for path in paths]
+        rows = boards.of_runs(runs, models)
+        if figure is not None:
+            leaders.write(rows, figure)
+        return boards.said(rows, format, interval)
+
+
+def _run(path: str | Path, columns: Mapping[str, str] | None, scratch: str) -> Run:
+    """A run directory, or a table as one."""
+    if exists(place(path) / "run.json"):
+        return load(path)
+    return import_csv(path, scratch, columns=columns)
 
 
 def _say_missing(lines: Sequence[str], progress: Progress) -> None:

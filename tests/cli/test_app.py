@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_run_says_the_engine_prints_a_table_and_where_the_report_is(folder: Path) -> None:
     said = (folder / "said.txt").read_text()
     assert "engine: transformers" in said and "accuracy in % by thinking budget and n" in said
+    assert "next: testtime compare runs/" in said and "testtime show runs/" in said
     assert "report: " in said and "n = 2" in said and "Loading weights" not in said
 
 

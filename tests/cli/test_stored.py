@@ -32,6 +32,11 @@ def test_rules_that_stop_early_are_set_against_drawing_all(table: str) -> None:
     assert told.exit_code == 0, told.output
     assert "one by one" in told.output and "launch and cancel" in told.output
     assert "beta:0.9" in told.output and "esc" not in told.output
+    assert "difference: points against drawing all n" in told.output, "a key to the columns"
+    *_, short, shown, ruled_out = told.output.splitlines()
+    assert short.startswith("in short") and "(made/model, 512, up to n = 4)" in short
+    assert "fewest tokens without a loss that shows: " in shown and "% of the tokens" in shown
+    assert "less than a point" in ruled_out
 
 
 def test_an_unknown_rule_is_one_line(table: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -93,10 +94,10 @@ def test_coverage_and_difficulty_draw_their_tables(one: Results) -> None:
     chart = ceiling.by_difficulty(one)
     assert chart is not None
     for number in range(1, 6):
-        drawn = line(chart, f"bin{number}")[:, 1]
+        drawn = line(chart, f"bin{number}.0")[:, 1]
         table = chart.table[chart.table["difficulty"] == number].sort_values("budget")
         np.testing.assert_allclose(drawn, table["value"])
-    assert line(chart, "bin1")[-1, 1] > line(chart, "bin5")[-1, 1]
+    assert line(chart, "bin1.0")[-1, 1] > line(chart, "bin5.0")[-1, 1]
 
 
 def test_a_budget_without_cells_in_a_half_of_the_samples_leaves_the_bins_out(
@@ -160,6 +161,55 @@ def test_chain_figures_agree_with_the_scores(one: Results) -> None:
     part = one.scores[(one.scores["budget"] == 256) & one.scores["forced"]]
     assert row["value"] == pytest.approx(part["score"].mean()) and row["count"] == len(part)
     assert row["lo"] < row["value"] < row["hi"]
+
+
+@pytest.mark.parametrize("names", [["turn=0", "turn=1", "turn=4"], ["a very long name", "b" * 18]])
+def test_names_under_an_axis_never_collide(tmp_path: Path, names: list[str]) -> None:
+    import pandas as pd
+
+    each = made.scores(problems=20, samples=4)
+    table = pd.concat([each.assign(setting=name) for name in names])
+    (one,) = results.of(made.run(tmp_path, table))
+    drawn = [chains.forced_share(one), chains.verdicts(one), grids.heat_map(one, "majority")]
+    for chart in drawn:
+        assert chart is not None
+        style.freeze(chart.figure)
+        (axes,) = chart.figure.axes
+        ticks = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True), axes.xaxis.label]
+        boxes = [t.get_tightbbox() for t in ticks if t.get_text()]
+        assert len(boxes) >= 2 + len(one.levels)
+        slanted = any(t.get_rotation() % 90 for t in ticks)
+        for i, a in enumerate(boxes):
+            for b in boxes[:i]:
+                assert slanted or not a.overlaps(b), [t.get_text() for t in ticks]
+
+
+def test_a_budgets_name_lies_on_no_line(one: Results) -> None:
+    chart = curves.accuracy(one, "tokens")
+    (axes,) = chart.figure.axes
+    named = [t for t in axes.texts if t.get_color() == style.MUTED]
+    assert len(named) >= 4
+    for text in named:
+        box = text.get_tightbbox()
+        for drawn in axes.lines:
+            for (x0, y0), (x1, y1) in pairwise(axes.transData.transform(drawn.get_xydata())):
+                for t in np.linspace(0, 1, 50):
+                    x, y = x0 + t * (x1 - x0), y0 + t * (y1 - y0)
+                    assert not box.contains(x, y), f"{text.get_text()} on {drawn.get_gid()}"
+
+
+def test_a_line_joins_the_budgets_of_one_setting(tmp_path: Path) -> None:
+    import pandas as pd
+
+    each = made.scores(problems=20, samples=4)
+    table = pd.concat([each.assign(setting=name) for name in ("turn=0", "turn=1")])
+    (one,) = results.of(made.run(tmp_path, table))
+    fifths, kinds = ceiling.by_difficulty(one), chains.forced_accuracy(one)
+    assert fifths is not None and kinds is not None
+    places = range(len(made.BUDGETS))
+    np.testing.assert_array_equal(line(fifths, "bin1.0")[:, 0], places)
+    np.testing.assert_array_equal(line(fifths, "bin1.1")[:, 0], [6 + at for at in places])
+    assert set(kinds.tips) == {"forced.0", "forced.1", "natural.0", "natural.1"}
 
 
 def test_a_law_is_drawn_only_where_one_is_supported(one: Results) -> None:

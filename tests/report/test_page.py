@@ -257,6 +257,7 @@ def test_the_best_setting_is_quoted_out_of_bag(tmp_path: Path) -> None:
     quoted = float(about["Best setting"].split("% (95% interval")[0].split()[-1])
     assert quoted <= 100 * best + 0.05, "judged on problems that did not choose it"
     assert "95% interval" in about["Best setting"]
+    assert "partly luck" in about["Best setting"], "why the grid's number is another"
 
 
 def test_warnings_name_what_is_wrong_and_stay_silent_otherwise(tmp_path: Path) -> None:

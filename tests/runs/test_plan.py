@@ -25,8 +25,10 @@ def test_the_worst_case_before_drawing_and_what_was_seen_after(
     assert "12 chains and at most 36 answers" in before and "dollars" in before
     assert told == "3 problems x 4 samples are too few to tell settings apart"
     drawn = draw.draw(job(tmp_path), Progress())
-    after, _ = plan.plan(job(tmp_path, **price))
-    assert not drawn and "about" in after
+    complete, _ = plan.plan(job(tmp_path, **price))
+    assert not drawn and complete.endswith("the pool is complete, nothing is left to draw")
+    more, _ = plan.plan(job(tmp_path, samples=6, **price))
+    assert "12 of 18 samples are drawn; left: 6 chains and about" in more
 
 
 def test_a_dry_run_checks_and_draws_nothing(tmp_path: Path) -> None:

@@ -105,3 +105,10 @@ def test_what_is_no_reward_model_or_no_run_is_one_line(
             pipeline.reward(run.path, model, name)
     assert Store(run.path).read("rewards").equals(before)
     assert pipeline.grade(run.path).scores["score"].notna().all()
+
+
+def test_a_reward_model_of_the_zoo_is_taken_by_its_name(
+    judged: tuple[testtime.Run, Path],
+) -> None:
+    run = pipeline.reward(judged[0].path, "prm", "steps", over="last")
+    assert run.scores["steps"].notna().any() and "best:steps" in set(run.cells["selector"])

@@ -12,6 +12,7 @@ from tests import tiny
 from tests.engines.test_prm import trl
 from tests.test_pipeline import config
 from tests.tiny import evaluated
+from testtime import pipeline
 from testtime.compute.flops import Flops
 from testtime.errors import UserError
 from testtime.runs.evaluate import evaluate
@@ -118,3 +119,13 @@ def test_what_cannot_be_searched_is_said(tmp_path: Path) -> None:
     )
     again = parse(parsed.model_dump(mode="json"))
     assert again.thinking == parsed.thinking
+
+
+def test_a_separator_that_the_tokenizer_cannot_write_is_refused_before_drawing(
+    tmp_path: Path,
+) -> None:
+    trl(tmp_path)
+    searches = {"strategy": "stepwise", "prm": str(tmp_path), "widths": [1], "separator": "§§"}
+    with pytest.raises(UserError, match="choose another thinking"):
+        pipeline.ready(config(tmp_path / "runs", thinking=searches, selectors=["majority"]))
+    assert not (tmp_path / "runs").exists()

@@ -74,8 +74,12 @@ def run(
     if dry_run:
         typer.echo(pipeline.dry_run(*asked))
         return
-    for result in pipeline.run(*asked):
+    drawn = pipeline.run(*asked)
+    for result in drawn:
         _show(result, as_json)
+    if not as_json:
+        every = " ".join(str(result.path) for result in drawn)
+        typer.echo(f"next: testtime compare {every}\n      testtime show {drawn[0].path}")
 
 
 @app.command()
@@ -96,7 +100,8 @@ def reward(
     model: Annotated[
         Path,
         typer.Argument(
-            help="A folder with a classification head, or a process reward model (--over last)."
+            help="Of the zoo (prm), or a folder: a classification head, or a process reward model "
+            "(--over last)."
         ),
     ],
     name: Annotated[str, typer.Option(help="The column, as in best:NAME.")] = "reward",

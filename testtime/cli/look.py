@@ -9,7 +9,20 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from testtime.cli.options import Json, Price, Rate, RunDir, Settings, costs, without_reports
+from testtime.cli.options import (
+    Columns,
+    Figure,
+    Json,
+    Models,
+    Price,
+    Rate,
+    RunDir,
+    Settings,
+    columns,
+    costs,
+    drawable,
+    without_reports,
+)
 
 look = typer.Typer()
 
@@ -122,17 +135,24 @@ def models(as_json: Json = False) -> None:
 
 @look.command()
 def table(
-    runs: Annotated[list[str], typer.Argument(help="Run directories.", metavar="RUN...")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Run directories, or scores tables (CSV, Parquet).", metavar="RUN..."),
+    ],
     form: Annotated[
         str, typer.Option("--format", help="text, markdown, csv or latex (booktabs).")
     ] = "text",
     interval: Annotated[str, typer.Option(help="brackets, or pm for plus and minus.")] = "brackets",
     price: Price = None,
     rate: Rate = None,
+    column: Columns = None,
+    model: Models = None,
+    figure: Figure = None,
 ) -> None:
-    """One table of models, settings, n and selectors, best first, with intervals and costs.
+    """One table of models, settings, n and selectors, best first, with intervals and costs; and
+    their accuracy against cost as a figure.
 
-    Example: testtime table runs/ladder/* --format markdown
+    Example: testtime table runs/ladder/* --format markdown --figure board.png
     """
     from testtime import pipeline
     from testtime.errors import UserError
@@ -140,4 +160,6 @@ def table(
     if interval not in ("brackets", "pm"):
         raise UserError(f"--interval {interval}: write brackets or pm")
     kind = cast(Literal["brackets", "pm"], interval)
-    typer.echo(pipeline.leaderboard(without_reports(runs), form, kind, *costs(price, rate)))
+    drawable(figure)
+    told = columns(column), model, figure
+    typer.echo(pipeline.leaderboard(without_reports(runs), form, kind, *costs(price, rate), *told))

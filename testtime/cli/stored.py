@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 stored = typer.Typer()
+SHARES = f"{'tokens':>8} {'latency':>9} {'samples':>8}"
+STOP_KEY = (
+    "one by one: samples are drawn until the rule stops; launch and cancel: all n start at once, "
+    "and those that still run are cancelled",
+    "difference: points against drawing all n, simultaneous 95 % intervals; tokens truly generated "
+    "and latency (the longest path in tokens): shares of what drawing all n takes, in the same "
+    "deployment; samples: that the rule looked at",
+)
 Tables = Annotated[
     list[str], typer.Argument(help="Run directories, or scores tables (CSV, Parquet).")
 ]
@@ -90,22 +98,52 @@ def stop(
     rules = ["fixed", *(r for r in rule or ("beta", "dirichlet", "esc", "share") if r != "fixed")]
     result = stopped(_scores(tables, column, model), rules, n)
     against = against_fixed(result)
-    lines = ["rule - fixed in points, simultaneous 95 % intervals; tokens truly generated"]
+    lines = [*STOP_KEY]
     for (name, setting, budget), rows in against.groupby(
         ["model", "setting", "budget"], sort=False, dropna=False
     ):
-        parts = str(setting), "" if budget != budget else f"{budget:g}"
-        place = " ".join(filter(None, parts))
-        lines.append(f"{name}, {place or 'its samples'}, up to n = {rows['n'].max()}")
-        for row in rows[rows["n"] == rows["n"].max()].to_dict("records"):
-            lines.append(
-                f"  {row['rule']:<16} {row['deployment']:<14} {100 * row['value']:5.1f} %  "
-                f"{_points(row, 'difference', 'lo', 'hi')}  {100 * row['tokens_share']:5.1f} % of "
-                f"the tokens, {100 * row['latency_share']:6.1f} % of the latency, "
-                f"{row['samples']:.1f} samples"
-            )
+        rows = rows[rows["n"] == rows["n"].max()]
+        place = labels.level(labels.row_level({"setting": setting, "budget": budget}))
+        lines.append(f"{name}, {place}, up to n = {rows['n'].max()}")
+        lines.append(f"  {'rule':<16} {'drawn':<17} {'accuracy':>8} {'difference':>21} " + SHARES)
+        lines += [f"  {_stopped(row)}" for row in rows.to_dict("records")]
+    lines += _in_short(against[against["n"] == against["n"].max()])
     typer.echo("\n".join(lines))
     _write(result.table(), csv)
+
+
+def _stopped(row: Mapping[Any, Any]) -> str:
+    """A line of the table of rules."""
+    return (
+        f"{row['rule']:<16} {row['deployment']:<17} {100 * row['value']:6.1f} % "
+        f"{_points(row, 'difference', 'lo', 'hi'):>21} {100 * row['tokens_share']:6.1f} % "
+        f"{100 * row['latency_share']:7.1f} % {row['samples']:8.1f}"
+    )
+
+
+def _in_short(rows: pd.DataFrame) -> list[str]:
+    """What to take away: of the most accurate setting, the rule that saves most without a loss that
+    shows, and whether a loss of a point can be ruled out.
+    """
+    top = rows.loc[rows["value"].idxmax()]
+    same = [rows[name].eq(top[name]) | rows[name].isna() for name in ("model", "setting", "budget")]
+    rules = rows[same[0] & same[1] & same[2]].sort_values("tokens_share")
+    place = f"{top['model']}, {labels.level(labels.row_level(top))}, up to n = {top['n']}"
+    kinds = {
+        "without a loss that shows": rules[rules["hi"] >= 0],
+        "with a loss shown to be less than a point": rules[rules["lo"] > -0.01],
+    }
+    lines = [f"in short, where accuracy is highest ({place}):"]
+    for what, found in kinds.items():
+        told = "none"
+        if len(found):
+            best = found.iloc[0]
+            told = (
+                f"{best['rule']}, {best['deployment']}, {100 * best['tokens_share']:.1f} % of the "
+                f"tokens, {labels.points(best['difference'], best['lo'], best['hi'])} points"
+            )
+        lines.append(f"  fewest tokens {what}: {told}")
+    return lines
 
 
 def _calls(steps: pd.DataFrame) -> list[str]:

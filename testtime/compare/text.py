@@ -46,7 +46,8 @@ def describe(compared: Comparison) -> str:
     lines = [
         f"{compared.problems} problems; compute in {labels.axis(axis).title}; {level} intervals "
         f"over problems",
-        "settings are chosen and judged on different problems (in-bag, out-of-bag)",
+        "settings are chosen and judged on different problems (in-bag, out-of-bag): where a "
+        "table's number for the same setting is higher, that is the luck of being chosen",
         *(f"note: {note}" for note in compared.notes),
     ]
 

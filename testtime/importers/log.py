@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testtime import labels
 from testtime.errors import UserError
 from testtime.estimators.cells import cells
 from testtime.estimators.table import GROUP, normalise
@@ -66,7 +67,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
             .astype(object)
             .where(table["answer_key"].notna(), None)
         )
-    table, left_out = _scored(table)
+    table, left_out, partly = _scored(table)
     names = list(dict.fromkeys(table["model"]))
     task = file_name(storable(log.task) or "imported")
     store = Store(out, task, file_name(names[0]) if len(names) == 1 else "models")
@@ -107,7 +108,7 @@ def save(log: Log, out: str | Path, selectors: Sequence[str] | None = None) -> R
                 created=time.time(),
                 testtime=metadata.version("testtime"),
                 identity={"model": f"imported from {log.format}"},
-                imported=Imported(log.format, list(log.files), printed, list(log.notes)),
+                imported=Imported(log.format, list(log.files), printed, [*log.notes, *partly]),
             )
         )
     return load(store.root)
@@ -127,22 +128,31 @@ def _storable(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**clean)
 
 
-def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The table without the problems that some pool could not score once, which would leave no
-    cell; and their names.
+def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """The table without the problems of a model that some pool of it could not score once, which
+    would leave no cell; the names of those that no model keeps; and a line for each model that
+    lacks others.
 
-    Unknown is not wrong, so they cannot count as 0; the report says how many were left out.
+    Unknown is not wrong, so they cannot count as 0. Other models keep theirs: problems that cannot
+    be scored are often the hardest, and a number depends on its own model alone.
     """
-    known = table.groupby(["model", "problem_id", "setting", "budget"], dropna=False)[
-        "score"
-    ].count()
-    unknown = set(known[known == 0].index.get_level_values("problem_id"))
-    kept = table[~table["problem_id"].isin(unknown)].reset_index(drop=True)
+    known = table.groupby(["model", "problem_id", "setting", "budget"], dropna=False)["score"]
+    counted = known.count()
+    lost = counted[counted == 0].index.droplevel(["setting", "budget"]).unique()
+    pairs = table.set_index(["model", "problem_id"]).index
+    kept = table[~pairs.isin(lost)].reset_index(drop=True)
     if kept.empty:
         raise UserError(
             "nothing to import: every problem has a model or setting in which no sample was scored"
         )
-    return kept, sorted(map(str, unknown))
+    gone = sorted({str(p) for p in table["problem_id"]} - {str(p) for p in kept["problem_id"]})
+    lines = []
+    for model, part in lost.to_frame(index=False).groupby("model", sort=False):
+        own = sorted({str(p) for p in part["problem_id"]} - set(gone))
+        if own:
+            count = labels.counted(len(own), "problem")
+            lines.append(f"left out of {model}: {count} without a scored sample, such as {own[0]}")
+    return kept, gone, lines
 
 
 def _config(

@@ -107,11 +107,13 @@ def pretraining(fit: Fit, N: Floats, D: Floats, loss: Floats, path: Path) -> Non
             sizes = np.array([optimum.parametric(params, span).N for params in drawn])
             ends = np.nanquantile(sizes, [0.025, 0.975], axis=0)
             right.fill_between(span, *ends, color=CATEGORY[0], alpha=0.15, linewidth=0)
+        sizes_drawn: list[Floats] = []
         for name, params, colour, dashes in lines:
             best, look = optimum.parametric(params, span), {"color": colour, "linestyle": dashes}
             left.plot(span, best.loss, label=name, **look)
             right.plot(span, best.N, label=name, **look)
-        for axes, values in ((left, loss), (right, N)):
+            sizes_drawn.append(best.N)
+        for axes, values in ((left, loss), (right, np.concatenate([N, *sizes_drawn]))):
             axes.set_yscale("log")
             axes.set_ylim(float(values.min()) / ROOM, float(values.max()) * ROOM)
             style.log_axis(axes, span, "training FLOPs, log scale")

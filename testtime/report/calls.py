@@ -16,7 +16,7 @@ LEAD = (
 
 def table(results: Results) -> Table:
     """Every step along the turns; no rows where there are none."""
-    steps = call_buys(results.scores, selector=results.selector)
+    steps = call_buys(results.graded, selector=results.selector)
     rows = []
     for row in steps.to_dict("records"):
         more = (row[name] for name in ("calls", "tokens", "seconds"))

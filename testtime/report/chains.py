@@ -10,10 +10,11 @@ import numpy as np
 
 from testtime import labels
 from testtime.estimators.intervals import bootstrap_weights, bounded_interval
-from testtime.report.coverage import budget_axis
+from testtime.report.drawing import level_axis
 from testtime.report.results import Results
 from testtime.style import (
     CATEGORY,
+    FONT,
     INK,
     MUTED,
     PAPER,
@@ -21,7 +22,6 @@ from testtime.style import (
     canvas,
     label_ends,
     percent_axis,
-    plain_axis,
     trace,
 )
 
@@ -93,15 +93,16 @@ def forced_share(results: Results) -> Chart | None:
         return None
     share = [float(results.flag("forced", level).mean()) for level in results.levels]
     figure, axes = canvas()
-    x, ticks, names, label = budget_axis(results)
-    axes.bar(x, share, width=0.66, color=CATEGORY[1], gid="share")
-    above = {"textcoords": "offset points", "ha": "center", "color": INK}
-    for at, value in zip(x, share, strict=True):
+    axes.bar(range(len(share)), share, width=0.66, color=CATEGORY[1], gid="share")
+    small = min(FONT, 115 / len(share))  # "100" is no wider than its bar
+    above = {"textcoords": "offset points", "ha": "center", "color": INK, "fontsize": small}
+    for at, value in enumerate(share):
         axes.annotate(f"{100 * value:.0f}", (at, value), (0, 2), **above)
     percent_axis(axes, min(max(share) * 1.1, 1.0), "answers forced, %")
     if max(share) > 0.9:
         axes.set_ylim(0, 1.1)
-    plain_axis(axes, ticks, names, label)
+    level_axis(axes, results.levels)
+    names = [labels.level(level) for level in results.levels]
     table = pd.DataFrame({"level": names, "forced_share": share})
     title = f"At the largest budget {100 * share[-1]:.0f}% of the answers are still forced"
     note = "An answer is forced where the budget cut the chain."
@@ -116,13 +117,19 @@ def forced_accuracy(results: Results) -> Chart | None:
         return None
     seed = results.run.manifest.config["seed"]
     rows = []
+    joined = {level: path for path, line in enumerate(results.paths.values()) for level in line}
     for at, level in enumerate(results.levels):
         pool, flag = results.at(level), results.flag("forced", level)
         for kind, part in (("forced", pool[flag]), ("natural", pool[~flag])):
             part = part[part["score"].notna()]
             if len(part) >= 20 and part["problem_id"].nunique() >= 5:
                 known = zip(("value", "lo", "hi"), _mean(part, seed), strict=True)
-                name = {"at": at, "level": labels.level(level), "answers": kind}
+                name = {
+                    "at": at,
+                    "path": joined[level],
+                    "level": labels.level(level),
+                    "answers": kind,
+                }
                 rows.append({**name, "count": len(part), **dict(known)})
     table = pd.DataFrame(rows)
     if table.empty or table["answers"].nunique() < 2:
@@ -134,23 +141,24 @@ def forced_accuracy(results: Results) -> Chart | None:
     tips, ends, legend = {}, [], {}
     for kind, colour in (("forced", CATEGORY[1]), ("natural", CATEGORY[0])):
         line = table[table["answers"] == kind]
-        trace(axes, line["at"], line["value"], line["lo"], line["hi"], colour, kind)
-        tips[kind] = [
-            f"{kind}, {r['level']}: {labels.interval(r['value'], r['lo'], r['hi'])} of "
-            f"{labels.counted(r['count'], 'answer')}"
-            for r in line.to_dict("records")
-        ]
+        for path, part in line.groupby("path"):
+            gid = f"{kind}.{path}"
+            trace(axes, part["at"], part["value"], part["lo"], part["hi"], colour, gid)
+            tips[gid] = [
+                f"{kind}, {r['level']}: {labels.interval(r['value'], r['lo'], r['hi'])} of "
+                f"{labels.counted(r['count'], 'answer')}"
+                for r in part.to_dict("records")
+            ]
         ends.append((float(line["at"].iloc[-1]), float(line["value"].iloc[-1]), kind, colour))
         legend[kind] = (kind, colour)
     percent_axis(axes, float(table["hi"].max()))
-    _, ticks, names, label = budget_axis(results)
-    plain_axis(axes, ticks, names, label)
+    level_axis(axes, results.levels)
     label_ends(axes, ends, series=list(legend))
     note = (
         "Not a fair race: at small budgets only easy problems end by themselves, at large ones "
         "only hard ones are cut. Bands are 95% intervals over problems."
     )
-    title, table = "Forced answers against natural ones", table.drop(columns=["at"])
+    title, table = "Forced answers against natural ones", table.drop(columns=["at", "path"])
     return Chart("forced-accuracy", title, note, figure, table, tips, legend)
 
 
@@ -165,7 +173,7 @@ def verdicts(results: Results) -> Chart | None:
     shares = pd.DataFrame(pools).fillna(0.0)
     known = [v for v in VERDICTS if v in shares]
     figure, axes = canvas()
-    x, ticks, names, label = budget_axis(results)
+    x = np.arange(len(results.levels))
     base, ends = np.zeros(len(x)), []
     for verdict in known:
         part, colour = shares[verdict].to_numpy(), VERDICTS[verdict]
@@ -176,8 +184,9 @@ def verdicts(results: Results) -> Chart | None:
         base = base + part
     percent_axis(axes, 1.0, "answers, %")
     axes.grid(False)
-    plain_axis(axes, ticks, names, label)
+    level_axis(axes, results.levels)
     label_ends(axes, ends)
+    names = [labels.level(level) for level in results.levels]
     table = shares.reset_index(drop=True).assign(level=names)[["level", *known]]
     note = (
         "Wrong and unparsed score 0; timeout, error and missing are unknown and left out of "

@@ -8,6 +8,7 @@ import numpy as np
 
 from testtime import labels
 from testtime.estimators.binned import cells_by_difficulty
+from testtime.report.drawing import level_axis
 from testtime.report.results import Results, at_level
 from testtime.style import (
     CATEGORY,
@@ -97,7 +98,7 @@ def by_difficulty(results: Results) -> Chart | None:
     config = results.run.manifest.config
     drawn = {"resamples": config["resamples"], "seed": config["seed"]}
     cells = results.attempt(
-        what, lambda: cells_by_difficulty(results.scores, [1], ["mean"], bins=BINS, **drawn)
+        what, lambda: cells_by_difficulty(results.graded, [1], ["mean"], bins=BINS, **drawn)
     )
     if cells is None:
         return None
@@ -107,24 +108,26 @@ def by_difficulty(results: Results) -> Chart | None:
         )
         return None
     figure, axes = canvas()
-    x, ticks, names, label = budget_axis(results)
     tips, ends, told = {}, [], {1: "easiest fifth", BINS: "hardest fifth"}
     legend = {}
     for number, colour in enumerate(ramp(BINS), 1):
-        line = cells[cells["difficulty"] == number]
-        rows = [line[at_level(line, v)].iloc[0].to_dict() for v in results.levels]
-        value, low, high = ([r[c] for r in rows] for c in ("value", "lo", "hi"))
-        trace(axes, x, value, low, high, colour, f"bin{number}")
-        tips[f"bin{number}"] = [
-            f"{told.get(number, f'fifth {number}')}, {labels.level(level, True)}: "
-            f"{labels.interval(r['value'], r['lo'], r['hi'])}"
-            for level, r in zip(results.levels, rows, strict=True)
-        ]
-        ends.append((x[-1], rows[-1]["value"], told.get(number, str(number)), colour))
+        fifth = cells[cells["difficulty"] == number]
+        for path, levels in enumerate(results.paths.values()):
+            rows = [fifth[at_level(fifth, level)].iloc[0].to_dict() for level in levels]
+            at = [results.levels.index(level) for level in levels]
+            value, low, high = ([r[c] for r in rows] for c in ("value", "lo", "hi"))
+            trace(axes, at, value, low, high, colour, f"bin{number}.{path}")
+            tips[f"bin{number}.{path}"] = [
+                f"{told.get(number, f'fifth {number}')}, {labels.level(level, True)}: "
+                f"{labels.interval(r['value'], r['lo'], r['hi'])}"
+                for level, r in zip(levels, rows, strict=True)
+            ]
+        last = float(fifth.loc[at_level(fifth, results.levels[-1]), "value"].iloc[0])
+        ends.append((len(results.levels) - 1.0, last, told.get(number, str(number)), colour))
         legend[f"bin{number}"] = (told.get(number, f"fifth {number}"), colour)
     top = float(np.nanmax(cells[["value", "hi"]].to_numpy(float)))  # one problem: no interval
     percent_axis(axes, top)
-    plain_axis(axes, ticks, names, label)
+    level_axis(axes, results.levels)
     label_ends(axes, ends, series=list(legend))
     note = (
         "One sample. Problems are sorted by how often this model solves them, on other samples "
@@ -132,13 +135,3 @@ def by_difficulty(results: Results) -> Chart | None:
     )
     title, table = "Whom thinking helps: accuracy by difficulty", cells.drop(columns=["model"])
     return Chart("difficulty", title, note, figure, table, tips, legend)
-
-
-def budget_axis(results: Results) -> tuple[list[float], list[float], list[str], str]:
-    """Positions of the levels on x, and the ticks and label: equal steps, because budgets are
-    doubled or named.
-    """
-    x = [float(i) for i in range(len(results.levels))]
-    told = all(np.isnan(budget) for _, budget in results.levels)
-    names = [labels.short_level(level) for level in results.levels]
-    return x, x, names, "setting" if told else "thinking budget, tokens"

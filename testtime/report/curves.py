@@ -12,6 +12,7 @@ from testtime import labels
 from testtime.estimators import frontier
 from testtime.labels import row_level
 from testtime.report.drawing import draw_frontiers
+from testtime.report.placing import Name, Room
 from testtime.report.results import Results, at_level, names
 from testtime.style import (
     FONT,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)))
 HERO = (5.4, 3.6)  # inches
+BESIDE = ((-6, 0), (-5, 7), (0, 9), (0, -9), (5, -7), (6, 0), (5, 7), (0, 13))  # a level's name
 BEYOND = 2  # times the largest budget: how far its law is drawn
 
 
@@ -69,11 +71,11 @@ def accuracy(results: Results, axis: str, law: CurveStudy | None = None) -> Char
                 series.append(gid)
     percent_axis(axes, float(cells["hi"].max()))
     log_axis(axes, scale * cells[axis], labels.axis(axis).title + ", log scale")
-    _name_levels(axes, results, cells, axis)
     fit = law.best if law is not None else None
     if law is not None and fit is not None:
         _draw_law(axes, fit, law.curve.x, scale)
     label_ends(axes, ends, offset=9, series=series)
+    _name_levels(axes, results, cells, axis)
     along = (
         "the thinking budget grows"
         if results.levels[0][1] == results.levels[0][1]
@@ -137,27 +139,16 @@ def _law_note(fit: Fit) -> str:
 
 def _name_levels(axes: Any, results: Results, cells: Any, axis: str) -> None:
     """The budget or effort level is written beside the points of the fewest samples, where there is
-    room.
+    room; a budget without its setting, which is at its line's end.
     """
     scale, least = labels.axis(axis).scale, cells[cells["n"] == results.counts[0]]
-    taken: list[Any] = []
+    look, names = {"color": MUTED, "fontsize": FONT - 1.5}, []
     for level in reversed(results.levels):  # the largest matter most
+        told = level if level[1] != level[1] else ("", level[1])
+        text = labels.short_level(told).removeprefix("effort=")
         for row in least[at_level(least, level)].to_dict("records"):
-            at = axes.transData.transform((scale * row[axis], row["value"]))
-            near = [np.abs(at - other) * 72 / axes.figure.dpi for other in taken]
-            if any(y < FONT and x < 30 for x, y in near):
-                continue
-            taken.append(at)
-            axes.annotate(
-                labels.short_level(level).removeprefix("effort="),
-                (scale * row[axis], row["value"]),
-                (-6, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                color=MUTED,
-                fontsize=FONT - 1.5,
-            )
+            names.append(Name(text, scale * row[axis], row["value"], look))
+    Room(axes, scale * cells[axis], cells["value"], axes.lines).write(names, BESIDE)
 
 
 def _draw_law(axes: Any, fit: Fit, points: Any, scale: float) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LONGER, MORE = CATEGORY[4], CATEGORY[5]
+ROOM = 0.84  # of a figure's width is its axes
+LETTER = 0.62 * FONT  # points that a letter is wide
 
 
 def draw_frontiers(
@@ -115,13 +117,45 @@ def frame(axes: Any, levels: Sequence[Level], rows: Sequence[str], label: str) -
     axes.tick_params(length=0)
     axes.set_xlim(-0.5, len(levels) - 0.5)
     axes.set_ylim(-0.5, len(rows) - 0.5)
-    long = any(len(labels.level(level)) > 6 for level in levels)
-    turned = {"rotation": 30, "ha": "right"} if long else {"rotation": 0, "ha": "center"}
-    axes.set_xticks(range(len(levels)), [labels.short_level(v) for v in levels], **turned)
+    level_axis(axes, levels)
     axes.set_yticks(range(len(rows)), rows)
-    numbers = not all(np.isnan(budget) for _, budget in levels)
-    axes.set_xlabel("thinking budget, tokens" if numbers else "setting")
     axes.set_ylabel(label)
+
+
+def level_axis(axes: Any, levels: Sequence[Level]) -> None:
+    """Levels at 0, 1, ... of the x axis: equal steps, because budgets are doubled or named.
+
+    A setting with several budgets is named once, under them. What has no room beside its neighbours
+    is turned, and at last written smaller.
+    """
+    room = ROOM * 72 * axes.figure.get_figwidth() / len(levels)
+    groups = {
+        name: [at for at, level in enumerate(levels) if level[0] == name] for name, _ in levels
+    }
+    inside = all(len(name) * LETTER <= room * len(places) for name, places in groups.items())
+    numbers = not all(np.isnan(budget) for _, budget in levels)
+    grouped = numbers and inside and 1 < len(groups) < len(levels)
+    names = [labels.short_level(("", level[1]) if grouped else level) for level in levels]
+    longest = LETTER * max(map(len, names))
+    turned = {"rotation": 0.0, "ha": "center"}
+    if longest > room:
+        steep = grouped or room < 1.5 * FONT
+        turned = (
+            {"rotation": 90}
+            if steep
+            else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+        )
+        turned |= {"fontsize": min(FONT, 0.9 * room)}
+    axes.set_xticks(range(len(levels)), names, **turned)
+    axes.minorticks_off()
+    if grouped:
+        axes.xaxis.remove_overlapping_locs = False
+        centres = [float(np.mean(places)) for places in groups.values()]
+        axes.set_xticks(centres, list(groups), minor=True)
+        under = longest if longest > room else FONT
+        axes.tick_params(axis="x", which="minor", length=0, pad=under + 9, labelsize=FONT)
+    what = ["setting"] if grouped or not numbers else []
+    axes.set_xlabel(" and ".join([*what, *(["thinking budget, tokens"] if numbers else [])]))
 
 
 def _same(a: Level, b: Level) -> bool:

@@ -56,7 +56,7 @@ def findings(results: Results) -> list[Finding]:
     return [
         Finding(
             "Best setting",
-            f"{labels.sentence(_chosen(best, axis))}.{_rivals(best)}",
+            f"{labels.sentence(_chosen(best, axis))}.{_luck(best)}{_rivals(best)}",
             f"{labels.percent(best['out_of_bag'])}%",
         ),
         Finding("Cheapest within a point", _cheapest(cheap, best, axis, results.problems)),
@@ -67,6 +67,14 @@ def findings(results: Results) -> list[Finding]:
 def _chosen(row: Any, axis: str) -> str:
     value = labels.interval(row["out_of_bag"], row["lo"], row["hi"])
     return f"{labels.cell(row)}: {value} for {labels.cost(axis, row['cost'])}"
+
+
+def _luck(row: Any) -> str:
+    """Why the same setting has another number in the grid."""
+    grid = labels.percent(row["value"])
+    if grid == labels.percent(row["out_of_bag"]):
+        return ""
+    return f" The grid's {grid}% for it is judged on the problems that chose it, so partly luck."
 
 
 def _rivals(row: Any) -> str:
@@ -143,6 +151,11 @@ def warnings(results: Results) -> list[str]:
         said.append(
             f"{labels.counted(len(left_out), 'problem')} left out, unknown and not wrong, such as "
             f"{left_out[0]}."
+        )
+    if own := sorted(set(results.run.manifest.problems) - set(results.scores["problem_id"])):
+        said.append(
+            f"{labels.counted(len(own), 'problem')} that other models have left out of this one, "
+            f"unknown and not wrong, such as {own[0]}."
         )
     grid = results.grid(results.selector)
     half = float(((grid["hi"] - grid["lo"]) / 2).max())

@@ -23,19 +23,22 @@ def _known(every: Sequence[results.Results]) -> list[str]:
 
 
 def chart(run: Run, axis: str | None = None) -> Chart:
-    """A line for each n of one model, all models together where there are several.
+    """A line for each n of one model; of several the leaderboard's figure.
 
-    axis: flops, tokens, usd or seconds (None: the first that is known). To be called inside
+    axis: flops, tokens, usd or seconds (None: the first that is known, of several models by
+    most). To be called inside
     `style.context`. Raises UserError where the run does not hold it.
     """
     every = results.of(run)
-    known = _known(every)
+    if len(every) > 1:
+        rows = leaderboard.board(every)
+        known = leaders.axes(rows)
+    else:
+        known = every[0].axes
     chosen = axis or next(iter(known), None)
     if chosen not in known:
         raise UserError(
             f"plot: axis {axis or 'of compute'} is not known here; there are "
             f"{', '.join(known) or 'none'}"
         )
-    if len(every) == 1:
-        return curves.accuracy(every[0], chosen)
-    return leaders.figure(leaderboard.board(every), chosen)
+    return curves.accuracy(every[0], chosen) if len(every) == 1 else leaders.figure(rows, chosen)

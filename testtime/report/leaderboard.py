@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from testtime import labels
 from testtime.errors import UserError, suggest
+from testtime.estimators.columns import matches
 from testtime.report.results import Results, names, of
 from testtime.runs.run import Run
 from testtime.storage import sheets
@@ -25,6 +26,7 @@ COLUMNS = {  # of `board` -> what it is called
     "model": "model",
     "setting": "setting",
     "value": "accuracy, %",
+    "problems": "problems",
     "n": "n",
     "selector": "selector",
     "tokens": "tokens",
@@ -43,13 +45,29 @@ def table(
     width; CSV has lo and hi in columns. Raises UserError for another format, and where runs hold no
     cells.
     """
-    several = list(runs) if isinstance(runs, Sequence) else [runs]
+    return said(of_runs(list(runs) if isinstance(runs, Sequence) else [runs]), format, interval)
+
+
+def said(rows: pd.DataFrame, format: str = "text", interval: Interval = "brackets") -> str:
+    """The same of rows of `board`."""
     if format not in FORMATS:
         raise UserError(f"table: no format {format!r}{suggest(format, FORMATS)}")
-    rows = board([one for run in several for one in of(run)])
+    return FORMATS[format](rows, interval)
+
+
+def of_runs(runs: Sequence[Run], models: Sequence[str] | None = None) -> pd.DataFrame:
+    """The board of some runs. models: only these, by name or pattern (`*gpt-5*`). Raises UserError
+    for a pattern that meets none, and where runs hold no cells.
+    """
+    every = [one for run in runs for one in of(run)]
+    names = [one.model for one in every]
+    for pattern in models or ():
+        if not any(matches(name, pattern) for name in names):
+            raise UserError(f"--model {pattern}: there is none{suggest(pattern, names)}")
+    rows = board([one for one in every if not models or any(matches(one.model, p) for p in models)])
     if rows.empty:
         raise UserError("table: the runs hold no cells")
-    return FORMATS[format](rows, interval)
+    return rows
 
 
 def board(every: Sequence[Results]) -> pd.DataFrame:
@@ -73,11 +91,11 @@ def board(every: Sequence[Results]) -> pd.DataFrame:
         part["order"] = [order.get(text, len(order)) for text in part["setting"]]
         parts.append(part)
     if not parts:
-        return pd.DataFrame(columns=[*COLUMNS, "lo", "hi", "problems", "order"])
+        return pd.DataFrame(columns=[*COLUMNS, "lo", "hi", "order"])
     rows = pd.concat(parts, ignore_index=True)
     for cost in ("flops", *COSTS):
         rows[cost] = rows[cost].astype(float) if cost in rows else math.nan
-    kept = [*COLUMNS, "lo", "hi", "problems", "flops", "order"]
+    kept = [*COLUMNS, "lo", "hi", "flops", "order"]
     return rows.sort_values("value", ascending=False, kind="stable")[kept].reset_index(drop=True)
 
 
@@ -86,6 +104,8 @@ def cells(rows: pd.DataFrame, interval: Interval = "brackets") -> tuple[list[str
     same for all rows too.
     """
     shown = [c for c in COLUMNS if c not in COSTS or rows[c].notna().any()]
+    if rows["problems"].nunique() == 1:
+        shown.remove("problems")  # said once; else what a row is judged on
     if rows["selector"].nunique() == 1 and len(rows) > 1:
         shown.remove("selector")
     lines = [[_said(row, c, interval) for c in shown] for row in rows.to_dict("records")]

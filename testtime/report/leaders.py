@@ -5,12 +5,18 @@ many models only those are named that there is room for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from testtime import labels
+from testtime.errors import UserError
+from testtime.laws.figures import save
+from testtime.report.placing import Name, Room, around
 from testtime.style import (
     CATEGORY,
     FONT,
@@ -19,7 +25,7 @@ from testtime.style import (
     PAPER,
     Chart,
     canvas,
-    freeze,
+    context,
     log_axis,
     percent_axis,
 )
@@ -29,19 +35,38 @@ if TYPE_CHECKING:
 
 SIZE = (6.4, 4.3)  # inches
 NAMED = 14  # models that are named even where they are not on the frontier
-FARTHER = (1, 1.8, 2.8, 4.2, 6.5, 9)  # times STEP; from LINED on a thin line leads to the point
-STEP, LINED, AROUND = 6.5, 2.8, 16  # points; ; directions
-Box = tuple[float, float, float, float]
+FARTHER = (6.5, 11.7, 18.2, 27.3, 42.3, 58.5)  # points from a point to its name
+NEAR = (6.5, 11)
+CROWD = 40  # lines between which names find no room
+LEVELS = 4  # models whose levels are written at their points
+HEAD = 1.22  # of the axis: room for the names of the best
+DATE = re.compile(r"-20\d\d-?\d\d-?\d\d$")
+LINED = 18  # from here on a thin line leads to the point
+
+
+def write(rows: pd.DataFrame, path: Path) -> None:
+    """The figure of `leaderboard.board` on the cost that most models have, as a file. Raises
+    UserError where no cost is known, for another suffix, and where it cannot be written.
+    """
+    axis = axis_of(rows)
+    if axis is None:
+        raise UserError(f"{path}: nothing is drawn, no model's tokens, FLOPs or dollars are known")
+    with context():
+        save(figure(rows, axis).figure, path)
+
+
+def axes(rows: pd.DataFrame) -> list[str]:
+    """The costs that are known, by how many models can be placed; dollars before FLOPs before
+    tokens.
+    """
+    one = rows[rows["n"] == 1]
+    placed = {a: one.loc[one[a] > 0, "model"].nunique() for a in ("usd", "flops", "tokens")}
+    return sorted((a for a, count in placed.items() if count), key=lambda a: -placed[a])
 
 
 def axis_of(rows: pd.DataFrame) -> str | None:
-    """The cost on which most models can be placed: dollars, else FLOPs, else tokens; None where
-    none is known.
-    """
-    one = rows[rows["n"] == 1]
-    known = {a: one.loc[one[a] > 0, "model"].nunique() for a in ("usd", "flops", "tokens")}
-    best = max(known, key=lambda a: known[a])
-    return best if known[best] else None
+    """The cost on which most models can be placed; None where none is known."""
+    return next(iter(axes(rows)), None)
 
 
 def figure(rows: pd.DataFrame, axis: str) -> Chart:
@@ -83,13 +108,30 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
             for row in line.to_dict("records")
         ]
     percent_axis(axes, float(one[["value", "hi"]].max().max()))
+    axes.set_ylim(top=axes.get_ylim()[1] * HEAD)
     log_axis(axes, scale * one[axis], f"{of.title}, log scale")
     wanted = dict.fromkeys([*by_best[:NAMED], *frontier["model"]])
     named = [(m, lines[m].iloc[-1], colours.get(m, MUTED)) for m in wanted]
-    ends_of = [
-        (labels.short_model(m), scale * r[axis], r["value"], c, series[m]) for m, r, c in named
+    small = {"color": MUTED, "fontsize": FONT - 2}
+    joined = [line for line in axes.lines if len(line.get_xdata()) > 1]
+    if len(joined) > CROWD:  # names on thin grey lines are better than none
+        joined = [line for line in joined if line.get_color() != MUTED]
+    room, short = Room(axes, scale * one[axis], one["value"], joined), _short(lines)
+    bold = {"fontsize": FONT - 1, "fontweight": "bold"}
+    names = [
+        Name(short[model], scale * row[axis], row["value"], bold | {"color": c, "gid": gid})
+        for model, row, c, gid in ((m, r, c, f"{series[m]}.name") for m, r, c in named)
     ]
-    written = _name(drawing, axes, ends_of, scale * one[axis], one["value"])
+    of_best = len(colours)  # the coloured ones first, with lines to their points if need be
+    written = room.write(names[:of_best], around(FARTHER), LINED)
+    written += room.write(names[of_best:], around(NEAR))
+    if len(lines) <= LEVELS:
+        levels = [
+            Name(row["setting"].removeprefix("effort="), scale * row[axis], row["value"], small)
+            for line in lines.values()
+            for row in line.to_dict("records")
+        ]
+        room.write(levels, around(NEAR))
     missing = rows["model"].nunique() - len(lines)
     note = (
         "One sample a problem. A line joins the budgets or effort levels of a model, the broad "
@@ -113,51 +155,16 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
     return Chart(f"leaderboard-{axis}", title, note, drawing, table, tips, legend)
 
 
+def _short(models: Iterable[str]) -> dict[str, str]:
+    """Names without owners, and without dates where they are told apart without."""
+    full = {model: labels.short_model(model) for model in models}
+    plain = {model: DATE.sub("", name) for model, name in full.items()}
+    seen = Counter(plain.values())
+    return {model: name if seen[name] == 1 else full[model] for model, name in plain.items()}
+
+
 def _frontier(one: pd.DataFrame, axis: str) -> pd.DataFrame:
     """The points that no cheaper one reaches, along growing cost."""
     ordered = one.sort_values([axis, "value"], ascending=[True, False], kind="stable")
     before = ordered["value"].cummax().shift(fill_value=-1.0)
     return ordered[ordered["value"] > before]
-
-
-def _name(
-    drawing: Any, axes: Any, ends: Sequence[tuple[str, float, float, str, str]], xs: Any, ys: Any
-) -> int:
-    """Write names beside line ends (name, x, y, colour, gid) where neither another name nor a point
-    is, the most important first; returns how many found room.
-    """
-    freeze(drawing)  # places are pixels, so nothing may move any more
-    renderer = drawing.canvas.get_renderer()
-    pixel = drawing.dpi / 72
-    window = axes.get_window_extent(renderer)
-    centres = axes.transData.transform(np.column_stack([xs, ys]))
-    taken: list[Box] = [(x - 2, y - 2, x + 2, y + 2) for x, y in centres]
-    turns = sorted(np.arange(AROUND) * 2 * np.pi / AROUND, key=lambda t: -np.cos(t))  # right first
-    ways = [(far, far * STEP * np.cos(t), far * STEP * np.sin(t)) for far in FARTHER for t in turns]
-    written = 0
-    for name, x, y, colour, gid in ends:
-        at = axes.transData.transform((x, y))
-        look = {"color": colour, "fontsize": FONT - 1, "fontweight": "bold", "va": "center"}
-        text = axes.annotate(name, (x, y), (0, 0), textcoords="offset points", **look)
-        size = text.get_window_extent(renderer)
-        text.remove()
-        for far, dx, dy in ways:
-            centred = abs(dx) < 1
-            left = at[0] + dx * pixel - size.width * (0.5 if centred else 0.0 if dx > 0 else 1.0)
-            low = at[1] + dy * pixel - size.height / 2
-            box = (left, low, left + size.width, low + size.height)
-            inside = box[0] > window.x0 and box[2] < drawing.bbox.x1 and box[3] < window.y1 + 12
-            if inside and low > window.y0 and not any(_meet(box, other) for other in taken):
-                lead = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1}
-                arrow = {"arrowprops": lead} if far >= LINED else {}
-                place = ((left - at[0]) / pixel, dy)
-                look |= {"gid": f"{gid}.name", **arrow}
-                axes.annotate(name, (x, y), place, textcoords="offset points", **look)
-                taken.append(box)
-                written += 1
-                break
-    return written
-
-
-def _meet(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

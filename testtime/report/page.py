@@ -167,7 +167,8 @@ class _Page:
     def _dek(self) -> str:
         if self.many:
             entries = labels.counted(len(self.models), "model")
-            return f"{entries}, {labels.counted(self.models[0].problems, 'problem')}."
+            most = max(one.problems for one in self.models)
+            return f"{entries}, {labels.counted(most, 'problem')}."
         several = f" {', '.join(self.names)}." if len(self.names) > 1 else ""
         return f"{_measure(self.models[0])}{several}"
 
@@ -289,11 +290,16 @@ class _Page:
 
 
 def _measure(one: Results) -> str:
-    """`200 problems, 16 samples of each, 7 budgets.`"""
-    told = all(budget != budget for _, budget in one.levels)
-    budgets = labels.counted(len(one.levels), "setting" if told else "budget")
-    problems = labels.counted(one.problems, "problem")
-    return f"{problems}, {labels.counted(one.samples, 'sample')} of each, {budgets}."
+    """`200 problems, 16 samples of each, 3 settings, 7 budgets.`"""
+    settings = len({setting for setting, _ in one.levels})
+    budgets = len({budget for _, budget in one.levels if budget == budget})
+    counts = [
+        labels.counted(one.problems, "problem"),
+        f"{labels.counted(one.samples, 'sample')} of each",
+        *([labels.counted(settings, "setting")] if settings > 1 or not budgets else []),
+        *([labels.counted(budgets, "budget")] if budgets else []),
+    ]
+    return f"{', '.join(counts)}."
 
 
 def _keys(names: Sequence[str]) -> list[str]:

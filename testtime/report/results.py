@@ -17,6 +17,7 @@ from testtime.errors import UserError
 from testtime.estimators.cells import replicates
 from testtime.estimators.grid import Replicates
 from testtime.labels import AXES, Level, row_level
+from testtime.runs.priced import graded
 from testtime.runs.run import Run
 from testtime.storage.names import shown
 
@@ -56,8 +57,13 @@ class Results:
         counts = sorted(int(n) for n in self.cells["n"].unique())
         selectors = list(dict.fromkeys(["mean", *self.selectors]))
         return replicates(
-            self.scores, counts, selectors, resamples=config["resamples"], seed=config["seed"]
+            self.graded, counts, selectors, resamples=config["resamples"], seed=config["seed"]
         )
+
+    @cached_property
+    def graded(self) -> pd.DataFrame:
+        """The scores that cells are made of."""
+        return graded(self.scores)
 
     @cached_property
     def selectors(self) -> list[str]:

@@ -18,8 +18,6 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-import pyarrow.compute as pc
-
 from testtime import engines
 from testtime.config.schema import EngineSpec
 from testtime.engines.base import Engine, EngineError, Scorer
@@ -28,18 +26,18 @@ from testtime.models.resolve import decoder
 from testtime.runs import plan, pricing
 from testtime.runs.live_accuracy import LiveAccuracy
 from testtime.runs.loop import run_async
+from testtime.runs.plan import Sample, unfinished
 from testtime.runs.prepare import Job, requested
 from testtime.runs.progress import Progress
 from testtime.runs.recipe import cell_of
 from testtime.storage.calls import mend, read_calls
-from testtime.storage.tables import AttemptRow, CallRow, ProblemRow
+from testtime.storage.tables import AttemptRow, CallRow
 from testtime.storage.writer import Writer
 from testtime.strategies.base import Attempt
 from testtime.strategies.drawing import Admission, Drawing
 from testtime.strategies.ledger import SampleLedger
 from testtime.strategies.node import Turns
 
-Sample = tuple[ProblemRow, int]
 FLUSH_SECONDS = 5.0  # at most this much finished work is lost to a kill
 BLOCK_TOKENS = 4_000_000  # stored tokens in memory at once when a pool is resumed or extended
 
@@ -130,20 +128,6 @@ def draw(job: Job, progress: Progress) -> list[str]:
         sessions = [*manifest.sessions, session]
         job.store.write_manifest(manifest.changed(**measured, sessions=sessions))
     return missing
-
-
-def unfinished(job: Job) -> list[Sample]:
-    """The samples that lack an attempt, problem by problem."""
-    wanted = job.cells
-    ours = (pc.field("recipe") == job.recipe) & pc.field("cell").isin(wanted)
-    stored = job.store.read("attempts", [], ours).select(["problem_id", "sample"]).to_pandas()
-    counts = stored.value_counts().to_dict()
-    return [
-        (row, sample)
-        for row in job.problems
-        for sample in range(job.config.samples)
-        if counts.get((row.problem_id, sample), 0) < len(set(wanted))
-    ]
 
 
 async def _samples(

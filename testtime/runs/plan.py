@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 
 from testtime.estimators.planning import detectable_differences, what_can_be_told
 from testtime.estimators.workload import workload
 from testtime.runs import pricing
 from testtime.runs.prepare import Job
 from testtime.storage.calls import chain_lengths
+from testtime.storage.tables import ProblemRow
 
+Sample = tuple[ProblemRow, int]
 SEEN = 100  # chains from which lengths are trusted
 
 
 def plan(job: Job) -> list[str]:
-    """Two lines on a job: chains, tokens, dollars and hours (from the lengths seen in its folder,
-    else the worst case), and the differences that it will find with 80 % power.
+    """Two lines on a job: chains, tokens, dollars and hours that are left (from the lengths seen in
+    its folder, else the worst case), and the differences that it will find with 80 % power.
     """
     config, problems = job.config, len(job.problems)
     told = what_can_be_told(config.samples, problems)
-    name = f"{job.model.name}: "
+    name, left = f"{job.model.name}: ", unfinished(job)
+    if not left:
+        return [f"{name}the pool is complete, nothing is left to draw", told]
+    if done := problems * config.samples - len(left):
+        name += f"{done:,} of {problems * config.samples:,} samples are drawn; left: "
     budgets = getattr(config.thinking, "budgets", None)
     if config.thinking.strategy not in ("nested", "fresh") or budgets is None:
         strategy = config.thinking.strategy
         return [f"{name}what {strategy} draws depends on what it has drawn", told]
-    prompts = [len(row.prompt_ids) for row in job.problems]
+    prompts = [len(row.prompt_ids) for row, _ in left]
     rates = job.ref.rates or config.rates
     load = workload(
-        problems,
-        config.samples,
+        len(left),
+        1,
         budgets,
         prompt_tokens=float(np.mean(prompts)),
         answer_tokens=config.answer.max_tokens,
@@ -40,6 +47,20 @@ def plan(job: Job) -> list[str]:
         decode=rates.decode if rates else None,
     )
     return [f"{name}{load}", told]
+
+
+def unfinished(job: Job) -> list[Sample]:
+    """The samples that lack an attempt, problem by problem."""
+    wanted = job.cells
+    ours = (pc.field("recipe") == job.recipe) & pc.field("cell").isin(wanted)
+    stored = job.store.read("attempts", [], ours).select(["problem_id", "sample"]).to_pandas()
+    counts = stored.value_counts().to_dict()
+    return [
+        (row, sample)
+        for row in job.problems
+        for sample in range(job.config.samples)
+        if counts.get((row.problem_id, sample), 0) < len(set(wanted))
+    ]
 
 
 def table(job: Job) -> str:

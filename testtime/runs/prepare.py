@@ -152,6 +152,8 @@ def _format(config: Config[Strategy], ref: ModelRef, model: Model) -> Format:
         )
     for text in thinking.feeds():
         delimiters.encode(model.tokenizer, text)
+    for text in thinking.separators():
+        delimiters.holding(model.tokenizer, text)
     return form
 
 

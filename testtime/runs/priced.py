@@ -22,9 +22,8 @@ def priced_tables(
     """
     if prices or rates:
         table = with_costs(table, prices=prices, rates=rates)
-    graded = table[~table["problem_id"].isin(ungraded(table))]
-    counts, resamples = config.sample_counts(), config.resamples
-    return table, cells(graded, counts, config.selectors, resamples=resamples, seed=config.seed)
+    counts, drawn = config.sample_counts(), {"resamples": config.resamples, "seed": config.seed}
+    return table, cells(graded(table), counts, config.selectors, **drawn)
 
 
 def ungraded(table: pd.DataFrame) -> list[str]:
@@ -37,6 +36,12 @@ def ungraded(table: pd.DataFrame) -> list[str]:
     known = table["score"].notna().groupby(table["problem_id"]).any()
     failed = drawn.groupby(table["problem_id"]).any()
     return [str(name) for name in known.index[~known & failed]]
+
+
+def graded(table: pd.DataFrame) -> pd.DataFrame:
+    """The scores that cells are made of: without the problems that are `ungraded`."""
+    lacking = ungraded(table)
+    return table[~table["problem_id"].isin(lacking)] if lacking else table
 
 
 def priced(run: Run, prices: Prices | None, rates: Rates | None) -> Run:

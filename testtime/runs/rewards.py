@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
+from testtime import zoo
 from testtime.compute.flops import Flops
 from testtime.engines.reward import (
     HEADS,
@@ -42,8 +43,8 @@ Decode = Callable[[Sequence[int]], str]
 
 
 def reward(store: Store, model: str | Path, name: str, over: Over, engine: RewardEngine) -> None:
-    """Score a run's answers by a reward model in a folder, and put best:NAME and weighted:NAME
-    among the selectors of its manifest. Raises UserError as `pipeline.reward` says.
+    """Score a run's answers by a reward model of the zoo or in a folder, and put best:NAME and
+    weighted:NAME among the selectors of its manifest. Raises UserError as `pipeline.reward` says.
     """
     manifest = store.manifest()
     if manifest.imported:
@@ -55,6 +56,7 @@ def reward(store: Store, model: str | Path, name: str, over: Over, engine: Rewar
     config = parse(manifest.config, str(store.root / "run.json"))
     ref = config.model[0]
     asked = served(ref.name) if config.engine.chat else resolve(ref.name, ref.revision)
+    model = zoo.path(str(model)) if str(model) in zoo.names() else model
     judge = _judge(model, over, engine)
     try:
         flops = Flops.from_config(model)

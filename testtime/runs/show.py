@@ -30,7 +30,10 @@ def show(
             return json.dumps(
                 {str(k): None if v != v else round(float(v), 6) for k, v in solved.items()}
             )
-        return "\n".join(f"{100 * v:6.1f}% right  {k}" for k, v in solved.items())
+        head = (
+            "right answers, % of all budgets and samples (the page's list: of the largest budget)"
+        )
+        return "\n".join([head, *(f"{100 * v:6.1f}  {k}" for k, v in solved.items())])
     models = list(dict.fromkeys(scores["model"]))
     parts = []
     for model in models:

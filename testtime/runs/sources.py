@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from testtime.errors import UserError, suggest
 from testtime.estimators import columns as tables
 from testtime.estimators.table import read_table
+from testtime.runs.priced import graded, ungraded
 from testtime.runs.run import Run, load
 from testtime.storage.files import exists, place
 
@@ -93,9 +94,11 @@ def _source(
         given = load(path)
     if isinstance(given, Run):
         selectors = tuple(given.manifest.config.get("selectors") or ())
-        scores = tables.of_models(given.scores, models)
+        scores = graded(tables.of_models(given.scores, models))
         held = [str(name) for name in given.scores["model"].unique()]
-        return Source(given.path.resolve().name, scores, selectors), held
+        lacking = ungraded(given.scores)
+        notes = [f"left out: problem {name}: no answer of it could be graded" for name in lacking]
+        return Source(given.path.resolve().name, scores, selectors, tuple(notes)), held
     table = tables.understood(given, columns or {}, "table", models)
     return Source("table", table.scores, (), tuple(table.changes)), table.models
 

@@ -39,7 +39,7 @@ def summary(run: Run) -> str:
         lines.append(
             "verdicts: " + ", ".join(f"{count:,} {name}" for name, count in verdicts.items())
         )
-    lines.append(f"report: {run.path / 'report'}")
+    lines.append(f"report: {run.path / 'report' / 'index.html'}")
     return "\n".join(lines)
 
 

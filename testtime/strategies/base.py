@@ -228,6 +228,10 @@ class Strategy(Thinking):
         """Texts that the model's tokenizer must be able to write."""
         return ()
 
+    def separators(self) -> tuple[str, ...]:
+        """Texts at which it ends a step, which the model's tokenizer must hold or write."""
+        return ()
+
     def ready(self) -> dict[str, str]:
         """Makes what its attempts need besides the model. Returns, by key, what of it makes calls
         comparable; raises UserError where something is missing here.

@@ -79,6 +79,9 @@ class Decompose(Strategy):
     def feeds(self) -> tuple[str, ...]:
         return self.part.feeds()
 
+    def separators(self) -> tuple[str, ...]:
+        return self.part.separators()
+
     def ready(self) -> dict[str, str]:
         return self.part.ready()
 

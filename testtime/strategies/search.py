@@ -78,6 +78,9 @@ class Steered(Strategy):
     def verifier(self) -> Verifier:
         return self.prm
 
+    def separators(self) -> tuple[str, ...]:
+        return (self.separator,)
+
     def joined(self, scores: Sequence[float]) -> float:
         """The score of a text; 0 where no step of it has text."""
         scores = scores or (0.0,)

@@ -175,7 +175,7 @@ function openBrowser(root) {
     const inJson = JSON.stringify(wanted).slice(1, -1);
     const matches = (p) => !wanted || texts[p.place].includes(wanted) || texts[p.place].includes(inJson);
     const kept = problems.filter((p) => keep[which.value](p) && judged(p) && matches(p));
-    fillList(kept.map((p) => [p.id, `${percent(p.right.at(-1))} right · ${p.question.slice(0, 80)}`]), problems.length);
+    fillList(kept.map((p) => [p.id, `${percent(p.right.at(-1))} right at ${levels.at(-1)} · ${p.question.slice(0, 80)}`]), problems.length);
   };
   search.addEventListener("input", fill);
   [which, verdict, level].forEach((select) => select.addEventListener("change", fill));
