@@ -1,6 +1,6 @@
 """How often `compare` says, of settings at equal cost, that one beats another, on thirty problems.
 
-    python -m benchmarks.coverage_equal_cost [tables, default 200]
+    python -m benchmarks.coverage_equal_cost [tables, default 200] [problems, default 30]
 
 A table has three settings (turn=0, 1, 4) of five budgets and 16 samples, joined by majority. A
 problem's success rate is Beta(.25, .25) at the middle budget, as contests' are, and moves with the
@@ -29,7 +29,7 @@ from scipy.special import expit, logit
 
 from testtime.estimators.equal_cost import contests, equal_cost
 
-PROBLEMS, SAMPLES, TURNS = 30, 16, (0, 1, 4)
+SAMPLES, TURNS = 16, (0, 1, 4)
 BUDGETS = (8, 16, 32, 64, 128)
 KEYS = ("right", "wrong 1", "wrong 2", "wrong 3")
 
@@ -62,37 +62,41 @@ WORLDS = {
 }
 
 
-def scores(world: World, seed: int) -> pd.DataFrame:
+def scores(world: World, seed: int, problems: int = 30) -> pd.DataFrame:
     """One table of scores."""
     rng = np.random.default_rng(seed)
-    shared, parts = rng.beta(0.25, 0.25, PROBLEMS), []
+    shared, parts = rng.beta(0.25, 0.25, problems), []
     for turn in TURNS:
-        base = rng.beta(0.25, 0.25, PROBLEMS) if world.own else shared
+        base = rng.beta(0.25, 0.25, problems) if world.own else shared
         if world.whole:
-            base = (rng.random(PROBLEMS) < 0.5).astype(float)
+            base = (rng.random(problems) < 0.5).astype(float)
         gain = world.gain if turn == 4 else 0.0
         for place, budget in enumerate(BUDGETS):
             moved = world.rise * (place - 2) + gain
             rate = expit(logit(base) + moved) if moved else base
-            right = rng.random((PROBLEMS, SAMPLES)) < rate[:, None]
-            wrong = rng.choice(3, (PROBLEMS, SAMPLES), p=(0.5, 0.3, 0.2)) + 1
-            hard = (2.0 - base)[:, None] * rng.lognormal(0, 0.5, (PROBLEMS, SAMPLES))
+            right = rng.random((problems, SAMPLES)) < rate[:, None]
+            wrong = rng.choice(3, (problems, SAMPLES), p=(0.5, 0.3, 0.2)) + 1
+            hard = (2.0 - base)[:, None] * rng.lognormal(0, 0.5, (problems, SAMPLES))
             cost = budget * hard * (world.dearer if turn == 4 else 1.0)
             at = np.indices(right.shape).reshape(2, -1)
-            part = pd.DataFrame({"problem_id": at[0], "sample": at[1], "score": right.ravel() * 1.0})
+            part = pd.DataFrame(
+                {"problem_id": at[0], "sample": at[1], "score": right.ravel() * 1.0}
+            )
             part["answer_key"] = np.take(KEYS, np.where(right, 0, wrong).ravel())
             part["flops"] = np.maximum(cost.ravel(), 1.0)
             parts.append(part.assign(setting=f"turn={turn}", budget=budget))
     return pd.concat(parts, ignore_index=True)
 
 
-def main(tables: int) -> None:
-    print(f"{tables} tables each; +- {100 * 2 * np.sqrt(0.05 * 0.95 / tables):.1f} around 5 %")
+def main(tables: int = 200, problems: int = 30) -> None:
+    print(
+        f"{tables} tables of {problems} problems each; +- {100 * 2 * np.sqrt(0.05 * 0.95 / tables):.1f} around 5 %"
+    )
     for name, world in WORLDS.items():
         claims = pairs = 0
         won, of = 0, 0
         for seed in range(tables):
-            table = equal_cost(scores(world, seed), ["majority"], "flops", resamples=500)
+            table = equal_cost(scores(world, seed, problems), ["majority"], "flops", resamples=500)
             found = contests(table)
             claims += any(row["winner"] != "undecided" for row in found)
             same = table["a_n"] == table["b_n"] if not world.whole else table["a_n"] > 0
@@ -108,4 +112,4 @@ def main(tables: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main(*map(int, sys.argv[1:]))

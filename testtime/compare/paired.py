@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from testtime import labels
 from testtime.compare.words import Row, budget_rank, difference, level_name, limited, pool_name
 
@@ -44,7 +46,7 @@ def by_difficulty(rows: list[Row], level: str) -> list[str]:
     return [*_together(rows, level), *limited(lines, "by_difficulty_differences")] if own else []
 
 
-def equal_cost(rows: list[Row], axis: str, pairs: int, level: str) -> list[str]:
+def equal_cost(rows: Sequence[Row], axis: str, pairs: int, level: str) -> list[str]:
     """What `equal_cost.contests` found, the most compute first, behind who wins how often."""
     tally: dict[str, dict[str, int]] = {}
     for row in rows:

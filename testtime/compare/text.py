@@ -78,9 +78,9 @@ def describe(compared: Comparison) -> str:
     equal = compared.tables.get("equal_cost")
     if equal is not None:
         section(
-            "What settings buy at equal cost, in points: at each compute every budget takes the most "
-            "samples that it affords, and a setting wins where one of its budgets beats all of the "
-            "other's",
+            "What settings buy at equal cost, in points: at each compute every budget takes the "
+            "most samples that it affords, and a setting wins where one of its budgets beats all "
+            "of the other's",
             paired.equal_cost(contests(equal), axis, len(equal), level),
         )
     section(

@@ -42,10 +42,10 @@ def equal_cost(
     """Differences a - b of a model's settings at equal cost on `axis`: b has least of what settings
     are nested in (turn=0, depth=0), a is each other one. Empty where no settings differ so.
 
-    Columns: model, selector; compute, the most that either may cost a problem, which is what b's
-    largest budget costs with 1, 2, 4, ... samples; a_ and b_ setting, budget, n, value and cost;
-    difference, with lo and hi, which hold for all rows together; better, "a", "b" or "undecided",
-    by these.
+    Columns: model, selector; compute, the most that either may cost a problem, each half-way
+    between what b's largest budget costs with 1, 2, 4, ... samples; a_ and b_ setting, budget, n,
+    value and cost; difference, with lo and hi, which hold for all rows together; better, "a", "b"
+    or "undecided", by these.
     """
     import pandas as pd
 
@@ -53,7 +53,7 @@ def equal_cost(
     families = {
         str(model): found
         for model, own in table.groupby("model", sort=False)
-        if (found := _families(own["setting"].unique()))
+        if (found := _families(list(own["setting"].unique())))
     }
     if not families:
         return pd.DataFrame()
@@ -95,7 +95,7 @@ def contests(table: pd.DataFrame) -> list[dict[str, Any]]:
         winner = next((side for side, row in led.items() if row is not None), "undecided")
         row = led.get(winner)
         told = rows.sort_values(["a_budget", "b_budget"]).iloc[-1] if row is None else row
-        found.append({"winner": winner, **told.to_dict()})
+        found.append({"winner": winner, **{str(name): value for name, value in told.items()}})
     return found
 
 
@@ -105,8 +105,9 @@ def _least_lead(rows: pd.DataFrame, side: str) -> pd.Series[Any] | None:
     """
     lead = rows["lo"] if side == "a" else -rows["hi"]
     least = lead.groupby(rows[f"{side}_budget"], dropna=False).idxmin()
-    best = lead.loc[least].idxmax()
-    return rows.loc[best] if lead[best] > 0 else None
+    closest = rows.loc[least]
+    best = int(lead.loc[least].to_numpy().argmax())
+    return closest.iloc[best] if closest["better"].iloc[best] == side else None
 
 
 def _families(settings: Sequence[str]) -> list[list[str]]:
@@ -125,7 +126,7 @@ def _amounts(setting: str) -> list[int]:
 
 
 def _counts(most: int) -> list[int]:
-    """Numbers of samples, so close that what is afforded is nearly spent: 1 to 8, 10, 12, 14, ..."""
+    """Numbers of samples, so close that what can be spent nearly is: 1 to 8, 10, 12, 14, ..."""
     every = {(1 << i) + (k << i) // STEPS for i in range(most.bit_length()) for k in range(STEPS)}
     return sorted({*(n for n in every if n <= most), most})
 
@@ -135,12 +136,20 @@ def _pairs(cells: pd.DataFrame, settings: Sequence[str]) -> Iterator[tuple[float
     known = cells[cells["cost"].notna()]
     base = known[known["setting"] == settings[0]]
     largest = base[base["budget"].isna() | (base["budget"] == base["budget"].max())]
-    levels = largest[[n & (n - 1) == 0 for n in largest["n"]]]
-    for selector, compute in zip(levels["selector"], levels["cost"], strict=True):
-        afforded = known[
-            (known["selector"] == selector) & (known["cost"] <= compute * (1 + 1e-9))
-        ]
-        most = afforded.groupby(["setting", "budget"], dropna=False)["n"].idxmax()
-        by = {name: most[afforded.loc[most, "setting"].to_numpy() == name] for name in settings}
-        for other in settings[1:]:
-            yield from ((compute, a, b) for a, b in product(by[other], by[settings[0]]))
+    for selector, own in largest.groupby("selector", sort=False):
+        for compute in _levels(own):
+            afforded = known[(known["selector"] == selector) & (known["cost"] <= compute)]
+            most = afforded.groupby(["setting", "budget"], dropna=False)["n"].idxmax()
+            by = {name: most[afforded.loc[most, "setting"].to_numpy() == name] for name in settings}
+            for other in settings[1:]:
+                yield from ((compute, a, b) for a, b in product(by[other], by[settings[0]]))
+
+
+def _levels(cells: pd.DataFrame) -> list[float]:
+    """Half-way, in ratio, from each power of two of samples to the next: at the cost of a cell
+    itself, another that costs a little more by chance would have to do without.
+    """
+    powers = cells[[n & (n - 1) == 0 for n in cells["n"]]].sort_values("n")
+    cost = powers["cost"].to_numpy()
+    between = np.sqrt(cost[:-1] * cost[1:]) if len(cost) > 1 else cost * np.sqrt(2)
+    return list(map(float, between))
