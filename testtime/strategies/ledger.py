@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from testtime.config.schema import Sampling
-from testtime.engines.base import Completion, EngineError, Request
+from testtime.engines.base import Completion, ContextError, EngineError, Request
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Answer, Call, Chain, Judged
 from testtime.strategies.completions import logprobs, split, texts_of
@@ -320,6 +320,12 @@ class SampleLedger:
     async def _complete(self, request: Request) -> Completion:
         try:
             done = await self._drawing.engine.complete(request)
+        except ContextError as error:
+            if not any(turn["role"] == "tool" for turn in request.messages or ()):
+                self.failures.append(str(error))
+                raise
+            # What tools returned is too long, whoever asks: known to have no answer, not missing.
+            done = Completion([], "", "length", [], 0, counts=(0, 0))
         except EngineError as error:
             self.failures.append(str(error))
             raise
