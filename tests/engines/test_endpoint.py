@@ -17,7 +17,7 @@ import pytest
 
 from testtime import engines
 from testtime.config.schema import EngineSpec, Sampling
-from testtime.engines.base import Completion, EngineError, Request
+from testtime.engines.base import Completion, ContextError, EngineError, Request
 from testtime.engines.endpoint import EndpointEngine
 from testtime.errors import UserError
 from testtime.runs import draw as drawing
@@ -234,9 +234,23 @@ def test_a_request_that_keeps_failing_while_others_succeed_is_an_engine_error(
 
 def test_a_request_the_server_cannot_take_is_missing_at_once(serve: Callable[..., Server]) -> None:
     server = serve(answer=lambda body: (400, {}, b"too long"))
-    with pytest.raises(EngineError, match="400: too long"):
+    with pytest.raises(EngineError, match="400: too long") as refused:
         complete(EndpointEngine("x", urls=server.url), request())
-    assert len(server.requests) == 1
+    assert len(server.requests) == 1 and not isinstance(refused.value, ContextError)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"This model's maximum context length is 2048 tokens. However, you requested 2050 tokens",
+        b'{"error": {"code": "context_length_exceeded"}}',
+        b"the request exceeds the available context size",
+    ],
+)
+def test_a_full_context_is_told_apart(serve: Callable[..., Server], said: bytes) -> None:
+    server = serve(answer=lambda body: (400, {}, said))
+    with pytest.raises(ContextError, match="400: "):
+        complete(EndpointEngine("x", urls=server.url), request())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from testtime.config.schema import Config
 from testtime.errors import UserError
 from testtime.runs import draw as drawing
 from testtime.runs import prepare as jobs
+from testtime.runs import show as shows
 from testtime.runs.progress import Progress
 from testtime.storage.store import Store
 from testtime.strategies import registry
@@ -39,8 +40,12 @@ ARGS = (
     "--enforce-eager --dtype float32"
 )
 ARGS += " --enable-prompt-tokens-details --max-num-seqs 64 --disable-uvicorn-access-log"
-# so that it counts thinking tokens and takes thinking budgets
-ARGS += " --reasoning-parser deepseek_r1"
+# so that it counts thinking tokens, takes thinking budgets and finds calls
+HERE = Path(__file__).parent
+ARGS += f" --reasoning-parser-plugin {HERE / 'agent_parsers.py'} --reasoning-parser agent"
+ARGS += f" --tool-parser-plugin {HERE / 'agent_parsers.py'} --tool-call-parser agent"
+ARGS += f" --enable-auto-tool-choice --chat-template {HERE / 'agent_tools.jinja'}"
+MODEL = "agent"
 STARTING = 600.0  # seconds
 
 
@@ -113,7 +118,7 @@ class VllmServer:
 
 
 def started(folder: Path) -> Iterator[VllmServer]:
-    server = VllmServer("quickstart", folder / "log")
+    server = VllmServer(MODEL, folder / "log")
     try:
         yield server.wait()
     finally:
@@ -136,10 +141,10 @@ def config(
     return registry.parse(
         {
             "name": "t",
-            "task": [{"name": "chain_sum", "limit": limit}],
-            "model": "quickstart",
+            "task": [{"name": "facts", "limit": limit}],
+            "model": MODEL,
             "engine": engine,
-            "thinking": {"budgets": [0, 16, 32, 64, 96]},
+            "thinking": {"budgets": [0, 8, 16, 32, 96]},
             "answer": {"max_tokens": 8},
             "sampling": {"temperature": temperature},
             "samples": samples,
@@ -207,7 +212,7 @@ def test_a_server_that_closes_the_thinking_itself_agrees_with_cut_chains(
         "thinking": {"budgets": budgets, "strategy": "native"},
     }
     if api == "chat":  # vLLM finds the thinking in the text, from which it drops special tokens
-        asked["model"] = {"name": "quickstart", "request": {"skip_special_tokens": False}}
+        asked["model"] = {"name": MODEL, "request": {"skip_special_tokens": False}}
     told = pipeline.run(asked)[0].scores
     if api == "chat":  # told no budget, only capped
         assert told["budget"].isna().all()
@@ -219,6 +224,35 @@ def test_a_server_that_closes_the_thinking_itself_agrees_with_cut_chains(
         both["thinking_tokens_cut"] += both["answer_tokens_cut"]
     assert (both["thinking_tokens"] == both["thinking_tokens_cut"]).mean() >= 0.98
     assert (both["prompt_tokens"] == both["prompt_tokens_cut"]).all()
+
+
+def test_tools_called_through_messages_give_what_the_same_calls_in_the_text_give(
+    server: VllmServer, tmp_path: Path
+) -> None:
+    rare = {"where": {"rarest": {"min": 300}, "level": {"min": 2, "max": 3}}}
+    lookup = {"name": "lookup", "function": "testtime.zoo.facts:lookup"}
+    thinking = {"strategy": "tools", "budgets": [64], "turns": [0, 1, 4], "tools": lookup}
+    told = {
+        **config(tmp_path, "transformers").model_dump(),
+        "task": {"name": "facts", "limit": 8, "overrides": rare},
+    }
+    in_text = {**thinking, "dialect": "tags", "system": "lookup"}
+    text = pipeline.run({**told, "name": "text", "thinking": in_text})[0]
+    stop = {"stop": ["</tool_call>"], "include_stop_str_in_output": True}
+    asked = {"name": MODEL, "request": {"skip_special_tokens": False, **stop}}
+    spoken = {"model": asked, "engine": endpoint(server.url, api="chat")}
+    in_chat = {**thinking, "dialect": "chat"}
+    chat = pipeline.run({**told, **spoken, "name": "chat", "thinking": in_chat})[0]
+    place = ["problem_id", "setting"]
+    both = chat.scores.merge(text.scores, on=place, suffixes=("", "_text"))
+    assert len(both) == 3 * 8 and both["tool_calls"].sum() > 8
+    # With the last turn used up, the text's thinking is closed by force; a server's goes on.
+    free = both[both["setting"] == "turn=4"]
+    for name in ("score", "tool_calls", "answer_key"):
+        assert (free[name] == free[f"{name}_text"]).mean() >= 0.9, name
+    assert free["score"].mean() > both.loc[both["setting"] == "turn=0", "score"].mean()
+    told_of = shows.show(chat.path, free.loc[free["tool_calls"] > 1, "problem_id"].iloc[0], [0])
+    assert 'lookup({"input": "' in told_of and "[lookup, ok, " in told_of
 
 
 def test_sampled_accuracies_are_within_the_paired_interval(

@@ -55,13 +55,16 @@ def draw(
     turns: tuple[dict[str, str], ...] = ({"role": "user", "content": "1+1"},),
     prompt: tuple[int, ...] = PROMPT,
     scorer: Scorer | None = None,
+    planner: Any = None,
     separators: tuple[tuple[int, ...], ...] = (),
     decode: Callable[[Sequence[int]], str] = lambda ids: str(list(ids)),
     render: Callable[[Turns], tuple[int, ...]] = lambda turns: tuple(
         40 + len(turn["content"]) % 9 for turn in turns
     ),
 ) -> Drawn:
-    """Run a strategy for some problems and samples; `stored`: calls of an earlier pool."""
+    """Run a strategy for some problems and samples; `stored`: calls of an earlier pool; `planner`:
+    the engine of another model, which marks its thinking alike.
+    """
     drawn = Drawn()
     drawing = Drawing(
         engine,
@@ -79,6 +82,8 @@ def draw(
         scorer=scorer,
         ends=lambda separator: separators,
     )
+    if planner is not None:
+        drawing.planner = replace(drawing, engine=planner, model="other")
     merged = whole(stored)
 
     async def one(problem: str, sample: int, order: int) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.strategies.drawn import Drawn, draw
-from tests.tiny import CLOSE, EOS
+from tests.tiny import CLOSE, EOS, evaluated
+from testtime.compute.flops import Flops
 from testtime.engines.base import Completion, EngineError, Request
 from testtime.errors import UserError
 from testtime.runs import prepare
@@ -191,6 +193,33 @@ def test_killed_at_a_request_it_replays_to_identical_attempts(death: int) -> Non
     assert not again.calls and again.attempts == whole.attempts
 
 
+def test_another_model_splits_and_its_calls_are_its_own() -> None:
+    policy, planner = Written(sums), Written(sums)
+    cells = by_cell(drawn := drawn_by(policy, planner=planner))
+    assert planner.asked == ["split 1+2+3"] and "split 1+2+3" not in policy.asked
+    alone = by_cell(unplanned := drawn_by(Written(sums)))
+    for cell, attempt in cells.items():
+        split = ["planner"] * cell[1]
+        assert [c.model for c in attempt.spent] == [*split, *["policy"] * (3 * cell[1] or 1)]
+        assert [replace(c, model="policy") for c in attempt.spent] == list(alone[cell].spent)
+        assert (attempt.path, said(attempt)) == (alone[cell].path, said(alone[cell]))
+    theirs = {call.key for call in drawn.calls} - {call.key for call in unplanned.calls}
+    assert {call.key for call in drawn.calls if call.model == "other"} == theirs
+    assert len(theirs) == 2  # its thinking and its answer
+
+
+@pytest.mark.parametrize("death", range(4))
+def test_a_planner_killed_at_a_request_replays_to_identical_attempts(death: int) -> None:
+    whole = drawn_by(Written(sums), samples=2, planner=Written(sums))
+    partial = drawn_by(Written(sums), samples=2, planner=Written(sums, left=death))
+    planner = Written(sums, left=4 - death)
+    rest = drawn_by(Written(sums), samples=2, planner=planner, stored=partial.calls)
+    assert rest.attempts == whole.attempts and planner.left == 0
+    dead = Written(sums, left=0)
+    again = drawn_by(dead, samples=2, planner=dead, stored=[*partial.calls, *rest.calls])
+    assert not again.calls and again.attempts == whole.attempts
+
+
 def test_a_part_without_an_answer_makes_its_attempts_missing_and_no_others() -> None:
     engine = Written(sums)
     original = engine.complete
@@ -224,12 +253,70 @@ def test_plans_are_read_line_by_line() -> None:
         ({"ask": "{parts}"}, "thinking.ask: cannot be filled in"),
         ({"join": "{"}, "its fields are {question}, {earlier}"),
         ({"part": {**PART, "budget": [1]}}, "budget"),
+        ({"planner": {"name": "agent", "rates": {}}}, r"planner\.rates: are not measured"),
+        ({"planner": {"nam": "agent"}}, "planner"),
     ],
 )
 def test_mistakes_in_a_config_are_one_line(options: dict[str, Any], error: str) -> None:
     thinking = {"strategy": "decompose", "part": PART, **options}
     with pytest.raises(UserError, match=error):
         parse({"name": "t", "task": "facts", "model": "agent", "thinking": thinking})
+
+
+def test_a_server_of_one_model_has_no_planner() -> None:
+    told = {"name": "t", "task": "facts", "model": "agent", "engine": "endpoint"}
+    thinking = {"strategy": "decompose", "part": PART, "planner": "agent"}
+    with pytest.raises(UserError, match=r"planner: engine endpoint serves one model; write"):
+        parse({**told, "thinking": thinking})
+
+
+def test_a_planner_is_paid_by_its_own_parameters_price_and_rates(tmp_path: Path) -> None:
+    texts = {"split": "split {question}", "ask": "{part}", "each": " :{answer}"}
+    planner = {
+        "name": "agent",
+        "price": {"input": 30.0, "output": 60.0, "cached": 3.0},
+        "rates": {"prefill": 100, "decode": 10},
+    }
+    told = {
+        "name": "planned",
+        "task": {"name": "facts_compound", "limit": 3},
+        "model": "agent",
+        "engine": "transformers",
+        "thinking": {
+            "strategy": "decompose",
+            "part": {"strategy": "nested", "budgets": [32]},
+            "planner": planner,
+            **{**texts, "join": "join {question}{earlier}", "budget": 4},
+        },
+        "answer": {"max_tokens": 48},
+        "samples": 2,
+        "resamples": 100,
+        "price": {"input": 1.0, "output": 2.0, "cached": 0.5},
+        "rates": {"prefill": 1000, "decode": 200, "concurrency": 2},
+        "out": str(tmp_path),
+    }
+    (run,) = evaluated(told)
+    split, whole = (run.scores[run.scores["setting"] == f"depth={d}"] for d in (1, 0))
+    assert (whole["planner_tokens"] == 0).all() and (split["planner_tokens"] > 0).all()
+    assert (split["planner_flops"] > 0).all() and (split["planner_flops"] < split["flops"]).all()
+    sizes = Flops.from_config(run.manifest.planner)
+    assert split["planner_flops"].iloc[0] == pytest.approx(
+        float(sizes.call(*(split[f"planner_{x}"].iloc[0] for x in ("context", "fed", "tokens")))),
+        rel=0.05,  # of two calls, each at its own context
+    )
+    drawn = split["thinking_tokens"] + split["answer_tokens"] - split["planner_tokens"]
+    fed = split["prompt_tokens"] + split["forced_tokens"]
+    theirs = 30 * split["planner_fed"] + 60 * split["planner_tokens"] + 3 * split["planner_context"]
+    dollars = (fed + 2 * drawn + 0.5 * split["context_tokens"] + theirs) / 1e6
+    assert split["usd"].to_numpy() == pytest.approx(dollars.to_numpy())
+    seconds = fed / 1000 + drawn / 200 + split["planner_fed"] / 100 + split["planner_tokens"] / 10
+    assert split["seconds"].to_numpy() == pytest.approx(seconds.to_numpy())
+    assert split["path_seconds"].isna().all() and whole["path_seconds"].notna().all()
+    told["thinking"]["planner"] = {"name": "agent"}  # type: ignore[index]
+    (unpriced,) = evaluated(told)  # nothing is drawn for another price
+    assert unpriced.manifest.sessions == run.manifest.sessions
+    unknown = unpriced.scores["setting"] == "depth=1"
+    assert (unpriced.scores["usd"].isna() == unknown).all()
 
 
 def test_the_shipped_agent_splits_solves_with_its_tool_and_joins(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.engines.server import Server, one_in_five
 from tests.strategies.drawn import ANSWER_TOKENS, Drawn, draw, strategy
 from tests.tiny import evaluated
-from testtime.engines.base import Completion, EngineError, Request
+from testtime.engines.base import Completion, ContextError, EngineError, Request
 from testtime.errors import UserError
 from testtime.models.delimiters import UNSEEN
 from testtime.runs import show as shows
@@ -169,7 +169,47 @@ def test_whoever_calls_forever_stays_within_the_budget(budget: int) -> None:
         assert sum(call.drawn for call in attempt.spent) <= budget + ANSWER_TOKENS
     assert set(by_turn(drawn)) == {0, 2, 100}
     heard = {t["content"] for r in engine.requests for t in r.messages or () if t["role"] == "tool"}
-    assert heard <= {"zzzz [cut]"}
+    assert heard <= {"zzzz [cut]", " [cut]"}
+
+
+@pytest.mark.parametrize("budget", [7, 26, 400])
+def test_results_fill_no_more_than_the_budget_has_left(budget: int) -> None:
+    many = calls(*[("noted", '{"input": "x"}')] * 4)
+    engine = Talker(many)
+    drawn_by(engine, tools("flood", budgets=[budget], turns=[1], result_tokens=50))
+    heard = [t["content"] for t in engine.requests[-1].messages or () if t["role"] == "tool"]
+    assert len(heard) == 4 and all(text.endswith(" [cut]") for text in heard)
+    letters = [len(text.removesuffix(" [cut]")) for text in heard]
+    assert max(letters) <= 4 * 50 and sum(letters) <= 4 * max(0, budget - EACH)
+    assert sum(letters) == (4 * 4 * 50 if budget == 400 else letters[0])
+
+
+def test_a_full_context_leaves_no_answer_and_is_no_failure() -> None:
+    class Full(Talker):
+        async def complete(self, request: Request) -> Completion:
+            if sum(turn["role"] == "tool" for turn in request.messages or ()) > 1:
+                raise ContextError("maximum context length is 32 tokens")
+            return await super().complete(request)
+
+    drawn = drawn_by(Full(ONE, ONE, ONE), tools(turns=[0, 1, 3]))
+    cells = by_turn(drawn)
+    said = {turn: attempt.answers[0][0].text for turn, attempt in cells.items()}
+    assert said == {0: "after 0", 1: "after 1", 3: ""}
+    assert not drawn.failures["p0", 0] and cells[3].path == 2 * EACH  # of the two that fitted
+    last = next(call for call in drawn.of("told") if not call.text)
+    assert (last.finish, last.tokens) == ("length", 0)  # truncated, and unparsed: not right
+    again = drawn_by(Talker(left=0), tools(turns=[0, 1, 3]), stored=drawn.calls)
+    assert again.attempts == drawn.attempts and not again.calls
+
+
+def test_a_question_that_does_not_fit_is_missing() -> None:
+    class Small(Talker):
+        async def complete(self, request: Request) -> Completion:
+            raise ContextError("maximum context length is 4 tokens")
+
+    drawn = drawn_by(Small(), tools(turns=[1]))
+    assert not drawn.attempts["p0", 0]
+    assert drawn.failures["p0", 0] == ["maximum context length is 4 tokens"]
 
 
 @pytest.mark.parametrize("death", range(8))

@@ -18,7 +18,7 @@ from testtime.compare.inputs import join
 from testtime.compare.result import Comparison
 from testtime.compare.words import absences
 from testtime.errors import UserError
-from testtime.estimators import binned, crossover, doubling, frontier, models
+from testtime.estimators import binned, crossover, doubling, equal_cost, frontier, models
 from testtime.estimators.cells import null_bounds, summary
 from testtime.estimators.grid import Prefill, Replicates, build
 from testtime.estimators.latency import latency
@@ -89,6 +89,15 @@ def compare(
     if axis != "n":  # where samples are what is counted, longer ones cost no more
         tables["doublings"] = doubling.doublings(sample, axis, level)
         tables["crossovers"] = crossover.crossovers(sample, axis, level)
+        tables["equal_cost"] = equal_cost.equal_cost(
+            scores[scores["model"].isin(priced)],
+            chosen,
+            axis,
+            prefill=prefill,
+            resamples=resamples,
+            seed=seed,
+            level=level,
+        )
     if len(priced) > 1:
         tables["catching_up"] = models.catching_up(sample, axis, level)
     if bins or difficulty:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from testtime import labels
-from testtime.compare.words import Row, budget_rank, difference, limited, pool_name
+from testtime.compare.words import Row, budget_rank, difference, level_name, limited, pool_name
 
 
 def differences(rows: list[Row], level: str) -> list[str]:
@@ -42,6 +44,43 @@ def by_difficulty(rows: list[Row], level: str) -> list[str]:
     shown = [r for r in own if r["n"] == most and budget_rank(r["a_budget"]) == top]
     lines = [f"bin {row['difficulty']}, {_difference(row)}" for row in shown]
     return [*_together(rows, level), *limited(lines, "by_difficulty_differences")] if own else []
+
+
+def equal_cost(rows: Sequence[Row], axis: str, pairs: int, level: str) -> list[str]:
+    """What `equal_cost.contests` found, the most compute first, behind who wins how often."""
+    tally: dict[str, dict[str, int]] = {}
+    for row in rows:
+        against = f"{row['a_setting']} against {row['b_setting']} ({row['selector']})"
+        counts = tally.setdefault(f"{row['model']} {against}", {"a": 0, "b": 0, "undecided": 0})
+        counts[row["winner"]] += 1
+    heads = [
+        f"{name}: of {sum(found.values())} costs wins at {found['a']}, loses at {found['b']}, "
+        f"undecided {found['undecided']}"
+        for name, found in tally.items()
+    ]
+    largest = sorted(rows, key=lambda row: -row["compute"])
+    lines = limited([_contest(row, axis) for row in largest], "equal_cost")
+    return [*heads, *lines, f"at {level} over all {pairs} pairs of budgets"]
+
+
+def _contest(row: Row, axis: str) -> str:
+    """`up to 2·10⁷ FLOPs: turn=4 beats every budget of turn=0; the closest: budget 64, majority
+    vote of 3 (93.0 %) minus budget 32, majority vote of 4 (6.0 %): +87.0 [...]`; the first is
+    always the setting with more.
+    """
+    sides = []
+    for side in ("a", "b"):
+        how = labels.selector(row["selector"], int(row[f"{side}_n"]))
+        where = [part for part in (level_name("", row[f"{side}_budget"]), how) if part]
+        sides.append(f"{', '.join(where)} ({labels.percent(row[f'{side}_value'])} %)")
+    a, b = row["a_setting"], row["b_setting"]
+    said = {
+        "a": f"{a} beats every budget of {b}; the closest",
+        "b": f"{b} beats every budget of {a}; the closest",
+        "undecided": f"{a} against {b} is undecided; the largest budgets",
+    }[row["winner"]]
+    spent = labels.spent(axis, row["compute"])
+    return f"up to {spent}: {said}: {sides[0]} minus {sides[1]}: {difference(row, '')}"
 
 
 def selectors(rows: list[Row], level: str) -> list[str]:

@@ -16,7 +16,7 @@ class Comparison:
     what the cheapest good setting may lose.
 
     tables: cells, by_benchmark (where several are pooled), frontier, frontiers (every model's own),
-    recommended, doublings, crossovers, differences,
+    recommended, doublings, crossovers, equal_cost (settings at equal cost), differences,
     selectors (against each other at equal n), catching_up, and by_difficulty_frontier,
     by_difficulty_crossovers and by_difficulty_differences (leading columns of which name model and
     bin); only those that the runs support. notes: what was left out, and why.

@@ -22,6 +22,7 @@ from testtime.compare.words import (
     pool_name,
     rounded,
 )
+from testtime.estimators.equal_cost import contests
 from testtime.estimators.frontier import points
 from testtime.labels import scaled
 
@@ -75,6 +76,14 @@ def describe(compared: Comparison) -> str:
         ("The same by difficulty (1 is easiest)", "by_difficulty_crossovers"),
     ):
         section(title, limited([_crossover(row, axis) for row in deployable[name]], name))
+    equal = compared.tables.get("equal_cost")
+    if equal is not None:
+        section(
+            "What settings buy at equal cost, in points: at each compute every budget takes the "
+            "most samples that it affords, and a setting wins where one of its budgets beats all "
+            "of the other's",
+            paired.equal_cost(contests(equal), axis, len(equal), level),
+        )
     section(
         "Paired differences, in points, each with its own interval and the one without pairing",
         paired.differences(deployable.get("differences", []), level),

@@ -54,7 +54,8 @@ def with_costs(
 ) -> pd.DataFrame:
     """One model's scores table with flops, usd and seconds (of those whose source is given), and
     their prompt_ columns; with rates and path_tokens also path_seconds, how long the sample takes
-    beside the others in flight. What its tools took is part of both.
+    beside the others in flight. What its tools took is part of both. What another model planned
+    (planner_tokens) is paid as `with_planner` says, and unknown where that has not been told.
 
     Token counts that the table lacks count as 0, and where thinking and answer are both absent
     UserError is raised. Without `context_tokens`, a sample with a forced ending is taken to send
@@ -76,22 +77,44 @@ def with_costs(
     if "context_tokens" in scores:
         stated = column("context_tokens")
         again = np.where(np.isnan(stated), again, stated)
-    fed, drawn = prompt + forced, thinking + answer
+    planned = column("planner_tokens") if "planner_tokens" in scores else np.zeros(len(scores))
+    fed, drawn = prompt + forced, thinking + answer - np.nan_to_num(planned)
+
+    def more(name: str) -> Array:
+        told = column(name) if name in scores else np.nan
+        return np.where(planned > 0, told, 0.0)
+
     columns: dict[str, Array] = {}
     if flops is not None:
         columns["flops"] = flops.sample_flops(prompt, thinking, forced, answer)
         columns["prompt_flops"] = flops.prefill(prompt)
     if prices is not None:
-        columns["usd"] = usd(prices, again, fed, drawn)
+        columns["usd"] = usd(prices, again, fed, drawn) + more("planner_usd")
         columns["prompt_usd"] = prompt * (prices.input - _cached(prices)) / 1e6
     if rates is not None:
         tools = column("tool_seconds") if "tool_seconds" in scores else 0.0
-        columns["seconds"] = seconds(rates, fed, drawn) + tools
+        columns["seconds"] = seconds(rates, fed, drawn) + tools + more("planner_seconds")
         if "path_tokens" in scores:
             path = column("path_tokens")
+            path = np.where(planned > 0, np.nan, path)  # how the two share it, nobody counted
             columns["path_seconds"] = seconds(rates, 0, path) * rates.concurrency + tools
         columns["prompt_seconds"] = seconds(rates, prompt, 0)
     return scores.assign(**{name: np.where(known, x, np.nan) for name, x in columns.items()})
+
+
+def with_planner(scores: pd.DataFrame, prices: Prices | None, rates: Rates | None) -> pd.DataFrame:
+    """The scores table of a run in which another model plans, with planner_usd and planner_seconds:
+    its own price and rates, NaN for one that is not known.
+    """
+    tokens = [
+        scores[f"planner_{name}"].to_numpy(dtype=np.float64)
+        for name in ("context", "fed", "tokens")
+    ]
+    unknown = np.full(len(scores), np.nan)
+    return scores.assign(
+        planner_usd=usd(prices, *tokens) if prices else unknown,
+        planner_seconds=seconds(rates, *tokens[1:]) if rates else unknown,
+    )
 
 
 def _cached(prices: Prices) -> float:

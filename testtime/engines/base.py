@@ -122,5 +122,9 @@ class EngineError(Exception):
     """One request failed for good: it is recorded as missing, never as wrong."""
 
 
+class ContextError(EngineError):
+    """A request does not fit into the model's context."""
+
+
 class EngineUnavailable(UserError):  # noqa: N818 - it is a UserError by base
     """This engine cannot run here; the message says what to install."""

@@ -22,7 +22,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from testtime.engines.base import Completion, EngineError, EngineUnavailable, Request
+from testtime.engines.base import (
+    Completion,
+    ContextError,
+    EngineError,
+    EngineUnavailable,
+    Request,
+)
 from testtime.engines.replicas import Failure, Replica, Replicas
 from testtime.engines.wire import WIRES, model_names
 from testtime.errors import UserError, suggest
@@ -30,6 +36,8 @@ from testtime.redact import redact, register, register_environment, vet
 
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _OVERLOADED = {429, 503}
+# As OpenAI (context_length_exceeded), vLLM, SGLang and llama.cpp say it.
+_TOO_LONG = re.compile(r"context[ _](length|size|window)", re.IGNORECASE)
 _HOPELESS = {401, 403, 404}  # every other request would fail alike
 LARGEST = 256 << 20  # bytes of a reply; a longer one is no completion
 QUOTED = 300  # characters of an error that are passed on
@@ -134,7 +142,8 @@ class EndpointEngine:
                     f"{base}: refuses every request ({said}); check the key and the model's name"
                 )
             if status not in _AGAIN:
-                raise EngineError(f"{redact(base)}: {said}")
+                kind = ContextError if _TOO_LONG.search(said) else EngineError
+                raise kind(f"{redact(base)}: {said}")
             rest = _retry_after(asked_rest) if status in _OVERLOADED else 0.0
             if status in _OVERLOADED:  # whoever asks for longer than we wait is asked once more
                 replica.overloaded(min(rest, self._patience))

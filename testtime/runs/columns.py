@@ -15,6 +15,8 @@ COLUMNS = (
 TAKEN = {  # what a reward's column cannot be called
     *(*COLUMNS, *USES, "wait", "round", "turn", "nodes", "width", "beams", "particles", "depth"),
     *("prm", "ess", "verifier_flops", "path_seconds", "convention"),
+    *("planner_tokens", "planner_fed", "planner_context", "planner_flops"),
+    *("planner_usd", "planner_seconds"),
     *("level", "difficulty", "tokens", "usd", "seconds", "prompt_usd", "prompt_seconds"),
     *SCHEMAS["calls"].names,
 }

@@ -13,7 +13,7 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -57,6 +57,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
     before = time.time()
     engine, note = engines.make(engine_of(job), job.model.source, job.model.revision)
     progress.say(f"engine: {note}")
+    planning = _planning_engine(job, progress)
     concurrency = pricing.unmeasured(job, engine.name)
     writer, began, seconds = Writer(job.store), time.time(), 0.0
     measured: dict[str, Any] = {}
@@ -68,6 +69,10 @@ def draw(job: Job, progress: Progress) -> list[str]:
 
     scorer = _scorer(job)
     drawing = drawing_of(job, engine, scorer, store)
+    if job.planner and planning:
+        planner = drawing_of(job.planner, planning, None, store)
+        own = job.planner.model.fingerprint
+        drawing.planner = replace(planner, model=own, spent=drawing.spent)
 
     async def work() -> list[str]:
         nonlocal seconds
@@ -91,6 +96,8 @@ def draw(job: Job, progress: Progress) -> list[str]:
                 writer.flush()
             finally:
                 await engine.close()
+                if planning:
+                    await planning.close()
                 if scorer:
                     await scorer.close()
 
@@ -250,6 +257,16 @@ def drawing_of(
         cache(lambda separator: delimiters.holding(tokenizer, separator)),
         decoder(tokenizer, special=True),
     )
+
+
+def _planning_engine(job: Job, progress: Progress) -> Engine | None:
+    """A second engine, of the same kind, that holds the model which plans."""
+    if job.planner is None:
+        return None
+    model = job.planner.model
+    engine, note = engines.make(engine_of(job.planner), model.source, model.revision)
+    progress.say(f"engine of the planner {model.name}: {note}")
+    return engine
 
 
 def _scorer(job: Job) -> Scorer | None:

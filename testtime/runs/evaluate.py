@@ -75,6 +75,7 @@ def scored(store: Store, view: Manifest | None = None) -> pd.DataFrame:
         _flops(manifest.architecture),
         config.model[0].setting,
         _flops(manifest.verifier),
+        _flops(manifest.planner),
     )
 
 

@@ -44,7 +44,8 @@ class Problems:
 @dataclass(frozen=True)
 class Job:
     """One model's share of a run, ready to be drawn. form: how the model marks its thinking;
-    left_out: a line for each problem that nobody can grade; verifier: of the steps of a search.
+    left_out: a line for each problem that nobody can grade; verifier: of the steps of a search;
+    planner: the share of another model that plans, which has no problems of its own.
     """
 
     config: Config[Strategy]
@@ -55,6 +56,7 @@ class Job:
     store: Store
     left_out: list[str]
     verifier: Model | None = None
+    planner: Job | None = None
 
     @property
     def answer(self) -> Sampling:
@@ -132,9 +134,18 @@ def prepare(config: Config[Strategy], ref: ModelRef, benchmarks: Problems) -> Jo
     asked_of = config.thinking.verifier()
     verifier = resolve(asked_of.name) if asked_of else None
     store = Store(config.out, config.name, folder)
-    job = Job(config, ref, model, form, rows, store, benchmarks.left_out, verifier)
+    planner = _planner(config, store)
+    job = Job(config, ref, model, form, rows, store, benchmarks.left_out, verifier, planner)
     check(job)
     return job
+
+
+def _planner(config: Config[Strategy], store: Store) -> Job | None:
+    ref = config.thinking.planned_by()
+    if ref is None:
+        return None
+    model = resolve(ref.name, ref.revision)
+    return Job(config, ref, model, delimiters.resolve(model.tokenizer), [], store, [])
 
 
 def _format(config: Config[Strategy], ref: ModelRef, model: Model) -> Format:
@@ -193,6 +204,8 @@ def identity(job: Job) -> dict[str, Any]:
     )
     if job.verifier:
         more["thinking.prm"] = job.verifier.fingerprint
+    if job.planner:
+        more["thinking.planner"] = job.planner.model.fingerprint
     more |= {f"thinking.{key}": value for key, value in config.thinking.ready().items()}
     return {
         "model": job.model.fingerprint,
@@ -241,6 +254,7 @@ def manifest(job: Job) -> Manifest:
         "architecture": job.model.config,
         "thinking_format": asdict(job.form),
         "verifier": job.verifier.config if job.verifier else {},
+        "planner": job.planner.model.config if job.planner else {},
     }
     if store.exists:
         old = store.manifest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testtime.compute.costs import with_costs
+from testtime.compute.costs import with_costs, with_planner
 from testtime.config.schema import Config, Prices, Rates
 from testtime.estimators.cells import cells
 from testtime.runs.run import Run
@@ -20,6 +20,9 @@ def priced_tables(
     """The scores with dollars and seconds (of those that are given), and the config's cells of
     them.
     """
+    if "planner_tokens" in table:
+        ref = config.thinking.planned_by()
+        table = with_planner(table, ref and ref.price, ref and ref.rates)
     if prices or rates:
         table = with_costs(table, prices=prices, rates=rates)
     counts, drawn = config.sample_counts(), {"resamples": config.resamples, "seed": config.seed}

@@ -46,6 +46,7 @@ def scores(
     flops: Flops | None,
     setting: str = "",
     verifier: Flops | None = None,
+    planner: Flops | None = None,
 ) -> pd.DataFrame:
     """The `scores` table of a pool: one row for each cell of the strategy, problem and sample.
 
@@ -55,7 +56,9 @@ def scores(
     answer's; forced_tokens what was fed after the prompt; prompt_flops what n samples share.
     Tokens are the policy's; where a verifier steered, its FLOPs are part of flops and a column
     verifier_flops, what it says of the attempt is the column prm, and a particle filter's effective
-    sample size the column ess. tool_calls, tool_failures, tool_seconds and fallbacks (questions
+    sample size the column ess. Where another model plans, planner_tokens are those of the thinking
+    tokens that it drew; planner_context, planner_fed and planner_flops are its own too, and the
+    last are part of flops. tool_calls, tool_failures, tool_seconds and fallbacks (questions
     that could not be split) are there where there were any. Where a correct verdict rests on
     conventions (units, percent, rounding), a column convention names them.
     """
@@ -77,12 +80,15 @@ def scores(
         whole[place] = values
         return whole
 
-    (context, fed, drawn), first, judge = _calls(attempts)
+    (context, fed, drawn), first, by = _calls(attempts)
+    judge, plans = (by == name for name in ("prm", "planner"))
     answer_tokens = attempts["answer_tokens"].to_numpy().astype(float)
     lengths = problems["prompt_ids"].map(len).to_numpy(dtype=float)[grid.problem]
     # Where only the server could count the prompt, its count is what the first call was fed.
     counted = np.where(lengths[place] > 0, lengths[place], fed[first] if len(fed) else 0)
-    ours = np.where(judge, 0.0, 1.0)
+    if plans.any():  # samples that are planned for share no prompt
+        counted = np.where(_sums(plans * 1.0, first) > 0, 0.0, counted)
+    ours = np.where(judge | plans, 0.0, 1.0)
     total_fed, total_drawn = _sums(fed * ours, first), _sums(drawn, first)
     table["thinking_tokens"] = spread(total_drawn - answer_tokens)
     table["forced_tokens"] = spread(total_fed - counted)
@@ -96,6 +102,13 @@ def scores(
         table["flops"] = spread(_sums(flops.call(context, fed, drawn) * ours, first))
         shared = flops.prefill(table["prompt_tokens"].to_numpy())
         table["prompt_flops"] = np.where(table["flops"].notna(), shared, np.nan)
+    if plans.any():
+        for name, tokens in (("tokens", drawn), ("fed", fed), ("context", context)):
+            table[f"planner_{name}"] = spread(_sums(tokens * plans, first))
+        table["planner_flops"] = np.nan
+        if planner is not None:
+            table["planner_flops"] = spread(_sums(planner.call(context, fed, drawn) * plans, first))
+        table["flops"] += table["planner_flops"]
     searched = bool(judge.any())
     if searched:
         table["prm"] = spread(attempts["value"].to_numpy().astype(float))
@@ -192,13 +205,13 @@ class _Grid:
 
 def _calls(
     attempts: pa.Table,
-) -> tuple[list[Floats], NDArray[np.int64], NDArray[np.bool_]]:
-    """context, fed and drawn of all attempts' calls, flat; where each attempt's begin; and which
-    calls are a verifier's.
+) -> tuple[list[Floats], NDArray[np.int64], NDArray[np.object_]]:
+    """context, fed and drawn of all attempts' calls, flat; where each attempt's begin; and whose
+    the calls are.
     """
     flat = (pc.list_flatten(attempts[c]).to_numpy() for c in ("context", "fed", "drawn"))
-    judge = pc.equal(pc.list_flatten(attempts["models"]), "prm").to_numpy().astype(bool)
-    return [values.astype(np.float64) for values in flat], _starts(attempts["drawn"])[0], judge
+    by = pc.list_flatten(attempts["models"]).to_numpy(zero_copy_only=False)
+    return [values.astype(np.float64) for values in flat], _starts(attempts["drawn"])[0], by
 
 
 def _starts(lists: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -60,7 +60,8 @@ class Imported:
 @dataclass(frozen=True, config=_STRICT)
 class Manifest:
     """model: its name; identity: what makes its calls comparable; config: of this model, as plain
-    data; architecture: the model's own config; verifier: that of the model that scores steps;
+    data; architecture: the model's own config; verifier, planner: those of the models that score
+    steps and that plan;
     thinking_format: its delimiters, empty of an imported run; left_out: a line for each
     problem without any verdict; rates: as measured.
     """
@@ -74,6 +75,7 @@ class Manifest:
     identity: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, Any] = field(default_factory=dict)
     verifier: dict[str, Any] = field(default_factory=dict)
+    planner: dict[str, Any] = field(default_factory=dict)
     thinking_format: dict[str, Any] = field(default_factory=dict)
     sessions: list[Session] = field(default_factory=list)
     rates: dict[str, Any] = field(default_factory=dict)

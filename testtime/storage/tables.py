@@ -41,10 +41,10 @@ class CallRow:
     before the first is drawn.
     thinking: tokens of a "told" call before its answer; forced: whether its thinking was closed for
     it. text: of an answer, with what the forced ending says before it. logprob_*: mean and least
-    over the thinking kept and the answer; answer_logprob: sum over the answer. model: the verifier
-    that gave `scores`, one a step; its prompt_tokens are those it has read, cached_tokens of them
-    before. Of a "tool" call: model its name, text the result, finish how it ended (`tools.base`),
-    seconds what it took.
+    over the thinking kept and the answer; answer_logprob: sum over the answer. model: who drew it
+    where it was not the policy, or the verifier that gave `scores`, one a step; its prompt_tokens
+    are those it has read, cached_tokens of them before. Of a "tool" call: model its name, text the
+    result, finish how it ended (`tools.base`), seconds what it took.
     """
 
     key: str

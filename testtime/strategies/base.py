@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from testtime.config.schema import Config, Sampling, Thinking
+from testtime.config.schema import Config, ModelRef, Sampling, Thinking
 from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
 from testtime.strategies.node import Ids, Node, Turns
@@ -52,9 +52,9 @@ class Answer:
 @dataclass(frozen=True)
 class Call:
     """One priced call. context: tokens that a cache could hold; fed: tokens read now (prompt,
-    ending, marker, tool result, feedback); drawn: tokens sampled. model: "policy" or "prm", whose
-    own tokens these are, or "tool", which has none: seconds are what it took, failed is whether it
-    gave no result but an explanation.
+    ending, marker, tool result, feedback); drawn: tokens sampled. model: "policy", "planner" or
+    "prm", whose own tokens these are, or "tool", which has none: seconds are what it took, failed
+    is whether it gave no result but an explanation.
     """
 
     context: int
@@ -102,6 +102,17 @@ class Ledger(Protocol):
     """
 
     form: Format
+
+    @property
+    def role(self) -> str:
+        """Who draws here: "policy" or "planner"."""
+        ...
+
+    def planner(self) -> Ledger:
+        """The calls of this sample by the run's other model, with its own ids; where there is none,
+        these.
+        """
+        ...
 
     @property
     def answer_tokens(self) -> int: ...
@@ -222,6 +233,10 @@ class Strategy(Thinking):
 
     def verifier(self) -> Verifier | None:
         """The process reward model that steers it."""
+        return None
+
+    def planned_by(self) -> ModelRef | None:
+        """Another model, which draws what it asks of a planner."""
         return None
 
     def feeds(self) -> tuple[str, ...]:

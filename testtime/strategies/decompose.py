@@ -3,7 +3,8 @@
 Where each part reads all earlier ones it is least-to-most prompting (Zhou et al. 2023); where a
 part reads only the answers that it names as #1, #2, ..., the others are solved side by side, as in
 plan-then-solve. Depth 0 is the other strategy on the whole question; at depth 2 the parts are split
-again. A question that cannot be split is solved whole, and counted.
+again. A question that cannot be split is solved whole, and counted. Another model, the planner, may
+do the splitting; its calls are paid as its own.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from testtime.config.schema import Config
+from testtime.config.schema import Config, ModelRef
 from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
 from testtime.strategies.base import Amounts, Attempt, Ledger, Strategy, gathered
@@ -54,10 +55,15 @@ def _template(*names: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
 class Decompose(Strategy):
     """depths: how often questions are split, each a setting of its own; part: the strategy that
-    solves the parts; budget: thinking tokens of each split and join. split, ask, join: what asks
-    for the parts, for the answer to one, and for the last answer; each: how an earlier part and its
+    solves the parts; budget: thinking tokens of each split and join; planner: the model that
+    splits, where it is another one, with its own price and rates. split, ask, join: what asks for
+    the parts, for the answer to one, and for the last answer; each: how an earlier part and its
     answer are shown there.
     """
 
@@ -68,6 +74,7 @@ class Decompose(Strategy):
     )
     part: Annotated[Nested | Fresh | Wait | Revise | Tools, Field(discriminator="strategy")]
     budget: int = Field(512, ge=0)
+    planner: Annotated[ModelRef | None, BeforeValidator(_named)] = None
     split: Annotated[str, _template("question")] = SPLIT
     ask: Annotated[str, _template("question", "earlier", "part")] = ASK
     join: Annotated[str, _template("question", "earlier")] = JOIN
@@ -75,6 +82,15 @@ class Decompose(Strategy):
 
     def cells(self, form: Format) -> list[Amounts]:
         return [{**cell, "depth": d} for d in self.depths for cell in self.part.cells(form)]
+
+    def recipe(self) -> tuple[object, ...]:
+        """What it costs changes no attempt; a recipe without a planner knows of none."""
+        bare = Strategy.recipe(self.model_copy(update={"planner": None}))
+        planned = [self.planner.name] if self.planner else []
+        return (*(part for part in bare if part != ("planner", None)), *planned)
+
+    def planned_by(self) -> ModelRef | None:
+        return self.planner
 
     def feeds(self) -> tuple[str, ...]:
         return self.part.feeds()
@@ -89,6 +105,13 @@ class Decompose(Strategy):
         super().check(config)
         if self.part.family or self.part.delimiters or self.part.ending is not None:
             raise ValueError("thinking.part: family, delimiters and ending stand beside part")
+        if self.planner and config.engine.name in ("endpoint", "ray"):
+            raise ValueError(
+                f"thinking.planner: engine {config.engine.name} serves one model; write engine: "
+                "vllm or transformers, which load both"
+            )
+        if self.planner and (rates := self.planner.rates) and not rates.prefill:
+            raise ValueError("thinking.planner.rates: are not measured; give prefill and decode")
         self.part.check(config)
 
     async def attempts(self, prompt: Node, ledger: Ledger) -> list[Attempt]:
@@ -106,7 +129,7 @@ class Decompose(Strategy):
             every = await self.part.attempts(prompt, ledger)
             return [attempt for attempt in every if attempt.amounts in cells]
         question = prompt.turns[-1]["content"]
-        plan = await self._asked(ledger, prompt, fill(self.split, {"question": question}))
+        plan = await self._plan(ledger.planner(), prompt, fill(self.split, {"question": question}))
         parts = split(plan.answers[0][0].text)
         if parts is None or len(parts) == 1:
             whole = await self._solved(ledger, prompt, 0, cells)
@@ -164,6 +187,10 @@ class Decompose(Strategy):
         if "{earlier}" in self.ask:
             return list(range(number))
         return sorted({int(name) - 1 for name in _REFERENCE.findall(part)})
+
+    async def _plan(self, planner: Ledger, prompt: Node, text: str) -> Attempt:
+        plan = await self._asked(planner, prompt, text)
+        return replace(plan, spent=tuple(replace(c, model=planner.role) for c in plan.spent))
 
     async def _asked(self, ledger: Ledger, prompt: Node, text: str) -> Attempt:
         """The answer to a text in the question's place."""

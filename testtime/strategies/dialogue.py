@@ -5,7 +5,9 @@ Nested in turns, as messages that call are: with at most r of them, the request 
 lets the model call no more (`tool_choice: none`), which is what whoever deploys r turns sends; the
 dialogue up to there never knew r. No server cuts a chain, so there is one budget: with the answer's
 tokens it caps all that is drawn, in all requests together. A result counts as thinking as soon as
-the server has counted it, which is with the next request.
+the server has counted it, which is with the next request; until then LETTERS letters count as a
+token, and what the budget has no room for is cut. Where the server says that its context is full,
+the attempt has no answer.
 """
 
 from __future__ import annotations
@@ -88,18 +90,20 @@ class Dialogue:
         if so.held >= self.budget + self.ledger.answer_tokens:  # nothing is left to answer with
             said = await self.ledger.own(place, message.get("content") or "")
             return _attempts(so, said, turns, forced=True)
-        heard, made = list[chat.Message](), so.made
+        heard, made, left = list[chat.Message](), so.made, self.budget - so.held
         for number, call in enumerate(answer.message["tool_calls"]):
             asked = _within(chat.asked(call, self.tools), number)
             made = await called(self.ledger, place, asked, made, self.tools, self.seconds, number)
-            heard.append(chat.heard(call, self._fed(made.calls[-1][1].text)))
+            text = self._fed(made.calls[-1][1].text, left)
+            left -= -(-len(text) // LETTERS)
+            heard.append(chat.heard(call, text))
         onward = replace(
             so, at=so.at.behind(answer.key, message, *heard), turns=so.turns + 1, made=made
         )
         return await self._onward(onward, turns)
 
-    def _fed(self, text: str) -> str:
-        most = LETTERS * self.result_tokens
+    def _fed(self, text: str, left: int) -> str:
+        most = LETTERS * max(0, min(self.result_tokens, left))
         return text if len(text) <= most else text[:most] + MORE
 
 

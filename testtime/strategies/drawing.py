@@ -88,7 +88,8 @@ class Drawing:
     """What all samples of a run share. answer: how answers are drawn, at most answer_tokens long;
     render: chat turns to a prompt's ids; quote: a text that others wrote to ids; store: takes each
     finished call; ends: what ends a step, from its separator; tools: lets so many run at a time;
-    verbatim: decodes with special tokens.
+    verbatim: decodes with special tokens; planner: the same of the model that plans, where it is
+    another one, whose own `model` is its fingerprint.
     """
 
     engine: Engine
@@ -108,3 +109,5 @@ class Drawing:
     verbatim: Callable[[Sequence[int]], str] = str
     spent: Spent = field(default_factory=Spent)
     tools: Admission = field(default_factory=lambda: Admission(os.cpu_count() or 1))
+    model: str = "policy"
+    planner: Drawing | None = None

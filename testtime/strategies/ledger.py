@@ -9,6 +9,7 @@ of its own, since a resumed run must never replay its noise.
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 from collections import defaultdict
@@ -19,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from testtime.config.schema import Sampling
-from testtime.engines.base import Completion, EngineError, Request
+from testtime.engines.base import Completion, ContextError, EngineError, Request
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Answer, Call, Chain, Judged
 from testtime.strategies.completions import logprobs, split, texts_of
@@ -63,12 +64,24 @@ class SampleLedger:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
+    def role(self) -> str:
+        return "policy" if self._drawing.model == "policy" else "planner"
+
+    def planner(self) -> SampleLedger:
+        if self._drawing.planner is None:
+            return self
+        other = copy.copy(self)  # of one sample: stored calls, locks and failures are shared
+        other._drawing, other.form = self._drawing.planner, self._drawing.planner.form
+        return other
+
+    @property
     def answer_tokens(self) -> int:
         return self._drawing.answer_tokens
 
     def start(self, ids: Ids, turns: Turns = ()) -> Node:
         """The place after a prompt of these ids, or of these turns where a server renders them."""
-        own = key_of(self._drawing.seed, self._problem, self._sample, ids or turns)
+        asked = [] if self.role == "policy" else [self._drawing.model]
+        own = key_of(self._drawing.seed, self._problem, self._sample, ids or turns, *asked)
         return Node(f"#{own}", None, ids, turns=turns)
 
     def prompt(self, turns: Turns) -> Node:
@@ -301,11 +314,18 @@ class SampleLedger:
     def _row(self, at: Node, key: str, kind: str, **drawn: Any) -> CallRow:
         kept = len(at.kept) if at.base else 0
         own = self._problem, self._sample
+        drawn = {"model": self._drawing.model, **drawn}
         return CallRow(key, *own, kind, at.key, kept, list(at.fed), **drawn)
 
     async def _complete(self, request: Request) -> Completion:
         try:
             done = await self._drawing.engine.complete(request)
+        except ContextError as error:
+            if not any(turn["role"] == "tool" for turn in request.messages or ()):
+                self.failures.append(str(error))
+                raise
+            # What tools returned is too long, whoever asks: known to have no answer, not missing.
+            done = Completion([], "", "length", [], 0, counts=(0, 0))
         except EngineError as error:
             self.failures.append(str(error))
             raise
