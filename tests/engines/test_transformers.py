@@ -213,7 +213,7 @@ def test_a_failure_in_the_loop_reaches_every_waiting_request(folder: Path) -> No
 @pytest.mark.parametrize(
     ("kind", "options", "said"),
     [
-        ("mamba", {}, r"\(mamba\)"),
+        ("mamba", {}, r"\(linear_attention\)"),
         ("lfm2", {"layer_types": ["conv", "full_attention"]}, r"\(conv\)"),
     ],
 )
