@@ -210,6 +210,26 @@ def test_a_failure_in_the_loop_reaches_every_waiting_request(folder: Path) -> No
     asyncio.run(engine.close())
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("mamba", {}, r"\(linear_attention\)"),
+        ("lfm2", {"layer_types": ["conv", "full_attention"]}, r"\(conv\)"),
+    ],
+)
+def test_a_state_that_is_no_cache_is_refused_where_tokens_would_come_out_wrong(
+    kind: str, options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "vocab_size": 50}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "pad_token_id": 0}
+    config = AutoConfig.for_model(kind, **sizes, **heads, **options)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=said):
+        TransformersEngine(tmp_path)
+
+
 def test_a_folder_that_holds_no_model_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="transformers cannot load it"):
         TransformersEngine(tmp_path)

@@ -54,6 +54,11 @@ class TransformersEngine:
             raise UserError(
                 f"model {model}: transformers cannot load it: {str(error).splitlines()[0]}"
             ) from error
+        if kept := _beside_attention(self.model):
+            raise UserError(
+                f"model {model}: keeps a state beside keys and values ({kept}), which the embedded "
+                f"engine cannot batch; use engine vllm"
+            )
         self.model.to(self.device).eval()
         if self.device.type == "cpu" and self.model.num_parameters() < SMALL_MODEL:
             torch.set_num_threads(1)
@@ -89,3 +94,12 @@ class TransformersEngine:
     async def close(self) -> None:
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
+
+
+def _beside_attention(model: Any) -> str:
+    """What of a model is no attention over keys and values: a state that our cache would lose, so
+    that the tokens came out wrong without a word. Empty where there is nothing.
+    """
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
+    other = sorted(kinds - {"full_attention", "sliding_attention", "chunked_attention"})
+    return ", ".join(other) or (model.config.model_type if model._is_stateful else "")
