@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from testtime.compute.flops import Flops
+from testtime.config.schema import Config
 from testtime.errors import UserError
 from testtime.runs import pricing
 from testtime.runs.priced import priced_tables, ungraded
@@ -53,8 +54,10 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
     # Elsewhere a budget is cut to, or is that of each round or part.
-    if config.thinking.strategy == "native" and (over := _overspent(table)):
-        progress.say(over)
+    if config.thinking.strategy == "native":
+        over = _uncapped(table, config) if config.engine.chat else _overspent(table)
+        if over:
+            progress.say(over)
     for part in store.damaged:
         progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
     return Run(store.root, manifest, table, grid)
@@ -90,6 +93,20 @@ def _overspent(table: pd.DataFrame) -> str | None:
         f"asked, by up to "
         f"{beyond.max():,.0f} tokens; this engine does not obey its thinking_token_budget, write "
         f"thinking.strategy: nested"
+    )
+
+
+def _uncapped(table: pd.DataFrame, config: Config[Any]) -> str | None:
+    """A line about messages longer than their cap: servers leave out fields they do not know."""
+    cap = config.thinking.budgets[0] + config.answer.max_tokens
+    beyond = table["thinking_tokens"] + table["answer_tokens"] - cap
+    if not (beyond > 0).any():
+        return None
+    return (
+        f"cap not kept: {(beyond > 0).sum():,} of {len(table):,} messages are longer than the "
+        f"{cap:,} tokens asked for, by up to {beyond.max():,.0f}; where the server does not obey "
+        f"max_completion_tokens, write engine.args.request: {{max_completion_tokens: null, "
+        f"max_tokens: {cap}}}"
     )
 
 
