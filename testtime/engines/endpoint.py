@@ -31,6 +31,7 @@ from testtime.redact import redact, register, register_environment, vet
 
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _OVERLOADED = {429, 503}
+ROUTED_BY = "X-Session-ID", "X-SMG-Routing-Key"  # vllm-router's header, and sglang-router's
 _HOPELESS = {401, 403, 404}  # every other request would fail alike
 _REFUSED = {400, 422, 500, 501}  # how servers say that they take no token ids
 _AWAY = {502, 503, 504}  # a proxy's word for a server that is not there
@@ -124,9 +125,8 @@ class EndpointEngine:
     ) -> Completion | Failure:
         """One try: the completion, or what went wrong and is worth another try."""
         base, rank = replica.target
-        headers = {
-            "X-Session-ID": hashlib.blake2b(request.affinity.encode(), digest_size=8).hexdigest()
-        }
+        chain = hashlib.blake2b(request.affinity.encode(), digest_size=8).hexdigest()
+        headers = dict.fromkeys(ROUTED_BY, chain)
         if rank is not None:
             headers["X-data-parallel-rank"] = str(rank)
         async with replica.slot():
