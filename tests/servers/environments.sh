@@ -8,7 +8,7 @@ made() { # NAME PIP-ARGUMENTS...: makes the environment once; several calls add 
   local name=$1
   shift
   [ -x "$folder/$name/bin/python" ] || "$python" -m venv "$folder/$name"
-  "$folder/$name/bin/pip" install -q --disable-pip-version-check "$@"
+  "$folder/$name/bin/python" -m pip install -q --disable-pip-version-check "$@"
 }
 
 made litellm 'litellm[proxy]==1.108.7'

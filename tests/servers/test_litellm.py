@@ -5,6 +5,7 @@ own formats.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def stubs() -> Iterator[dict[str, Server]]:
 
 
 @pytest.fixture(scope="module")
-def url(start: Start, stubs: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> str:
+def url(
+    start: Start, stubs: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     program = environment("litellm") / "litellm"
     serve = own("fastapi", "uvicorn", "openai") / "transformers", "serve", MODEL, "--device", "cpu"
     behind = start([*serve, "--host", "127.0.0.1", "--port", "PORT"], "/health", HF_HUB_OFFLINE="1")
@@ -88,7 +91,10 @@ def url(start: Start, stubs: dict[str, Server], tmp_path_factory: pytest.TempPat
     path = tmp_path_factory.mktemp("litellm") / "config.yaml"
     path.write_text(yaml.safe_dump(told))
     command = program, "--config", path, "--host", "127.0.0.1", "--port", "PORT"
-    return start(command, "/health/liveliness", **LOCAL)
+    key = "sk-" + secrets.token_hex(32)  # without one it does not start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESTTIME_API_KEY", key)
+        yield start(command, "/health/liveliness", LITELLM_MASTER_KEY=key, **LOCAL)
 
 
 def test_nested_budgets_are_refused_in_one_line(url: str, tmp_path: Path) -> None:
