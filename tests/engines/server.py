@@ -112,7 +112,7 @@ class Server:
             writer.transport.abort()
 
     async def _reply(self, path: str, headers: dict[str, str], body: bytes) -> bytes | None:
-        if not path.endswith("/completions"):
+        if not body:
             return _http(
                 await self._forward(path, headers, b"")
                 if self.upstream
@@ -168,6 +168,7 @@ def _http(reply: Reply) -> bytes:
     status, headers, body = reply
     lines = [
         f"HTTP/1.1 {status} X",
+        "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         *(f"{k}: {v}" for k, v in headers.items()),
         "",

@@ -236,7 +236,8 @@ def test_a_request_the_server_cannot_take_is_missing_at_once(serve: Callable[...
     server = serve(answer=lambda body: (400, {}, b"too long"))
     with pytest.raises(EngineError, match="400: too long") as refused:
         complete(EndpointEngine("x", urls=server.url), request())
-    assert len(server.requests) == 1 and not isinstance(refused.value, ContextError)
+    asked = [body for body, _ in server.requests if body["max_tokens"] == 30]
+    assert len(asked) == 1 and not isinstance(refused.value, ContextError)
 
 
 @pytest.mark.parametrize(

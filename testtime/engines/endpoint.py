@@ -13,6 +13,7 @@ Keys come from the environment alone, and appear in no message (see `redact`).
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import hashlib
 import os
@@ -38,7 +39,14 @@ _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _OVERLOADED = {429, 503}
 # As OpenAI (context_length_exceeded), vLLM, SGLang and llama.cpp say it.
 _TOO_LONG = re.compile(r"context[ _](length|size|window)", re.IGNORECASE)
+ROUTED_BY = "X-Session-ID", "X-SMG-Routing-Key"  # vllm-router's header, and sglang-router's
 _HOPELESS = {401, 403, 404}  # every other request would fail alike
+_REFUSED = {400, 422, 500, 501}  # how servers say that they take no token ids
+_AWAY = {502, 503, 504}  # a proxy's word for a server that is not there
+INSTEAD = (
+    "serve the model with vLLM (0.10.2 or newer) or SGLang, or write engine.args.api: chat with "
+    "thinking.strategy: native"
+)
 LARGEST = 256 << 20  # bytes of a reply; a longer one is no completion
 QUOTED = 300  # characters of an error that are passed on
 
@@ -100,6 +108,7 @@ class EndpointEngine:
             headers=headers, timeout=httpx.Timeout(timeout, connect=10.0), limits=limits
         )
         self._bases, self._patience = bases, patience
+        self._doubted, self._doubt = set[str](), asyncio.Lock()
         targets = [
             (base if rank is None else f"{base} rank {rank}", (base, rank))
             for base in bases
@@ -124,9 +133,8 @@ class EndpointEngine:
     ) -> Completion | Failure:
         """One try: the completion, or what went wrong and is worth another try."""
         base, rank = replica.target
-        headers = {
-            "X-Session-ID": hashlib.blake2b(request.affinity.encode(), digest_size=8).hexdigest()
-        }
+        chain = hashlib.blake2b(request.affinity.encode(), digest_size=8).hexdigest()
+        headers = dict.fromkeys(ROUTED_BY, chain)
         if rank is not None:
             headers["X-data-parallel-rank"] = str(rank)
         async with replica.slot():
@@ -141,9 +149,17 @@ class EndpointEngine:
                 raise UserError(
                     f"{base}: refuses every request ({said}); check the key and the model's name"
                 )
+            if status in _REFUSED and "prompt" in body and await self._text_alone(base, body):
+                raise UserError(
+                    f"{base}: takes text and no token ids ({said}), so chains cannot be cut there; "
+                    f"{INSTEAD}, which draws levels"
+                )
             if status not in _AGAIN:
-                kind = ContextError if _TOO_LONG.search(said) else EngineError
-                raise kind(f"{redact(base)}: {said}")
+                hint = "; engine.args.request: {FIELD: null} leaves a field of ours out"
+                full = _TOO_LONG.search(said)
+                unknown = status in _REFUSED and "messages" in body and not full
+                kind = ContextError if full else EngineError
+                raise kind(f"{redact(base)}: {said}{hint if unknown else ''}")
             rest = _retry_after(asked_rest) if status in _OVERLOADED else 0.0
             if status in _OVERLOADED:  # whoever asks for longer than we wait is asked once more
                 replica.overloaded(min(rest, self._patience))
@@ -154,11 +170,26 @@ class EndpointEngine:
             return Failure(_quoted(f"unreadable reply ({error})"))
         if done is None:
             raise UserError(
-                f"{base}: the server gives no token ids, so chains cannot be cut; "
-                "serve the model with vLLM (0.10.2 or newer) or SGLang, or write engine.args.api: "
-                "chat"
+                f"{base}: the server gives no token ids, so chains cannot be cut; {INSTEAD}"
             )
         return done
+
+    async def _text_alone(self, base: str, body: dict[str, Any]) -> bool:
+        """Whether a server that refused a request takes the least one of text, and of ids does not:
+        then it would refuse them all. Asked once.
+        """
+        least = {"prompt": body["prompt"][:1], "max_tokens": 1}
+        text = {"model": self._model, "prompt": "1", "max_tokens": 1}
+        async with self._doubt:
+            if base in self._doubted:
+                return False
+            self._doubted.add(base)
+            try:
+                refused, _, _ = await self._post(base, {**body, **least}, {})
+                taken, _, _ = await self._post(base, text, {})
+            except self._errors:
+                return False
+            return refused in _REFUSED and taken == 200
 
     async def _post(
         self, base: str, body: dict[str, Any], headers: dict[str, str]
@@ -182,10 +213,11 @@ class EndpointEngine:
         """Whether any server gives a sign of life: long generations may succeed rarely."""
         for base in self._bases:
             try:
-                if (await self._client.get(f"{base}/models", timeout=10.0)).status_code == 200:
-                    return True
+                answer = await self._client.get(f"{base}/models", timeout=10.0)
             except self._errors:
                 continue
+            if answer.status_code not in _AWAY:
+                return True
         return False
 
     async def close(self) -> None:
@@ -225,7 +257,7 @@ def _served(
     httpx: Any, bases: Sequence[str], headers: dict[str, str], model: str, api_key_env: str
 ) -> str:
     """The model's name on the servers that answer."""
-    troubles = []
+    troubles, silent = [], True
     for base in bases:
         try:
             answer = httpx.get(f"{base}/models", headers=headers, timeout=10.0)
@@ -236,6 +268,7 @@ def _served(
                 )
             names = model_names(answer.raise_for_status().content)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            silent &= isinstance(error, (httpx.TransportError, httpx.InvalidURL))
             troubles.append(f"{base}: {_quoted(f'{type(error).__name__}: {error}')}")
             continue
         if model in names or len(names) == 1:
@@ -244,8 +277,13 @@ def _served(
         raise UserError(
             f"{base}: serves {listed or 'no model'}; name one in engine.args.served_model"
         )
+    if silent:
+        raise UserError(
+            f"no server answers ({'; '.join(troubles)}); start it, or correct engine.args.urls"
+        )
     raise UserError(
-        f"no server answers ({'; '.join(troubles)}); start it, or correct engine.args.urls"
+        f"no server says what it serves ({'; '.join(troubles)}); name the model in "
+        "engine.args.served_model, or correct engine.args.urls"
     )
 
 

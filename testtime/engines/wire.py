@@ -52,6 +52,10 @@ class _Usage(_Read):
         return min(told or 0, self.prompt_tokens)
 
 
+class _ChatUsage(_Usage):
+    prompt_tokens: Count = 0  # optillm counts none; a chat prompt is never empty
+
+
 class _LogProbs(_Read):
     token_logprobs: list[LogProb] | None = None
 
@@ -94,7 +98,7 @@ class _Completions(_Read):
 
 class _Chat(_Read):
     choices: list[_Said] = Field(min_length=1)
-    usage: _Usage
+    usage: _ChatUsage
 
 
 class _Model(_Read):

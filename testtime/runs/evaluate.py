@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from testtime.compute.flops import Flops
+from testtime.config.schema import Config
 from testtime.errors import UserError
 from testtime.runs import pricing
 from testtime.runs.priced import priced_tables, ungraded
@@ -53,8 +54,9 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
     # Elsewhere a budget is cut to, or is that of each round or part.
-    if config.thinking.strategy == "native" and (over := _overspent(table)):
-        progress.say(over)
+    if config.thinking.strategy == "native":
+        for line in _uncounted(table, config) if config.engine.chat else _overspent(table):
+            progress.say(line)
     for part in store.damaged:
         progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
     return Run(store.root, manifest, table, grid)
@@ -79,19 +81,38 @@ def scored(store: Store, view: Manifest | None = None) -> pd.DataFrame:
     )
 
 
-def _overspent(table: pd.DataFrame) -> str | None:
+def _overspent(table: pd.DataFrame) -> Iterator[str]:
     """A line about chains longer than their budget, which an engine that closes them itself may let
     pass.
     """
     beyond = table["thinking_tokens"] - table["budget"]
-    if not (beyond > 0).any():
-        return None
-    return (
-        f"budgets not kept: {(beyond > 0).sum():,} of {len(table):,} chains think longer than "
-        f"asked, by up to "
-        f"{beyond.max():,.0f} tokens; this engine does not obey its thinking_token_budget, write "
-        f"thinking.strategy: nested"
-    )
+    if (beyond > 0).any():
+        yield (
+            f"budgets not kept: {(beyond > 0).sum():,} of {len(table):,} chains think longer than "
+            f"asked, by up to {beyond.max():,.0f} tokens; this engine does not obey its "
+            f"thinking_token_budget, write thinking.strategy: nested"
+        )
+
+
+def _uncounted(table: pd.DataFrame, config: Config[Any]) -> Iterator[str]:
+    """Lines about messages longer than their cap, as servers that do not know a field pass it over,
+    and about prompts whose tokens nobody counted.
+    """
+    unread = table["prompt_tokens"] == 0
+    if unread.any():
+        yield (
+            f"prompts not counted: for {unread.sum():,} of {len(table):,} messages the server does "
+            "not say how many tokens it read; all figures leave them out"
+        )
+    cap = config.thinking.budgets[0] + config.answer.max_tokens
+    beyond = table["thinking_tokens"] + table["answer_tokens"] - cap
+    if (beyond > 0).any():
+        yield (
+            f"cap not kept: {(beyond > 0).sum():,} of {len(table):,} messages are longer than the "
+            f"{cap:,} tokens asked for, by up to {beyond.max():,.0f}; where the server does not "
+            f"obey max_completion_tokens, write engine.args.request: "
+            f"{{max_completion_tokens: null, max_tokens: {cap}}}"
+        )
 
 
 def _flops(config: Mapping[str, Any]) -> Flops | None:
