@@ -37,15 +37,18 @@ def choice_columns(store: Store, table: pd.DataFrame, answers: Sequence[str]) ->
     none. A choice counts at every budget where the samples shown have just these answers; one that
     shows a sample without a score counts nowhere, as that sample is in no pool.
     """
+    stored = store.read("choices").to_pylist()
+    if not stored:
+        return {}
     pools: dict[str, dict[tuple[str, float], dict[int, int]]] = {}
-    keys = zip(table["problem_id"], table["setting"], table["budget"].fillna(-1), strict=True)
-    for place, (problem, *level) in enumerate(keys):
-        if answers[place] and not np.isnan(table["score"].iloc[place]):
-            pool = pools.setdefault(problem, {}).setdefault((level[0], level[1]), {})
-            pool[int(table["sample"].iloc[place])] = place
+    told = table.assign(budget=table["budget"].fillna(-1), known=table["score"].notna())
+    rows = told[["problem_id", "setting", "budget", "sample", "known"]].itertuples(index=False)
+    for place, (problem, setting, budget, sample, known) in enumerate(rows):
+        if answers[place] and known:
+            pools.setdefault(problem, {}).setdefault((setting, budget), {})[int(sample)] = place
     columns = dict[str, Floats]()
     spent: dict[tuple[str, tuple[int, ...]], list[float]] = {}
-    for row in store.read("choices").to_pylist():
+    for row in stored:
         name, k = column(row["name"], len(row["samples"])), len(row["samples"])
         counts = columns.setdefault(name, np.full(len(table), np.nan))
         for pool in pools.get(row["problem_id"], {}).values():
