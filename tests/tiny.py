@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import testtime
+from testtime import pipeline
 from testtime.engines.base import Completion, Request
 from testtime.models.delimiters import Format
 from testtime.runs import prepare
@@ -90,7 +91,7 @@ def pool(told: dict[str, Any]) -> Store:
     names another, and not yet graded.
     """
     small = {"name": "t", "engine": "transformers", "resamples": 100}
-    (job,) = testtime.pipeline.ready({**small, **told})
+    (job,) = pipeline.ready({**small, **told})
     prepare.register(job)
     assert not draw(job, Progress())
     return job.store
