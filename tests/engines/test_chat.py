@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import testtime
-from tests.tiny import evaluated
+from tests.tiny import evaluated, without_report
+from testtime import pipeline
 from testtime.errors import UserError
 from testtime.runs import show as shows
 from testtime.storage.store import Store
@@ -196,3 +197,30 @@ def test_what_cannot_be_is_refused_in_one_line(
     with pytest.raises(UserError, match=said) as caught:
         evaluated(config(tmp_path, serve(answer=reply), **changes))
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_a_server_chooses_from_its_own_answers(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    def chooses(body: dict[str, Any]) -> dict[str, Any]:
+        if "Answer 2:" not in body["messages"][-1]["content"]:
+            return reply(body)
+        said = reply({**body, "reasoning_effort": "low"})
+        said["choices"][0]["message"]["content"] = "Both agree. Judgment: 2"
+        return said
+
+    server = serve(answer=chooses)
+    model = {"name": "thinker", "request": {"reasoning_effort": "high"}}
+    (run,) = evaluated(config(tmp_path, server, model=model))
+    before = len(server.requests)
+    with without_report():
+        cells = pipeline.choose(run.path, k=2, subsets=3).cells
+    chosen = cells[cells["selector"] == "genselect:choice_2"]
+    assert chosen["value"].tolist() == [1.0] and chosen["n"].tolist() == [2]
+    rows = Store(run.path).read("choices").to_pylist()
+    assert len(rows) == 6 * 3 and {row["chosen"] for row in rows} == {1}
+    asked = [body for body, _ in server.requests[before:]]
+    assert all(body["reasoning_effort"] == "high" for body in asked)
+    with without_report():
+        pipeline.choose(run.path, k=2, subsets=3)
+    assert len(server.requests) == before + len(asked)

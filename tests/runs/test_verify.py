@@ -12,8 +12,6 @@ import pytest
 
 from tests import tiny
 from testtime import zoo
-from testtime.engines.base import EngineError
-from testtime.engines.transformers import TransformersEngine
 from testtime.errors import UserError
 from testtime.runs.evaluate import evaluate
 from testtime.runs.progress import Progress
@@ -107,37 +105,6 @@ def test_the_best_splits_are_said_from_the_cheapest_on(verified: Run) -> None:
 def first(run: Run) -> float:
     cells = run.cells.set_index(["selector", "budget", "n"])
     return float(cells.loc[("weighted:slow_1", 8, 1), "value"])
-
-
-def test_killed_it_goes_on_where_it_was_and_complete_it_asks_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = drawn(tmp_path)
-    thinking = Asked(ask="verify", budget=3)
-    complete, left = TransformersEngine.complete, 40
-
-    async def mortal(self: TransformersEngine, request: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise EngineError("killed")
-        return await complete(self, request)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(TransformersEngine, "complete", mortal)
-        assert verify(store, "slow", 2, thinking, Progress())
-        begun = store.read("verifications").num_rows
-    assert not verify(store, "slow", 2, thinking, Progress())
-    whole = store.read("verifications").to_pandas().set_index(["key", "number"]).sort_index()
-    assert 0 < begun < len(whole)
-    again = drawn(tmp_path, name="again")
-    assert not verify(again, "slow", 2, thinking, Progress())
-    other = again.read("verifications").to_pandas().set_index(["key", "number"]).sort_index()
-    assert whole["tokens"].equals(other["tokens"])
-    assert np.allclose(whole["value"], other["value"], atol=1e-5)
-    left = 0
-    monkeypatch.setattr(TransformersEngine, "complete", mortal)
-    assert not verify(store, "slow", 2, thinking, Progress())
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from testtime.errors import UserError
 from testtime.models import delimiters
 from testtime.models.delimiters import Format
 from testtime.models.resolve import Model, resolve, served
-from testtime.runs.draw import drawing_of, engine_of
+from testtime.runs.draw import FLUSH_SECONDS, drawing_of, engine_of
 from testtime.runs.loop import run_async
 from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
@@ -110,18 +110,25 @@ def made(
             except EngineError as error:
                 failed.append(f"{question.problem.problem_id}: {error}")
 
+    async def save() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            writer.flush()
+
     async def work() -> None:
+        saving = asyncio.create_task(save())
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(2 * engine.max_num_seqs):
                     group.create_task(worker())
         finally:
+            saving.cancel()
             writer.flush()
             await engine.close()
 
     run_async(work())
     job.store.compact(table)
-    return failed
+    return failed + writer.refused
 
 
 def select_by(store: Store, selectors: Sequence[str]) -> None:
