@@ -99,11 +99,11 @@ def _draw_rivals(axes: Any, rivals: pd.DataFrame) -> str:
     counts = sorted(rivals["n"].unique())
     axes.axhline(0, color=MUTED, linewidth=1)
     pairs = rivals.groupby(["a_selector", "b_selector"], sort=False)
-    for at, ((a, b), part) in enumerate(pairs):
+    for at, ((one, other), part) in enumerate(pairs):
         colour, shift = CATEGORY[at % len(CATEGORY)], 1 + 0.04 * at  # bars stand side by side
         value, lo, hi = (100 * part[c] for c in ("difference", "lo", "hi"))
         look = {"color": colour, "linewidth": 1.2, "marker": "o", "markersize": 4.2}
-        name = f"{labels.selector(a)} minus {labels.selector(b)}"
+        name = f"{labels.selector(str(one))} minus {labels.selector(str(other))}"
         axes.errorbar(shift * part["n"], value, [value - lo, hi - value], label=name, **look)
     axes.set_xscale("log", base=2)
     plain_axis(axes, counts, [str(n) for n in counts], "samples n, log scale")
