@@ -453,6 +453,15 @@ def test_the_figure_draws_every_models_frontier_and_both_regimes(tmp_path: Path)
     assert {"longer", "more"} <= set(table["better"])
     alone = figure(compare({"a": run().query("budget == 64")}, resamples=100, bins=0))
     assert len(alone.figure.axes) == 1, "one budget: nothing to double"
+    scored = run().query("budget == 64")
+    scored["reward"] = scored["score"] + 0.1 * scored["sample"]
+    rivals = ["majority", "best:reward"]
+    paired = compare({"a": scored}, resamples=100, bins=0, selectors=rivals)
+    _, beside = figure(paired).figure.axes
+    shown = beside.lines[1].get_ydata()
+    found_rows = paired.tables["selectors"].sort_values("n")
+    np.testing.assert_allclose(sorted(shown), sorted(100 * found_rows["difference"]))
+    assert "minus" in beside.get_title(loc="left")
     with pytest.raises(UserError, match="ends in one of"):
         figure(found, tmp_path / "one.gif")
     (tmp_path / "file").write_text("")

@@ -289,3 +289,13 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="give another folder with --out"):
         report.write(made.run(tmp_path), tmp_path / "file" / "report")
+
+
+def test_a_page_of_two_models_speaks_of_both(tmp_path: Path) -> None:
+    """Its subtitle told the first one's samples and budgets, over an empty section on both."""
+    table = pd.concat([made.scores(6, 2, f"made/{k}", k) for k in range(2)])
+    counted = [c for c in table if c.endswith("_tokens") or c == "flops"]
+    table.loc[table["model"] == "made/1", counted] = None
+    page = report.write(made.run(tmp_path, table)).read_text()
+    assert "2 models, 6 problems: made/0, made/1." in page
+    assert "The models together" not in page, "they have no cost in common"

@@ -7,6 +7,7 @@ mend ends with one line and exit code 2.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -22,6 +23,10 @@ from testtime.cli.options import Columns, Figure, Json, Models, Price, Rate, Run
 from testtime.cli.stored import stored
 from testtime.cli.transfer import exporting, importing, wrote
 from testtime.errors import UserError
+
+# Until vLLM has set up its logging, its warnings would go to the screen unasked; here, because the
+# processes that it spawns import this file too.
+logging.getLogger("vllm").addHandler(logging.NullHandler())
 
 app = typer.Typer(
     no_args_is_help=True,

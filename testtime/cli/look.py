@@ -161,5 +161,8 @@ def table(
         raise UserError(f"--interval {interval}: write brackets or pm")
     kind = cast(Literal["brackets", "pm"], interval)
     drawable(figure)
-    told = columns(column), model, figure
-    typer.echo(pipeline.leaderboard(without_reports(runs), form, kind, *costs(price, rate), *told))
+    cost = costs(price, rate)
+    told = pipeline.leaderboard(
+        without_reports(runs), form, kind, *cost, columns(column), model, figure
+    )
+    typer.echo(told)

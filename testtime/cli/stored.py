@@ -125,7 +125,7 @@ def _in_short(rows: pd.DataFrame) -> list[str]:
     """What to take away: of the most accurate setting, the rule that saves most without a loss that
     shows, and whether a loss of a point can be ruled out.
     """
-    top = rows.loc[rows["value"].idxmax()]
+    top = rows.iloc[int(rows["value"].to_numpy().argmax())]
     same = [rows[name].eq(top[name]) | rows[name].isna() for name in ("model", "setting", "budget")]
     rules = rows[same[0] & same[1] & same[2]].sort_values("tokens_share")
     place = f"{top['model']}, {labels.level(labels.row_level(top))}, up to n = {top['n']}"

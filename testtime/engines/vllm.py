@@ -52,6 +52,7 @@ class VllmEngine:
     ) -> None:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # how it binds memory, say
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
@@ -70,6 +71,7 @@ class VllmEngine:
             "dtype": dtype,
             "enable_prefix_caching": True,
             "disable_log_stats": True,
+            "use_tqdm_on_load": False,
             "stream_interval": STREAM_TOKENS,
             "generation_config": "vllm",  # sampling is ours alone, never the checkpoint's defaults
         }

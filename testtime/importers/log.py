@@ -138,16 +138,17 @@ def _scored(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     """
     known = table.groupby(["model", "problem_id", "setting", "budget"], dropna=False)["score"]
     counted = known.count()
-    lost = counted[counted == 0].index.droplevel(["setting", "budget"]).unique()
+    lost = counted[counted == 0].index.to_frame(index=False)[["model", "problem_id"]]
     pairs = table.set_index(["model", "problem_id"]).index
-    kept = table[~pairs.isin(lost)].reset_index(drop=True)
+    unscored = lost.set_index(["model", "problem_id"]).index
+    kept = table[~pairs.isin(unscored)].reset_index(drop=True)
     if kept.empty:
         raise UserError(
             "nothing to import: every problem has a model or setting in which no sample was scored"
         )
     gone = sorted({str(p) for p in table["problem_id"]} - {str(p) for p in kept["problem_id"]})
     lines = []
-    for model, part in lost.to_frame(index=False).groupby("model", sort=False):
+    for model, part in lost.groupby("model", sort=False):
         own = sorted({str(p) for p in part["problem_id"]} - set(gone))
         if own:
             count = labels.counted(len(own), "problem")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testtime import labels, style
 from testtime.compare.result import Comparison
@@ -16,12 +16,12 @@ from testtime.laws.figures import save
 from testtime.report.drawing import board_height, draw_differences, draw_frontiers, of_selector
 from testtime.storage import sheets
 from testtime.storage.files import into
-from testtime.style import FONT, INK, Chart, panels
+from testtime.style import CATEGORY, FONT, INK, MUTED, Chart, panels, plain_axis
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDTH, TOP = 5.4, 3.7  # inches
+WIDTH, TOP, LOW = 5.4, 3.7, 2.4  # inches
 
 
 def figure(compared: Comparison, path: str | Path | None = None) -> Chart:
@@ -62,21 +62,57 @@ def chart(tables: Mapping[str, pd.DataFrame], axis: str) -> Chart:
     """
     lines = {str(model): part for model, part in tables["frontiers"].groupby("model", sort=False)}
     rows, label, title = _rows(tables.get("doublings"))
-    figure, axes = panels(WIDTH, [TOP, board_height(len(rows)) + 0.3] if rows else [TOP])
+    rivals = None if rows else _rivals(tables.get("selectors"))
+    below = [board_height(len(rows)) + 0.3] if rows else [] if rivals is None else [LOW]
+    figure, axes = panels(WIDTH, [TOP, *below])
     tips, _ = draw_frontiers(axes[0], lines, axis)
-    if rows:
-        axes[0].set_title(
-            "The best setting at each compute, 95% bands", loc="left", fontsize=FONT, color=INK
-        )
-        axes[1].set_title(title, loc="left", fontsize=FONT, color=INK)
-        draw_differences(axes[1], rows, _levels(rows), label)
+    above = "The best setting at each compute, 95% bands" if below else ""
     note = (
         f"Above: accuracy against {labels.axis(axis).title}, settings chosen on some problems and "
-        "judged on others. Below: points gained by a doubled budget minus those gained by a "
-        "doubled n; orange: longer is better, blue: more, uncoloured: undecided, all starting "
-        "points judged together."
+        "judged on others."
     )
+    if rows:
+        draw_differences(axes[1], rows, _levels(rows), label)
+        note += (
+            " Below: points gained by a doubled budget minus those gained by a doubled n; orange: "
+            "longer is better, blue: more, uncoloured: undecided, all starting points judged "
+            "together."
+        )
+    elif rivals is not None:
+        title = _draw_rivals(axes[1], rivals)
+        note += " Below: selectors paired on the same samples, each with its 95% interval."
+    for part, told in zip(axes, (above, title), strict=False):
+        part.set_title(told, loc="left", fontsize=FONT, color=INK)
     return Chart("compare", "Longer, more, or larger?", note, figure, tables["frontiers"], tips)
+
+
+def _rivals(selectors: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The paired differences of selectors that one panel can hold: of one model at one level."""
+    if selectors is None or selectors.empty:
+        return None
+    one = selectors[["model", "setting", "budget"]].drop_duplicates()
+    return selectors if len(one) == 1 else None
+
+
+def _draw_rivals(axes: Any, rivals: pd.DataFrame) -> str:
+    """A line for each two selectors: their difference at each n; returns the panel's title."""
+    counts = sorted(rivals["n"].unique())
+    axes.axhline(0, color=MUTED, linewidth=1)
+    pairs = rivals.groupby(["a_selector", "b_selector"], sort=False)
+    for at, ((one, other), part) in enumerate(pairs):
+        colour, shift = CATEGORY[at % len(CATEGORY)], 1 + 0.04 * at  # bars stand side by side
+        value, lo, hi = (100 * part[c] for c in ("difference", "lo", "hi"))
+        look = {"color": colour, "linewidth": 1.2, "marker": "o", "markersize": 4.2}
+        name = f"{labels.selector(str(one))} minus {labels.selector(str(other))}"
+        axes.errorbar(shift * part["n"], value, [value - lo, hi - value], label=name, **look)
+    axes.set_xscale("log", base=2)
+    plain_axis(axes, counts, [str(n) for n in counts], "samples n, log scale")
+    axes.set_ylabel("points")
+    if len(pairs) == 1:
+        return f"{labels.sentence(name)}, points, 95%"
+    under = {"loc": "upper left", "bbox_to_anchor": (0, -0.22)}
+    axes.legend(frameon=False, fontsize=FONT - 1.5, **under)
+    return "Selectors paired on the same samples, points, 95%"
 
 
 def _rows(doublings: pd.DataFrame | None) -> tuple[dict[str, pd.DataFrame], str, str]:

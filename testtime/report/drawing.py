@@ -20,6 +20,7 @@ from testtime.style import (
     label_ends,
     log_axis,
     percent_axis,
+    plain_axis,
     ramp,
     trace,
 )
@@ -55,6 +56,9 @@ def draw_frontiers(
     percent_axis(axes, max(float(line["hi"].max()) for line in lines.values()))
     costs = scale * np.concatenate([line["cost"] for line in lines.values()])
     log_axis(axes, costs, labels.axis(axis).title + ", log scale")
+    if axis == "n":
+        counts = sorted(set(costs))
+        plain_axis(axes, counts, [f"{n:g}" for n in counts], axes.get_xlabel())
     label_ends(axes, ends, series=list(legend))
     return tips, legend
 

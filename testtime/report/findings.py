@@ -82,6 +82,8 @@ def _rivals(row: Any) -> str:
     rivals, others = row.get("rivals", math.nan), row.get("settings", math.nan) - 1
     if not others > 0:
         return ""
+    if others == 1:
+        return f" The other setting {'may be the best instead' if rivals else 'is behind it'}."
     if rivals:
         return f" {rivals:.0f} of the other {others:.0f} settings may be the best instead."
     return f" The other {others:.0f} settings are behind it."

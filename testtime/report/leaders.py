@@ -39,7 +39,7 @@ FARTHER = (6.5, 11.7, 18.2, 27.3, 42.3, 58.5)  # points from a point to its name
 NEAR = (6.5, 11)
 CROWD = 40  # lines between which names find no room
 LEVELS = 4  # models whose levels are written at their points
-HEAD = 1.22  # of the axis: room for the names of the best
+HEAD = 1.22  # of the axis, where many are best together: room for their names
 DATE = re.compile(r"-20\d\d-?\d\d-?\d\d$")
 LINED = 18  # from here on a thin line leads to the point
 
@@ -108,7 +108,7 @@ def figure(rows: pd.DataFrame, axis: str) -> Chart:
             for row in line.to_dict("records")
         ]
     percent_axis(axes, float(one[["value", "hi"]].max().max()))
-    axes.set_ylim(top=axes.get_ylim()[1] * HEAD)
+    axes.set_ylim(top=axes.get_ylim()[1] * (HEAD if len(lines) > NAMED else 1.0))
     log_axis(axes, scale * one[axis], f"{of.title}, log scale")
     wanted = dict.fromkeys([*by_best[:NAMED], *frontier["model"]])
     named = [(m, lines[m].iloc[-1], colours.get(m, MUTED)) for m in wanted]

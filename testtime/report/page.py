@@ -165,12 +165,12 @@ class _Page:
         return f"What test compute buys: {name} on {tasks}"
 
     def _dek(self) -> str:
-        if self.many:
-            entries = labels.counted(len(self.models), "model")
-            most = max(one.problems for one in self.models)
-            return f"{entries}, {labels.counted(most, 'problem')}."
-        several = f" {', '.join(self.names)}." if len(self.names) > 1 else ""
-        return f"{_measure(self.models[0])}{several}"
+        if len(self.models) == 1:
+            return _measure(self.models[0])
+        entries = labels.counted(len(self.models), "model")
+        most = max(one.problems for one in self.models)
+        told = "" if self.many else f": {', '.join(self.names)}"
+        return f"{entries}, {labels.counted(most, 'problem')}{told}."
 
     def _board(self) -> dict[str, Any] | None:
         """The leaderboard: its figure and its sortable table; None for one model of one setting."""

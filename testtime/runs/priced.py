@@ -25,8 +25,9 @@ def priced_tables(
         table = with_planner(table, ref and ref.price, ref and ref.rates)
     if prices or rates:
         table = with_costs(table, prices=prices, rates=rates)
-    counts, drawn = config.sample_counts(), {"resamples": config.resamples, "seed": config.seed}
-    return table, cells(graded(table), counts, config.selectors, **drawn)
+    counts, resamples = config.sample_counts(), config.resamples
+    kept, seed = graded(table), config.seed
+    return table, cells(kept, counts, config.selectors, resamples=resamples, seed=seed)
 
 
 def ungraded(table: pd.DataFrame) -> list[str]:

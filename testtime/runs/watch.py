@@ -64,7 +64,7 @@ def _attempts(store: Store) -> pd.DataFrame:
     recipe, cells = recipe_of(parse(manifest.config, str(store.root / "run.json")), manifest)
     columns = ["problem_id", "sample", "cell", "answers"]
     ours = (pc.field("recipe") == recipe) & pc.field("cell").isin(list(cells))
-    table = store.read("attempts", columns, ours).select(columns).to_pandas()
+    table: pd.DataFrame = store.read("attempts", columns, ours).select(columns).to_pandas()
     keys = table.pop("answers")
     table["answer"] = [key[0] if len(key) == 1 else None for key in keys]
     order = {cell: at for at, cell in enumerate(cells)}

@@ -62,7 +62,7 @@ function openDifferences(root) {
       : `${called(a)}: ${mean("left").toFixed(1)}%. ${called(b)}: ${mean("right").toFixed(1)}%. Difference ${points(told[0])} points`
         + (told[1] === null ? "" : ` [${points(told[1])}, ${points(told[2])}]`) + `, ${told[3]} problems. `
         + `The second alone solves ${rows.filter(keep.b).length}, the first alone ${rows.filter(keep.a).length} (solved: at least half the time).`;
-    fillList(rows.filter(keep[which.value]).map((r) => [r.id, `${percent(r.left)} → ${percent(r.right)} · ${r.a.question.slice(0, 80)}`]), rows.length);
+    fillList(rows.filter(keep[which.value]).map((r) => [r.id, `${percent(r.left)} → ${percent(r.right)}${begins(r.a)}`]), rows.length);
   };
   [first, second].forEach((select, index) => select.addEventListener("change", () => { remember("ab"[index], named(settings[select.value])); fill(); }));
   which.addEventListener("change", fill);

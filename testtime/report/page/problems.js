@@ -4,6 +4,8 @@ const VERDICTS = { c: "correct", w: "wrong", u: "unparsed", t: "timeout", e: "er
 const SIGNS = { c: "✓", w: "✗", u: "?", t: "t", e: "e", m: "m", p: "½", "-": "·" };
 const percent = (share) => (share === null ? "unscored" : `${Math.round(100 * share)}%`);
 
+const begins = (entry) => (entry.question ? ` · ${entry.question.slice(0, 80)}` : "");
+
 // A model's entries: [id, question, gold], its marks, and its place among the texts.
 const entries = (key) => held.models[key].marks.map((mark, place) => {
   const [id, question, gold] = held.problems[held.models[key].at[place]];
@@ -175,7 +177,7 @@ function openBrowser(root) {
     const inJson = JSON.stringify(wanted).slice(1, -1);
     const matches = (p) => !wanted || texts[p.place].includes(wanted) || texts[p.place].includes(inJson);
     const kept = problems.filter((p) => keep[which.value](p) && judged(p) && matches(p));
-    fillList(kept.map((p) => [p.id, `${percent(p.right.at(-1))} right at ${levels.at(-1)} · ${p.question.slice(0, 80)}`]), problems.length);
+    fillList(kept.map((p) => [p.id, `${percent(p.right.at(-1))} right at ${levels.at(-1)}${begins(p)}`]), problems.length);
   };
   search.addEventListener("input", fill);
   [which, verdict, level].forEach((select) => select.addEventListener("change", fill));
