@@ -99,7 +99,7 @@ def url(
 
 def test_nested_budgets_are_refused_in_one_line(url: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"takes text and no token ids .*api: chat"):
-        said(nested(tmp_path, url, args={"patience": 5}))
+        said(nested(tmp_path, url, args={"served_model": "quickstart", "patience": 5}))
 
 
 def test_messages_go_through_to_a_real_server(url: str, tmp_path: Path) -> None:
