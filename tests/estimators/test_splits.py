@@ -15,7 +15,13 @@ TIMES = (1, 2, 4, 8)
 
 
 @cache
-def pool(noise: float, problems: int = 60, samples: int = 8, seed: int = 0) -> Replicates:
+def pool(
+    noise: float,
+    problems: int = 60,
+    samples: int = 8,
+    seed: int = 0,
+    times: tuple[int, ...] = TIMES,
+) -> Replicates:
     """Three answers a problem, the right one no likelier than chance; verifications that are right
     on average, each under noise of its own. A sample costs 1, a verification .5.
     """
@@ -31,7 +37,7 @@ def pool(noise: float, problems: int = 60, samples: int = 8, seed: int = 0) -> R
     names = ["problem_id", "sample", "score", "answer_key", "flops", "more"]
     table = pd.DataFrame(rows, columns=names)
     table = table.drop(columns="more").join(pd.DataFrame(table["more"].tolist()))
-    return build(table, None, [f"weighted:v_{t}" for t in TIMES]).bootstrap(100)
+    return build(table, None, [f"weighted:v_{t}" for t in times]).bootstrap(100)
 
 
 def test_no_cheaper_cell_is_as_good_as_a_best_split() -> None:
@@ -58,3 +64,8 @@ def test_where_verdicts_are_noisy_verifying_grows_too() -> None:
 def test_without_verifications_there_is_nothing_to_split() -> None:
     assert best_splits(pool(0.3), "other").empty
     assert exponents(pool(0.3), "other") is None
+
+
+def test_of_one_number_of_verifications_nobody_knows_how_they_grow() -> None:
+    sample = pool(0.3, times=(4,))
+    assert len(best_splits(sample, "v")) >= 3 and exponents(sample, "v") is None

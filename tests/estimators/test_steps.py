@@ -55,6 +55,13 @@ def test_samples_without_answers_step_along_n_by_pass_at_n() -> None:
     assert doubling_buys(table, selector="oracle")["to_"].tolist() == ["n = 2", "n = 4", "n = 8"]
 
 
+def test_samples_double_where_nobody_knows_tokens() -> None:
+    table = levels({"low": 0.3}, {"low": 100}).drop(columns="thinking_tokens")
+    for step in doubling_buys(table, selector="oracle").to_dict("records"):
+        assert step["per_doubling"] == pytest.approx(step["gain"]) and step["doublings"] == 1
+        assert np.isnan(step["from_tokens"])
+
+
 def test_a_step_of_hardly_any_tokens_has_no_gain_a_doubling() -> None:
     """43.9 to 45.9 tokens and 16 points: "+250 points a doubling" was said once."""
     table = levels({"low": 0.4, "high": 0.6}, {"low": 100, "high": 110})

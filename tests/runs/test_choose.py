@@ -129,6 +129,20 @@ def test_budgets_that_answer_alike_share_a_choice_and_a_resumed_pass_asks_nothin
     assert len(cells[cells["selector"] == "genselect:choice_2"]) == 2
 
 
+def test_replies_that_all_name_nothing_choose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = drawn(tmp_path)
+
+    async def silent(self: TransformersEngine, request: Any) -> Completion:
+        return Completion([TOKENIZER.eos_token_id], "", "stop", [0.0], len(request.prompt))
+
+    monkeypatch.setattr(TransformersEngine, "complete", silent)
+    with pytest.raises(UserError, match="none of 48 replies names an answer shown"):
+        choose(store, "choice", 2, 4, Chooser(), Progress())
+    assert "genselect:choice_2" not in store.manifest().config["selectors"]
+
+
 def test_what_cannot_be_is_one_line(chosen: Run) -> None:
     store = Store(chosen.path)
     for name, k, chooser, words in (

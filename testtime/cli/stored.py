@@ -56,7 +56,7 @@ def doubling(
     steps = doubling_buys(scores, selector=selector, run=run, margin=margin / 100)
     lines = [
         "points gained, and points a doubling of the tokens really spent (- where they hardly "
-        "grow), each with its own 95 % interval"
+        "grow or are not known), each with its own 95 % interval"
     ]
     for (name, along), rows in steps.groupby(["model", "along"], sort=False):
         lines.append(f"{name}, along {along}")

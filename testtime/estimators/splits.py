@@ -49,13 +49,13 @@ def best_splits(sample: Replicates, name: str) -> pd.DataFrame:
 
 def exponents(sample: Replicates, name: str) -> tuple[Exponent, Exponent] | None:
     """How the best splits' samples and verifications grow with compute; None where there are fewer
-    than three of them.
+    than three of them, or all have the same number of verifications.
 
     Problems are resampled, with them accuracy and cost of every cell, and the best splits found
     anew each time; a resample with fewer than three best splits says nothing.
     """
     cells = _cells(sample, name)
-    if len(best_splits(sample, name)) < LEAST:
+    if len(best_splits(sample, name)) < LEAST or cells["verifications"].nunique() < 2:
         return None
     values, costs = sample.value[:, cells.index], sample.cost("flops")[:, cells.index]
     grid = sample.grid

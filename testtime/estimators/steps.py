@@ -73,12 +73,18 @@ def doubling_buys(
     for curve in _curves(grid):
         values = grid.value[:, curve.cells]
         spent = tokens[:, curve.cells]
+        counted = curve.along == "n" and bool(np.isnan(spent).all())
+        if counted:  # nobody knows the tokens, and twice as many samples take twice as many
+            counts = grid.cells["n"].to_numpy(dtype=np.float64)[curve.cells]
+            spent = np.broadcast_to(counts, spent.shape)
         for i in range(len(curve.cells) - 1):
             first = grid.cells.iloc[curve.cells[i]]
             row = {"model": first["model"], "along": curve.along, "setting": first["setting"]}
             row |= {"selector": "mean" if curve.along != "n" else first["selector"]}
             row |= {"from_": curve.labels[i], "to_": curve.labels[i + 1]}
             row |= _step(values[:, i : i + 2], spent[:, i : i + 2], level)
+            if counted:
+                row |= {"from_tokens": np.nan, "to_tokens": np.nan}
             row["from_here"] = _from_here(values[:, i:], margin, level)
             rows.append(row)
             apart.append(values[:, i + 1] - values[:, i])

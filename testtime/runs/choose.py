@@ -81,6 +81,11 @@ def choose(
     failed = made(given, "choices", _questions(given, k, subsets, done), asking, progress)
     rows = store.read("choices", ["chosen"], pc.field("name") == name)
     lost = pc.sum(pc.less(rows["chosen"], 0)).as_py() or 0
+    if lost and lost == rows.num_rows:
+        raise UserError(
+            f"none of {lost} replies names an answer shown, so nothing was chosen; give an --ask "
+            "that the model knows, or another --model (and --name)"
+        )
     if lost:
         progress.say(
             f"{lost} of {rows.num_rows} replies name none of the answers shown, or several: they "

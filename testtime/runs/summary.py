@@ -51,7 +51,7 @@ def _cell(cell: Mapping[Any, Any]) -> str:
 
 def splits(run: Run, name: str) -> str:
     """The best splits between solving and verifying as compute grows, at the last setting and
-    budget, and how samples and verifications grow with it.
+    budget, beside what voting alone buys for no more, and how samples and verifications grow.
     """
     scores, selectors = run.scores, run.config.selectors
     last = (
@@ -61,13 +61,21 @@ def splits(run: Run, name: str) -> str:
     )
     verified = [one for one in selectors if one.startswith(f"weighted:{name}_")]
     pool = scores[last.all(axis=1)]
-    sample = build(pool, run.config.sample_counts(), verified).bootstrap(run.config.resamples)
+    grid = build(pool, run.config.sample_counts(), [*verified, "majority"])
+    sample, spent = grid.bootstrap(run.config.resamples), grid.means(grid.cost("flops"))
+    votes = grid.cells.assign(flops=spent, value=grid.means(grid.value))
+    votes = votes[votes["selector"].isin(["mean", "majority"])].sort_values("n")
     lines = ["solve and verify, best as compute grows:"]
     for row in best_splits(sample, name).to_dict("records"):
         solved = labels.counted(int(row["samples"]), "sample")
         each = labels.counted(int(row["verifications"]), "verification")
         cost = labels.cost("flops", row["flops"])
-        lines.append(f"  {cost}: {solved}, {each} each: {100 * row['value']:.1f}%")
+        alone = votes[votes["flops"] <= row["flops"]].iloc[-1]
+        how = labels.selector(alone["selector"], int(alone["n"]))
+        lines.append(
+            f"  {cost}: {solved}, {each} each: {100 * row['value']:.1f}%; "
+            f"for no more, {how}: {100 * alone['value']:.1f}%"
+        )
     if grown := exponents(sample, name):
         told = (f"{one.value:.2f} [{one.lo:.2f}, {one.hi:.2f}]" for one in grown)
         lines.append("  samples grow as C^{}, verifications as C^{}".format(*told))
