@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from testtime.engines.base import EngineError, Scored
-from testtime.engines.readers import HeadReader, PooledReader, ReadBy, Reader, heads
+from testtime.engines.readers import ReadBy, architecture_of, batches, heads, reader
 from testtime.engines.step_layouts import FAMILIES, Read, family_of
 from testtime.errors import UserError, suggest
 
@@ -43,22 +45,18 @@ class StepScorer:
 
         self.name = name
         config = _config(path)
-        kind = str((config.get("architectures") or ["none"])[0])
+        kind = architecture_of(config)
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
         valued = any(key.startswith("v_head.") for key in heads(path))
-        known = family or family_of(config, bool(self.tokenizer.chat_template), valued)
+        known = family or family_of(kind, bool(self.tokenizer.chat_template), valued)
         if known not in FAMILIES:
             raise UserError(f"thinking.prm.family: {known!r} is unknown{suggest(known, FAMILIES)}")
         self.family = FAMILIES[known]
         self.longest = int(config.get("max_position_embeddings") or 2**31)
         self.read_at = self.family.read_at if read_at is None else read_at
         labels = label_tokens or self.family.labels
-        self.reader: Reader
-        if engine == "vllm":
-            self.reader = PooledReader(path, kind, dtype=dtype, args=args)
-        else:
-            signs = (self._token(labels[1]), self._token(labels[0])) if labels else None
-            self.reader = HeadReader(path, kind, signs, dtype=dtype, device=device)
+        signs = (self._token(labels[1]), self._token(labels[0])) if labels else None
+        self.reader = reader(engine, path, kind, signs, dtype=dtype, device=device, args=args)
         self._waiting: list[tuple[Read, asyncio.Future[Scored]]] = []
         self._reading: asyncio.Task[None] | None = None
 
@@ -95,12 +93,8 @@ class StepScorer:
     def _batch(self) -> list[tuple[Read, asyncio.Future[Scored]]]:
         """The waiting texts that fit one pass, of like length together."""
         self._waiting.sort(key=lambda one: len(one[0][0]))
-        most = 1
-        while (
-            most < len(self._waiting)
-            and (most + 1) * len(self._waiting[most][0][0]) <= self.reader.batch_tokens
-        ):
-            most += 1
+        tokens = np.array([len(ids) for (ids, _), _ in self._waiting])
+        most = len(batches(range(len(tokens)), tokens, self.reader.batch_tokens)[0])
         batch, self._waiting = self._waiting[:most], self._waiting[most:]
         return batch
 

@@ -161,6 +161,42 @@ class PooledReader:
         self._reaper.wait()
 
 
+def reader(
+    engine: ReadBy,
+    path: str | Path,
+    kind: str,
+    labels: tuple[int, int] | None = None,
+    *,
+    dtype: str = "auto",
+    device: str | None = None,
+    args: Mapping[str, Any] | None = None,
+) -> Reader:
+    """The reader that an engine's name asks for; the rest as these have it. Raises UserError as
+    they do.
+    """
+    if engine == "vllm":
+        return PooledReader(path, kind, dtype=dtype, args=args)
+    return HeadReader(path, kind, labels, dtype=dtype, device=device)
+
+
+def architecture_of(config: dict[str, Any]) -> str:
+    """What a config.json calls its model; "none" where it names nothing."""
+    return str((config.get("architectures") or ["none"])[0])
+
+
+def batches(order: Sequence[int], tokens: NDArray[np.int64], batch_tokens: int) -> list[list[int]]:
+    """Texts of like length together, padded to the longest within `batch_tokens`; order: of
+    length.
+    """
+    made: list[list[int]] = []
+    for i in order:
+        if made and (len(made[-1]) + 1) * tokens[i] <= batch_tokens:
+            made[-1].append(i)
+        else:
+            made.append([i])
+    return made
+
+
 def _right(logits: Any) -> Any:
     """logits: (places, labels)."""
     return logits[:, 0].sigmoid() if logits.shape[-1] == 1 else logits.softmax(-1)[:, 1]

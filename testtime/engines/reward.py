@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from testtime.engines.readers import HEADS, HeadReader, PooledReader, ReadBy, Reader
+from testtime.engines.readers import HEADS, ReadBy, architecture_of, batches, reader
 from testtime.engines.step_layouts import FAMILIES
 from testtime.errors import UserError
 
@@ -71,11 +71,7 @@ class RewardModel:
         self.trl = head == "ForTokenClassification"
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(path))
         self.longest = int(config.get("max_position_embeddings") or 2**31)
-        self.reader: Reader = (
-            PooledReader(path, kind, dtype=dtype)
-            if engine == "vllm"
-            else HeadReader(path, kind, dtype=dtype, device=device)
-        )
+        self.reader = reader(engine, path, kind, dtype=dtype, device=device)
 
     def close(self) -> None:
         """Release the model."""
@@ -146,23 +142,6 @@ def config_of(path: str | Path) -> dict[str, Any]:
             f"reward model {path}: no config.json there; give a folder with a Hugging Face model"
         )
     return dict(json.loads(file.read_text()))
-
-
-def architecture_of(config: dict[str, Any]) -> str:
-    return str((config.get("architectures") or ["none"])[0])
-
-
-def batches(order: Sequence[int], tokens: NDArray[np.int64], batch_tokens: int) -> list[list[int]]:
-    """Texts of like length together, padded to the longest within `batch_tokens`; order: of
-    length.
-    """
-    made: list[list[int]] = []
-    for i in order:
-        if made and (len(made[-1]) + 1) * tokens[i] <= batch_tokens:
-            made[-1].append(i)
-        else:
-            made.append([i])
-    return made
 
 
 def join(found: NDArray[np.float64], over: Over) -> float:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from testtime.engines.prm import StepScorer
-from testtime.engines.readers import ReadBy
-from testtime.engines.reward import Over, Rewards, batches, join
+from testtime.engines.readers import ReadBy, batches
+from testtime.engines.reward import Over, Rewards, join
 from testtime.engines.step_layouts import Read
 from testtime.errors import UserError
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from testtime.compute.flops import Flops
-from testtime.engines.readers import HEADS, ReadBy
-from testtime.engines.reward import Over, RewardModel, architecture_of, config_of
+from testtime.engines.readers import HEADS, ReadBy, architecture_of
+from testtime.engines.reward import Over, RewardModel, config_of
 from testtime.engines.step_rewards import StepRewards
 from testtime.errors import UserError
 from testtime.models.resolve import decoder, resolve, served
