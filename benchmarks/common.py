@@ -20,7 +20,10 @@ from testtime.config.schema import EngineSpec, Sampling
 from testtime.engines import make
 from testtime.engines.base import Completion, Engine, Request
 from testtime.models.delimiters import Format
+from testtime.runs.draw import attempt_row
+from testtime.storage.store import Store
 from testtime.storage.tables import CallRow
+from testtime.storage.writer import Writer
 from testtime.strategies.base import Attempt, Strategy
 from testtime.strategies.drawing import Admission, Drawing
 from testtime.strategies.ledger import SampleLedger
@@ -29,6 +32,7 @@ from testtime.strategies.node import Ids
 CLOSE = (2, 9, 3, 11, 4, 8)
 # Closed by what an untrained model never draws, so that every chain is cut.
 ENDLESS = Format((1,), CLOSE, CLOSE, "")
+Seconds = tuple[float, float]  # of CPU, of wall
 SAMPLE: ContextVar[tuple[str, int]] = ContextVar("sample")  # (problem, sample) drawn right now
 
 
@@ -121,6 +125,10 @@ def cpu_seconds() -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def since(began: Seconds) -> Seconds:
+    return cpu_seconds() - began[0], time.perf_counter() - began[1]
+
+
 def engine_for(name: str, model: Path, max_num_seqs: int) -> Engine:
     return make(EngineSpec(name=name, max_num_seqs=max_num_seqs), str(model))[0]
 
@@ -180,6 +188,24 @@ async def pool(
         for _ in range(min(2 * shared.engine.max_num_seqs, len(prompts) * samples)):
             group.create_task(worker())
     return time.perf_counter() - began
+
+
+async def stored(
+    shared: Drawing, strategy: Strategy, prompts: Mapping[str, Ids], samples: int
+) -> Seconds:
+    """What it takes to draw a pool and to keep it as a run does."""
+    with tempfile.TemporaryDirectory() as folder:
+        writer = Writer(Store(folder))
+
+        def finished(problem: str, sample: int, attempts: list[Attempt]) -> None:
+            for attempt in attempts:
+                writer.add("attempts", attempt_row(problem, sample, "", attempt))
+
+        kept = replace(shared, store=lambda call: writer.add("calls", call))
+        began = cpu_seconds(), time.perf_counter()
+        await pool(kept, strategy, prompts, samples, finished)
+        writer.flush()
+        return since(began)
 
 
 async def replay(engine: Engine, requests: Sequence[Request]) -> float:

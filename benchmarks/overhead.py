@@ -15,9 +15,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,41 +24,16 @@ from benchmarks.common import (
     ENDLESS,
     SHAPES,
     Recorder,
+    Seconds,
     cpu_seconds,
     drawing,
     engine_for,
-    pool,
+    since,
+    stored,
     untrained,
 )
-from testtime.engines.base import Engine, Request
-from testtime.runs.draw import attempt_row
-from testtime.storage.store import Store
-from testtime.storage.writer import Writer
-from testtime.strategies.base import Attempt
+from testtime.engines.base import Request
 from testtime.strategies.nested import Nested
-from testtime.strategies.node import Ids
-
-Seconds = tuple[float, float]  # of CPU, of wall
-
-
-async def stored(
-    engine: Engine, nested: Nested, prompts: Mapping[str, Ids], samples: int, seed: int
-) -> tuple[Seconds, list[Request]]:
-    """Seconds to draw a pool and keep it, and what was asked of the engine for it."""
-    recorder = Recorder(engine)
-    with tempfile.TemporaryDirectory() as folder:
-        writer = Writer(Store(folder))
-
-        def finished(problem: str, sample: int, attempts: list[Attempt]) -> None:
-            for attempt in attempts:
-                writer.add("attempts", attempt_row(problem, sample, "", attempt))
-
-        shared = drawing(recorder, ENDLESS, seed, store=lambda call: writer.add("calls", call))
-        began = cpu_seconds(), time.perf_counter()
-        await pool(shared, nested, prompts, samples, finished)
-        writer.flush()
-        took = cpu_seconds() - began[0], time.perf_counter() - began[1]
-    return took, [request for request, _ in recorder.seen]
 
 
 class Plain:
@@ -69,9 +43,9 @@ class Plain:
         from vllm import LLM, SamplingParams
         from vllm.platforms import current_platform
 
-        from testtime.engines.vllm import _cpu_settings
+        from testtime.engines.vllm import cpu_settings
 
-        settings: dict[str, Any] = _cpu_settings("auto") if current_platform.is_cpu() else {}
+        settings: dict[str, Any] = cpu_settings("auto") if current_platform.is_cpu() else {}
         self._llm = LLM(
             model=str(model),
             max_num_seqs=max_num_seqs,
@@ -93,7 +67,7 @@ class Plain:
         ]
         began = cpu_seconds(), time.perf_counter()
         self._llm.generate(prompts, params, use_tqdm=False)
-        return cpu_seconds() - began[0], time.perf_counter() - began[1]
+        return since(began)
 
 
 def main() -> None:
@@ -123,7 +97,9 @@ async def rounds(given: argparse.Namespace, model: Path, plain: Plain) -> None:
             f"p{i}": tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24))
             for i in range(given.problems)
         }
-        ours, requests = await stored(engine, nested, prompts, given.samples, turn)
+        recorder = Recorder(engine)
+        ours = await stored(drawing(recorder, ENDLESS, turn), nested, prompts, given.samples)
+        requests = [request for request, _ in recorder.seen]
         plain.seconds(requests)
         bare = plain.seconds(requests)
         if not turn:  # the first round warms up

@@ -73,6 +73,18 @@ class MemorylessEngine:
     async def close(self) -> None: ...
 
 
+class Silent:
+    """An engine that nothing may be asked of."""
+
+    name = "silent"
+    max_num_seqs = 8
+
+    async def complete(self, request: Request) -> Completion:
+        raise AssertionError(f"asked for {request}")
+
+    async def close(self) -> None: ...
+
+
 @contextmanager
 def without_report() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

@@ -33,7 +33,8 @@ from testtime.storage.store import Store
 from testtime.strategies import registry
 
 if TYPE_CHECKING:
-    from testtime.engines.reward import Over, RewardEngine
+    from testtime.engines.readers import ReadBy
+    from testtime.engines.reward import Over
 
 __all__ = ["Run", "grade", "load", "reward", "run", "write_report"]
 
@@ -152,7 +153,7 @@ def reward(
     model: str | Path,
     name: str = "reward",
     over: Over = "text",
-    engine: RewardEngine = "transformers",
+    engine: ReadBy = "transformers",
 ) -> Run:
     """Score a run's answers by a reward model, and make the tables again with best:NAME and
     weighted:NAME beside.

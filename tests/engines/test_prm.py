@@ -53,8 +53,8 @@ def tokenizer(folder: Path, template: str | None = None, bos: bool = True) -> An
 
 def config(kind: str, size: int, **more: Any) -> Any:
     made = getattr(transformers, f"{kind}Config")(
-        vocab_size=size, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.5, **more,
+        vocab_size=size, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=1,
+        num_key_value_heads=1, max_position_embeddings=512, initializer_range=0.5, **more,
     )  # fmt: skip
     torch.manual_seed(0)
     return made
@@ -246,14 +246,32 @@ def test_how_it_is_read_can_be_told(tmp_path: Path) -> None:
     told = StepScorer(tmp_path, device="cpu", read_at="<extra_0>", label_tokens=("a", "b"))
     (said,) = scored(told, (QUESTION, STEPS))
     assert not np.allclose(said.scores, reference(QUESTION, STEPS))
-    tok, body = told.tokenizer, told._body
+    tok = told.tokenizer
     ids = tok.encode(f"{QUESTION} " + "\n".join(f"{step} <extra_0>" for step in STEPS))
     whole = transformers.MistralForCausalLM.from_pretrained(tmp_path)
-    logits = last_hidden(body, ids) @ whole.lm_head.weight.T
+    logits = last_hidden(whole.model, ids) @ whole.lm_head.weight.T
     pair = logits[:, [tok.encode(c)[-1] for c in "ab"]].softmax(-1)[:, 0]
     assert said.scores == pytest.approx(
         pair[np.array(ids) == tok.encode("<extra_0>")[-1]].tolist(), abs=1e-5
     )
+
+
+@pytest.mark.slow
+def test_vllms_pooling_runner_reads_what_transformers_reads(tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    reference = qwen(tmp_path)  # trl's is searched with in test_vllm
+    scorer = StepScorer(tmp_path, engine="vllm", dtype="float32")
+    pairs = [(QUESTION, STEPS), ("2?", ["two", "yes"]), (QUESTION, ["fine", "x" * 600])]
+    said = scored(scorer, *pairs)
+    for (question, steps), one in zip(pairs[:2], said, strict=False):
+        assert one.scores == pytest.approx(reference(question, steps), abs=1e-4)
+    assert said[2].scores[0] > 0 and said[2].scores[1] == 0
+
+
+def test_vllm_pools_no_model_without_a_head(tmp_path: Path) -> None:
+    shepherd(tmp_path)
+    with pytest.raises(UserError, match="not MistralForCausalLM; let engine transformers read it"):
+        StepScorer(tmp_path, engine="vllm")
 
 
 def test_what_is_no_such_model_is_refused(tmp_path: Path) -> None:

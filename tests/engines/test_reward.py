@@ -4,6 +4,7 @@ time.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,21 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> RewardModel:
     return RewardModel(build(tmp_path_factory.mktemp("reward")), device="cpu")
 
 
-def logit(model: RewardModel, text: str) -> float:
-    """What transformers itself says of one text."""
+@cache
+def whole(folder: str) -> Any:
+    kind = transformers.AutoConfig.from_pretrained(folder).architectures[0]
+    return getattr(transformers, kind).from_pretrained(folder).eval()
+
+
+def logits(model: RewardModel, text: str) -> Any:
+    """What transformers itself says at each token of a text."""
     ids = torch.tensor([model.tokenizer(text)["input_ids"]])
     with torch.inference_mode():
-        return float(model.model(input_ids=ids).logits[0, 0])
+        return whole(model.tokenizer.name_or_path)(input_ids=ids).logits[0].double()
+
+
+def logit(model: RewardModel, text: str) -> float:
+    return float(logits(model, text)[0])
 
 
 def sigmoid(x: float) -> float:
@@ -82,7 +93,7 @@ def test_steps_are_scored_where_they_end(model: RewardModel) -> None:
 
 def test_batching_changes_nothing(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
     together = model.score(PAIRS, "product").value
-    monkeypatch.setattr(model, "batch_tokens", 1)
+    monkeypatch.setattr(model.reader, "batch_tokens", 1)
     assert model.score(PAIRS, "product").value == pytest.approx(together, abs=1e-6)
 
 
@@ -96,18 +107,14 @@ def test_two_labels_and_a_template_that_edits_what_it_reads(tmp_path: Path) -> N
     template = "{% for m in messages %}[{{ m.content.split('</think>')[-1] | trim }}]{% endfor %}"
     model = RewardModel(build(tmp_path, "TokenClassification", 2, template), device="cpu")
     response = "thought</think>answer"
-    ids = torch.tensor([model.tokenizer(f"[q][{response}]")["input_ids"]])
-    with torch.inference_mode():
-        expected = model.model(input_ids=ids).logits[0, -1].double().softmax(-1)[1]
+    expected = logits(model, f"[q][{response}]")[-1].softmax(-1)[1]
     assert model.score([("q", response)]).value[0] == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_the_steps_of_a_token_classifier_are_read_as_trl_trains_it(tmp_path: Path) -> None:
     template = "{% for m in messages %}[{{ m.content }}]{% endfor %}"
     model = RewardModel(build(tmp_path, "TokenClassification", 2, template), device="cpu")
-    ids = torch.tensor([model.tokenizer("long" + "a b c\n\n" + "d e f\n\n")["input_ids"]])
-    with torch.inference_mode():
-        right = model.model(input_ids=ids).logits[0].double().softmax(-1)[:, 1]
+    right = logits(model, "long" + "a b c\n\n" + "d e f\n\n").softmax(-1)[:, 1]
     each = [float(right[len("longa b c\n\n") - 1]), float(right[-1])]
     said = model.score([("long", "a b c\n\nd e f")], "product")
     assert said.value[0] == pytest.approx(each[0] * each[1], abs=1e-6)

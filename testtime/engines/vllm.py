@@ -50,9 +50,7 @@ class VllmEngine:
         dtype: str = "auto",
         args: Mapping[str, Any] | None = None,
     ) -> None:
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # how it binds memory, say
+        quiet()
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
@@ -78,7 +76,7 @@ class VllmEngine:
         if max_num_seqs:
             settings["max_num_seqs"] = max_num_seqs
         if current_platform.is_cpu():
-            settings |= _cpu_settings(dtype)
+            settings |= cpu_settings(dtype)
         settings |= args or {}
         if unknown := set(settings) - set(AsyncEngineArgs.__dataclass_fields__):
             word = min(unknown)
@@ -190,7 +188,15 @@ class VllmEngine:
         self._reaper.wait()
 
 
-def _cpu_settings(dtype: str) -> dict[str, Any]:
+def quiet() -> None:
+    """What vLLM is told by the environment, before it is imported."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # how it binds memory, say
+
+
+def cpu_settings(dtype: str) -> dict[str, Any]:
+    """Engine arguments that the CPU build needs."""
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")  # GiB
     # Two bound OpenMP threads crawl as soon as anything else runs beside them.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")

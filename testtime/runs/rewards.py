@@ -16,14 +16,8 @@ import pyarrow.compute as pc
 
 from testtime import zoo
 from testtime.compute.flops import Flops
-from testtime.engines.reward import (
-    HEADS,
-    Over,
-    RewardEngine,
-    RewardModel,
-    architecture_of,
-    config_of,
-)
+from testtime.engines.readers import HEADS, ReadBy, architecture_of
+from testtime.engines.reward import Over, RewardModel, config_of
 from testtime.engines.step_rewards import StepRewards
 from testtime.errors import UserError
 from testtime.models.resolve import decoder, resolve, served
@@ -42,7 +36,7 @@ Judge = RewardModel | StepRewards
 Decode = Callable[[Sequence[int]], str]
 
 
-def reward(store: Store, model: str | Path, name: str, over: Over, engine: RewardEngine) -> None:
+def reward(store: Store, model: str | Path, name: str, over: Over, engine: ReadBy) -> None:
     """Score a run's answers by a reward model of the zoo or in a folder, and put best:NAME and
     weighted:NAME among the selectors of its manifest. Raises UserError as `pipeline.reward` says.
     """
@@ -68,13 +62,11 @@ def reward(store: Store, model: str | Path, name: str, over: Over, engine: Rewar
     store.write_manifest(manifest.changed(config=told))
 
 
-def _judge(model: str | Path, over: Over, engine: RewardEngine) -> Judge:
-    """A classification head is read by either engine; a process reward model of another family by
-    transformers, step by step.
-    """
-    if architecture_of(config_of(model)).endswith(HEADS) or engine != "transformers":
+def _judge(model: str | Path, over: Over, engine: ReadBy) -> Judge:
+    """A process reward model of a family without one of the two heads is read step by step."""
+    if architecture_of(config_of(model)).endswith(HEADS):
         return RewardModel(model, engine=engine)
-    return StepRewards(model)
+    return StepRewards(model, engine)
 
 
 def check_name(name: str, such_as: str) -> None:

@@ -19,7 +19,8 @@ from testtime.strategies.registry import parse
 def status(path: str | Path) -> dict[str, Any]:
     """Counts of a run directory. Raises UserError when there is none.
 
-    A sample counts as begun with its first stored call, as done with all its attempts.
+    A sample counts as begun with its first stored call, as done with all its attempts. Of the
+    prompt_tokens of all requests, cached_tokens were not computed again.
     """
     store = Store(path)
     manifest = store.manifest()
@@ -50,6 +51,8 @@ def status(path: str | Path) -> dict[str, Any]:
         "grades": len(store.read("grades", [])),
         "chain_tokens": _sum(calls, "think", "tokens") + thought + called,
         "answer_tokens": _sum(calls, "answer", "tokens") + told - thought,
+        "prompt_tokens": sum(one.get("prompt_tokens", 0) for one in manifest.sessions),
+        "cached_tokens": sum(one.get("cached_tokens", 0) for one in manifest.sessions),
         "seconds": round(sum(session["seconds"] for session in manifest.sessions), 1),
         "tables": store.has("tables/cells.parquet"),
         "damaged_parts": [*map(str, store.set_aside()), *store.damaged],
@@ -101,6 +104,10 @@ def describe(counts: dict[str, Any]) -> str:
         f"{counts['chain_tokens']:,} thinking and {counts['answer_tokens']:,} answer tokens in "
         f"{counts['seconds']:,} s of sampling"
     )
+    read = (
+        f"{counts['prompt_tokens']:,} prompt tokens, {counts['cached_tokens']:,} of them from the "
+        "engine's cache"
+    )
     lines = [
         f"{counts['path']}: {counts['model']}, {counts['problems']} problems x {counts['samples']} "
         f"samples, strategy {counts['strategy']}",
@@ -108,6 +115,7 @@ def describe(counts: dict[str, Any]) -> str:
         f"samples {counts['done']:,} of {counts['wanted']:,} done, {counts['begun']:,} begun, "
         f"attempts {counts['attempts']:,}, distinct verdicts {counts['grades']:,}",
         tokens,
+        read,
         "tables are written" if counts["tables"] else "no tables yet: `testtime run` finishes it",
     ]
     lines += [f"left out: {line}" for line in counts["left_out"]]

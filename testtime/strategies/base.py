@@ -197,7 +197,8 @@ class Ledger(Protocol):
 class Verifier(BaseModel):
     """A process reward model: a zoo name, a local folder or a hub id. family: how it reads steps,
     where that is not found by itself; read_at: the text after each step at which it is read;
-    label_tokens: of a causal model, the tokens that say right and wrong.
+    label_tokens: of a causal model, the tokens that say right and wrong. engine: who reads, with
+    `args` (vLLM's, such as gpu_memory_utilization): no part of what is read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -205,6 +206,8 @@ class Verifier(BaseModel):
     family: str | None = None
     read_at: str | None = None
     label_tokens: tuple[str, str] | None = None
+    engine: Literal["transformers", "vllm"] = "transformers"
+    args: dict[str, Any] = {}
 
 
 class Strategy(Thinking):
@@ -228,8 +231,12 @@ class Strategy(Thinking):
 
     def recipe(self) -> tuple[object, ...]:
         """What its attempts depend on, besides how the model's thinking is marked."""
+        return tuple(sorted(self.telling().items()))
+
+    def telling(self) -> dict[str, Any]:
+        """The options that its attempts depend on."""
         left_out = {*self.grows, *Thinking.model_fields} - {"strategy"}
-        return tuple(sorted(self.model_dump(exclude=left_out).items()))
+        return self.model_dump(exclude=left_out)
 
     def verifier(self) -> Verifier | None:
         """The process reward model that steers it."""

@@ -75,6 +75,10 @@ class Steered(Strategy):
     separator: str = Field("\n\n", min_length=1)
     join: Literal["last", "min", "product", "mean"] = "last"
 
+    def telling(self) -> dict[str, Any]:
+        who = {"engine", "args"}  # it reads the same, whoever runs it
+        return {**super().telling(), "prm": self.prm.model_dump(exclude=who)}
+
     def verifier(self) -> Verifier:
         return self.prm
 
