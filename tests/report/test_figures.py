@@ -170,14 +170,16 @@ def test_names_under_an_axis_never_collide(tmp_path: Path, names: list[str]) -> 
     each = made.scores(problems=20, samples=4)
     table = pd.concat([each.assign(setting=name) for name in names])
     (one,) = results.of(made.run(tmp_path, table))
-    drawn = [chains.forced_share(one), chains.verdicts(one), grids.heat_map(one, "majority")]
+    boards = [grids.heat_map(one, "majority"), grids.longer_or_more(one, "tokens")]
+    drawn = [chains.forced_share(one), chains.verdicts(one), *boards]
     for chart in drawn:
         assert chart is not None
         style.freeze(chart.figure)
         (axes,) = chart.figure.axes
         ticks = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True), axes.xaxis.label]
+        ticks += [t for t in axes.texts if t.get_position()[0] < len(one.levels) - 0.5]  # in tiles
         boxes = [t.get_tightbbox() for t in ticks if t.get_text()]
-        assert len(boxes) >= 2 + len(one.levels)
+        assert len(boxes) >= 3 + len(names)
         slanted = any(t.get_rotation() % 90 for t in ticks)
         for i, a in enumerate(boxes):
             for b in boxes[:i]:

@@ -18,7 +18,7 @@ from tests.report import made
 from testtime import style
 from testtime.cli.app import app
 from testtime.errors import UserError
-from testtime.report import findings, leaderboard, leaders, results
+from testtime.report import findings, headline, leaderboard, leaders, results
 from testtime.runs.run import Run
 
 COUNTED = ("thinking_tokens", "forced_tokens", "answer_tokens", "prompt_tokens", "flops")
@@ -150,7 +150,9 @@ def test_a_table_is_listed_and_drawn_by_one_command(tmp_path: Path) -> None:
 def test_models_without_a_cost_stand_in_the_table_alone(tmp_path: Path) -> None:
     table = pd.concat([made.scores(12, 2, f"made/{k}", k) for k in range(3)])
     table.loc[table["model"] == "made/2", list(COUNTED)] = None
-    board = leaderboard.board(results.of(made.run(tmp_path, table)))
+    run = made.run(tmp_path, table)
+    board = leaderboard.board(results.of(run))
+    assert headline.chart(run).table["model"].nunique() == 2, "Run.plot refused such a run"
     chart = leaders.figure(board, "tokens")
     assert board["model"].nunique() == 3 and chart.table["model"].nunique() == 2
     assert "1 model whose tokens are not known is in the table alone" in chart.note

@@ -104,7 +104,8 @@ def forced_share(results: Results) -> Chart | None:
     level_axis(axes, results.levels)
     names = [labels.level(level) for level in results.levels]
     table = pd.DataFrame({"level": names, "forced_share": share})
-    title = f"At the largest budget {100 * share[-1]:.0f}% of the answers are still forced"
+    left = f"{100 * share[-1]:.0f}%" if share[-1] >= 0.005 else "next to none"
+    title = f"At the largest budget {left} of the answers are still forced"
     note = "An answer is forced where the budget cut the chain."
     return Chart("forced", title, note, figure, table)
 

@@ -80,7 +80,8 @@ def coverage(results: Results) -> Chart | None:
     )
     if axes.get_ylim()[0] > 0:
         note += f" The axis begins at {100 * axes.get_ylim()[0]:.0f}%."
-    title = f"A perfect verifier would gain {100 * gap:.0f} points at n = {counts[-1]}"
+    points = f"{100 * gap:.0f} point{'' if round(100 * gap) == 1 else 's'}"
+    title = f"A perfect verifier would gain {points} at n = {counts[-1]}"
     title += "" if deployed else " over one sample"
     rows = results.cells[results.cells["selector"].isin(lines) & at_level(results.cells, level)]
     table = rows[["setting", "budget", "n", "selector", "value", "lo", "hi"]]

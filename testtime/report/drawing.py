@@ -80,9 +80,9 @@ def draw_differences(
             alpha = 0.25 + 0.65 * min(abs(difference) / most, 1) if decided else 0.0
             text = f"{round(100 * difference, 1) + 0.0:+.1f}"
             colour = (LONGER if difference > 0 else MORE, alpha)
-            tile(axes, j, i, colour, text, INK if decided else MUTED, bold=decided)
+            tile(axes, j, i, len(levels), colour, text, INK if decided else MUTED, bold=decided)
     frame(axes, levels, list(rows), label)
-    axes.set_xlabel(axes.get_xlabel().replace("thinking budget", "start: thinking budget"))
+    axes.set_xlabel(f"start: {axes.get_xlabel()}")
 
 
 def of_selector(table: pd.DataFrame, selector: str) -> pd.DataFrame:
@@ -99,10 +99,19 @@ def board_height(rows: int) -> float:
 
 
 def tile(
-    axes: Any, x: int, y: int, colour: Any, text: str, ink: str, bold: bool = False, gid: str = ""
+    axes: Any,
+    x: int,
+    y: int,
+    columns: int,
+    colour: Any,
+    text: str,
+    ink: str,
+    bold: bool = False,
+    gid: str = "",
 ) -> None:
-    """A coloured field of a board with its number. colour: as matplotlib takes it; gid: "data-..."
-    where the colour stands for a number (`style`).
+    """A coloured field of a board of so many columns with its number, which is written as large as
+    there is room. colour: as matplotlib takes it; gid: "data-..." where the colour stands for a
+    number (`style`).
     """
     from matplotlib.patches import Rectangle
 
@@ -110,7 +119,9 @@ def tile(
     field = {"facecolor": colour, "linewidth": 0, "gid": name}
     axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, **field))
     weight = "bold" if bold else "normal"
-    words = {"ha": "center", "va": "center", "fontsize": FONT - 0.5, "fontweight": weight}
+    room = ROOM * 72 * axes.figure.get_figwidth() / columns
+    size = min(FONT - 0.5, 0.9 * FONT * room / (1.1 * LETTER * len(text)))
+    words = {"ha": "center", "va": "center", "fontsize": size, "fontweight": weight}
     axes.text(x, y, text, color=ink, gid=name and f"{name}-text", **words)
 
 

@@ -30,7 +30,8 @@ def heat_map(results: Results, selector: str) -> Chart:
         for row in results.cells_at(level, selector).to_dict("records"):
             value, shade = row["value"], colours(0.04 + 0.92 * row["value"] / top)
             text = labels.percent(value, 0 if value >= 0.0995 else 1)
-            tile(axes, j, counts.index(int(row["n"])), shade, text, _on(shade), gid="data-")
+            at = j, counts.index(int(row["n"])), len(results.levels)
+            tile(axes, *at, shade, text, _on(shade), gid="data-")
     frame(axes, results.levels, [str(n) for n in counts], "samples n")
     note = (
         "Accuracy in percent. To the right the model may think longer, upwards more samples "

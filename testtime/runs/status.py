@@ -100,9 +100,11 @@ def describe(counts: dict[str, Any]) -> str:
             f"rows,"
             f" {counts['scored']:,} of them scored; nothing to draw"
         )
+    took = (
+        f" in {counts['seconds']:,} s of sampling" if counts["seconds"] else ""
+    )  # told at its end
     tokens = (
-        f"{counts['chain_tokens']:,} thinking and {counts['answer_tokens']:,} answer tokens in "
-        f"{counts['seconds']:,} s of sampling"
+        f"{counts['chain_tokens']:,} thinking and {counts['answer_tokens']:,} answer tokens{took}"
     )
     read = (
         f"{counts['prompt_tokens']:,} prompt tokens, {counts['cached_tokens']:,} of them from the "

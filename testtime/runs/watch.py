@@ -50,7 +50,7 @@ def standing(path: str | Path) -> tuple[str, bool]:
         value, lo, hi = map(float, mean_interval(found)) if len(found) else [math.nan] * 3
         judged = f"{part['answer'].isin(scores).sum():,}"
         rows.append((str(cell) or "one", f"{len(part):,}", judged, labels.brackets(value, lo, hi)))
-    note = f"judged: {JUDGED} of the samples that have ended, at random; short chains end first"
+    note = f"judged: at most {JUDGED} samples that have ended, at random; short chains end first"
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(w.rjust(width) for w, width in zip(row, wide, strict=True)) for row in rows]
     return "\n".join([*lines, note]), complete
