@@ -40,19 +40,18 @@ ARGS = (
     "--enforce-eager --dtype float32"
 )
 ARGS += " --enable-prompt-tokens-details --max-num-seqs 64 --disable-uvicorn-access-log"
-# so that it counts thinking tokens, takes thinking budgets and finds calls
+COUNTS = " --reasoning-parser deepseek_r1"  # thinking tokens, and takes thinking budgets
 HERE = Path(__file__).parent
-ARGS += f" --reasoning-parser-plugin {HERE / 'agent_parsers.py'} --reasoning-parser agent"
-ARGS += f" --tool-parser-plugin {HERE / 'agent_parsers.py'} --tool-call-parser agent"
-ARGS += f" --enable-auto-tool-choice --chat-template {HERE / 'agent_tools.jinja'}"
-MODEL = "agent"
+CALLS = f" --reasoning-parser-plugin {HERE / 'agent_parsers.py'} --reasoning-parser agent"
+CALLS += f" --tool-parser-plugin {HERE / 'agent_parsers.py'} --tool-call-parser agent"
+CALLS += f" --enable-auto-tool-choice --chat-template {HERE / 'agent_tools.jinja'}"
 STARTING = 600.0  # seconds
 
 
 class VllmServer:
     """One `vllm serve` with a zoo model; the port is found free beforehand."""
 
-    def __init__(self, model: str, log: Path) -> None:
+    def __init__(self, model: str, log: Path, more: str = COUNTS) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -81,7 +80,7 @@ class VllmServer:
             str(port),
             "--served-model-name",
             model,
-            *ARGS.split(),
+            *(ARGS + more).split(),
         ]
         with log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -117,8 +116,8 @@ class VllmServer:
             self.process.wait()
 
 
-def started(folder: Path) -> Iterator[VllmServer]:
-    server = VllmServer(MODEL, folder / "log")
+def started(folder: Path, model: str = "quickstart", more: str = COUNTS) -> Iterator[VllmServer]:
+    server = VllmServer(model, folder / "log", more)
     try:
         yield server.wait()
     finally:
@@ -135,16 +134,22 @@ def second(server: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield from started(tmp_path_factory.mktemp("second"))
 
 
+@pytest.fixture
+def caller(tmp_path: Path) -> Iterator[VllmServer]:
+    """A server of the agent that finds its calls."""
+    yield from started(tmp_path, "agent", CALLS)
+
+
 def config(
     out: Path, engine: Any, temperature: float = 0.0, limit: int = 60, samples: int = 1
 ) -> Config[Strategy]:
     return registry.parse(
         {
             "name": "t",
-            "task": [{"name": "facts", "limit": limit}],
-            "model": MODEL,
+            "task": [{"name": "chain_sum", "limit": limit}],
+            "model": "quickstart",
             "engine": engine,
-            "thinking": {"budgets": [0, 8, 16, 32, 96]},
+            "thinking": {"budgets": [0, 16, 32, 64, 96]},
             "answer": {"max_tokens": 8},
             "sampling": {"temperature": temperature},
             "samples": samples,
@@ -212,7 +217,7 @@ def test_a_server_that_closes_the_thinking_itself_agrees_with_cut_chains(
         "thinking": {"budgets": budgets, "strategy": "native"},
     }
     if api == "chat":  # vLLM finds the thinking in the text, from which it drops special tokens
-        asked["model"] = {"name": MODEL, "request": {"skip_special_tokens": False}}
+        asked["model"] = {"name": "quickstart", "request": {"skip_special_tokens": False}}
     told = pipeline.run(asked)[0].scores
     if api == "chat":  # told no budget, only capped
         assert told["budget"].isna().all()
@@ -227,25 +232,26 @@ def test_a_server_that_closes_the_thinking_itself_agrees_with_cut_chains(
 
 
 def test_tools_called_through_messages_give_what_the_same_calls_in_the_text_give(
-    server: VllmServer, tmp_path: Path
+    caller: VllmServer, tmp_path: Path
 ) -> None:
     rare = {"where": {"rarest": {"min": 300}, "level": {"min": 2, "max": 3}}}
     lookup = {"name": "lookup", "function": "testtime.zoo.facts:lookup"}
     thinking = {"strategy": "tools", "budgets": [64], "turns": [0, 1, 4], "tools": lookup}
     told = {
         **config(tmp_path, "transformers").model_dump(),
-        "task": {"name": "facts", "limit": 8, "overrides": rare},
+        "model": "agent",
+        "task": {"name": "facts", "limit": 20, "overrides": rare},
     }
     in_text = {**thinking, "dialect": "tags", "system": "lookup"}
     text = pipeline.run({**told, "name": "text", "thinking": in_text})[0]
     stop = {"stop": ["</tool_call>"], "include_stop_str_in_output": True}
-    asked = {"name": MODEL, "request": {"skip_special_tokens": False, **stop}}
-    spoken = {"model": asked, "engine": endpoint(server.url, api="chat")}
+    asked = {"name": "agent", "request": {"skip_special_tokens": False, **stop}}
+    spoken = {"model": asked, "engine": endpoint(caller.url, api="chat")}
     in_chat = {**thinking, "dialect": "chat"}
     chat = pipeline.run({**told, **spoken, "name": "chat", "thinking": in_chat})[0]
     place = ["problem_id", "setting"]
     both = chat.scores.merge(text.scores, on=place, suffixes=("", "_text"))
-    assert len(both) == 3 * 8 and both["tool_calls"].sum() > 8
+    assert len(both) == 3 * 20 and both["tool_calls"].sum() > 20
     # With the last turn used up, the text's thinking is closed by force; a server's goes on.
     free = both[both["setting"] == "turn=4"]
     for name in ("score", "tool_calls", "answer_key"):

@@ -71,14 +71,14 @@ def test_without_votes_single_samples_are_compared() -> None:
 
 @pytest.mark.slow
 def test_without_any_difference_few_tables_name_a_winner() -> None:
-    """At 5 %, more than five of forty tables are few tests' luck (1 in 100)."""
+    """At 5 %, four of twenty tables would be the luck of 1 test in 60."""
     won = 0
-    for seed in range(40):
+    for seed in range(20):
         table = equal_cost(
             scores(WORLDS["all or nothing"], seed), ["majority"], "flops", resamples=200
         )
         won += any(row["winner"] != "undecided" for row in contests(table))
-    assert won <= 5
+    assert won <= 3
 
 
 def test_compare_says_who_wins_at_which_cost() -> None:

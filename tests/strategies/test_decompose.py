@@ -255,6 +255,7 @@ def test_plans_are_read_line_by_line() -> None:
         ({"part": {**PART, "budget": [1]}}, "budget"),
         ({"planner": {"name": "agent", "rates": {}}}, r"planner\.rates: are not measured"),
         ({"planner": {"nam": "agent"}}, "planner"),
+        ({"planner": {"name": "agent", "setting": "x"}}, r"planner\.setting: says nothing"),
     ],
 )
 def test_mistakes_in_a_config_are_one_line(options: dict[str, Any], error: str) -> None:

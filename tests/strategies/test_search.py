@@ -125,7 +125,8 @@ def test_particles_choose_as_brute_force_does(
 
 def noise(seed: int, n: int, step: int) -> list[float]:
     """The uniform numbers that a filter of n particles draws anew by: of its sample and step."""
-    ledger = SampleLedger(SimpleNamespace(form=FORM, seed=seed), "p0", 0, {})  # type: ignore[arg-type]
+    drawing: Any = SimpleNamespace(form=FORM, seed=seed, model="policy")
+    ledger = SampleLedger(drawing, "p0", 0, {})
     return ledger.generator(ledger.start(PROMPT), f"particles={n},{step}").random(n).tolist()
 
 

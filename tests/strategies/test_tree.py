@@ -47,7 +47,8 @@ def plain(algorithm: str, nodes: int, seed: int, values: list[float]) -> list[in
 
     Its draws are the sample's own: of its root and the number of the node.
     """
-    ledger = SampleLedger(type("Drawn", (), {"form": FORM, "seed": seed})(), "p0", 0, {})
+    drawing = type("Drawn", (), {"form": FORM, "seed": seed, "model": "policy"})()
+    ledger = SampleLedger(drawing, "p0", 0, {})
     root, parents = ledger.start(PROMPT), list[int | None]()
 
     def make(parent: int | None) -> tuple[int, float]:

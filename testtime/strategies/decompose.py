@@ -59,6 +59,19 @@ def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _check_planner(planner: ModelRef, engine: str) -> None:
+    if engine in ("endpoint", "ray"):
+        raise ValueError(
+            f"thinking.planner: engine {engine} serves one model; write engine: vllm or "
+            "transformers, which load both"
+        )
+    if planner.rates and not planner.rates.prefill:
+        raise ValueError("thinking.planner.rates: are not measured; give prefill and decode")
+    for key in ("setting", "request", "training_tokens"):
+        if getattr(planner, key):
+            raise ValueError(f"thinking.planner.{key}: says nothing of a planner; leave it out")
+
+
 class Decompose(Strategy):
     """depths: how often questions are split, each a setting of its own; part: the strategy that
     solves the parts; budget: thinking tokens of each split and join; planner: the model that
@@ -86,7 +99,7 @@ class Decompose(Strategy):
     def recipe(self) -> tuple[object, ...]:
         """What it costs changes no attempt; a recipe without a planner knows of none."""
         bare = Strategy.recipe(self.model_copy(update={"planner": None}))
-        planned = [self.planner.name] if self.planner else []
+        planned = [(self.planner.name, self.planner.template)] if self.planner else []
         return (*(part for part in bare if part != ("planner", None)), *planned)
 
     def planned_by(self) -> ModelRef | None:
@@ -105,13 +118,8 @@ class Decompose(Strategy):
         super().check(config)
         if self.part.family or self.part.delimiters or self.part.ending is not None:
             raise ValueError("thinking.part: family, delimiters and ending stand beside part")
-        if self.planner and config.engine.name in ("endpoint", "ray"):
-            raise ValueError(
-                f"thinking.planner: engine {config.engine.name} serves one model; write engine: "
-                "vllm or transformers, which load both"
-            )
-        if self.planner and (rates := self.planner.rates) and not rates.prefill:
-            raise ValueError("thinking.planner.rates: are not measured; give prefill and decode")
+        if self.planner:
+            _check_planner(self.planner, config.engine.name)
         self.part.check(config)
 
     async def attempts(self, prompt: Node, ledger: Ledger) -> list[Attempt]:
