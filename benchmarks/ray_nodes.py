@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    import ray
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 0, "include_dashboard": False}
@@ -102,6 +103,7 @@ def main() -> None:
     try:
         asyncio.run(rounds(given, cluster))
     finally:
+        ray.shutdown()  # a cluster cannot end below its driver
         cluster.shutdown()
 
 
