@@ -40,24 +40,30 @@ ROUTERS = {
 def test_answers_find_the_prefix_of_their_chain(
     start: Start, servers: list[VllmServer], tmp_path: Path, name: str
 ) -> None:
-    module, policy = ROUTERS[name]
+    module, by_header = ROUTERS[name]
     behind = [server.url.removesuffix("/v1") for server in servers]
-    command = environment("routers") / "python", "-m", module, "--worker-urls", *behind
-    metrics = ("--prometheus-port", "METRICS")
-    url = start(
-        [*command, "--policy", policy, "--host", "127.0.0.1", "--port", "PORT", *metrics], "/health"
-    )
-    before = [server.metric("vllm:request_success_total") for server in servers]
-    told = nested(tmp_path, url, task={"name": "chain_sum", "limit": 4}, samples=8)
-    told["thinking"] = {"budgets": [0, 64, 96]}
-    (run,), _ = said(told)
-    done = [
-        server.metric("vllm:request_success_total") - at
-        for server, at in zip(servers, before, strict=True)
-    ]
-    print(name, done, shares(run))
-    assert (run.scores["verdict"] != "missing").all() and min(done) > 0
-    assert shares(run) > 0.5
+    cached = {}
+    for seed, policy in enumerate((by_header, "round_robin")):
+        command = environment("routers") / "python", "-m", module, "--worker-urls", *behind
+        at = "--host", "127.0.0.1", "--port", "PORT", "--prometheus-port", "METRICS"
+        url = start([*command, "--policy", policy, *at], "/health")
+        before = [server.metric("vllm:request_success_total") for server in servers]
+        told = nested(
+            tmp_path,
+            url,
+            name=policy,
+            seed=seed,
+            samples=8,
+            args={"served_model": "quickstart"},
+        )
+        told["thinking"] = {"budgets": [0, 64, 96]}
+        (run,), _ = said(told)
+        after = [server.metric("vllm:request_success_total") for server in servers]
+        done = [now - then for now, then in zip(after, before, strict=True)]
+        cached[policy] = shares(run)
+        print(name, policy, done, cached[policy])
+        assert (run.scores["verdict"] != "missing").all() and min(done) > 0
+    assert cached[by_header] > cached["round_robin"]
 
 
 def shares(run: Run) -> float:
