@@ -42,7 +42,7 @@ def test_behind_vllm_router_answers_find_the_prefix_of_their_chain(
     start: Start, servers: list[VllmServer], tmp_path: Path
 ) -> None:
     cached = {}
-    for seed, policy in enumerate(("consistent_hash", "round_robin")):
+    for seed, policy in enumerate(("consistent_hash", "random")):
         url = routed(start, servers, "vllm_router", policy)
         before = [server.metric("vllm:request_success_total") for server in servers]
         told = nested(tmp_path, url, name=policy, seed=seed, samples=8)
@@ -52,7 +52,7 @@ def test_behind_vllm_router_answers_find_the_prefix_of_their_chain(
         cached[policy] = shares(run)
         print("vllm-router", policy, done, cached[policy])
         assert (run.scores["verdict"] != "missing").all() and min(done) > 0
-    assert cached["consistent_hash"] > cached["round_robin"]
+    assert cached["consistent_hash"] > cached["random"]
 
 
 def test_sglang_router_takes_no_ids_and_passes_messages_on(
