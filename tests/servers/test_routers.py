@@ -4,15 +4,20 @@ prefix is cached, by the header that names the chain; sglang-router's completion
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from importlib import util
 from pathlib import Path
 
 import pytest
 
+from testtime.engines.base import Request
+from testtime.engines.endpoint import EndpointEngine
 from testtime.errors import UserError
 from testtime.runs.run import Run
 
+from ..engines.server import Server
 from ..engines.test_endpoint_vllm import VllmServer
 from .conftest import Start, config, environment, nested, said
 
@@ -31,11 +36,34 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[VllmServe
             server.kill()
 
 
-def routed(start: Start, servers: list[VllmServer], router: str, policy: str) -> str:
+def routed(start: Start, servers: Sequence[VllmServer | Server], router: str, policy: str) -> str:
     behind = [server.url.removesuffix("/v1") for server in servers]
     command = environment("routers") / "python", "-m", f"{router}.launch_router"
     at = "--host", "127.0.0.1", "--port", "PORT", "--prometheus-port", "METRICS"
     return start([*command, "--worker-urls", *behind, "--policy", policy, *at], "/health")
+
+
+@pytest.mark.parametrize("policy", ["consistent_hash", "random"])
+def test_vllm_router_keeps_a_chain_at_one_server_by_our_header(start: Start, policy: str) -> None:
+    servers = [Server(), Server()]
+    url = routed(start, servers, "vllm_router", policy)
+
+    async def work() -> None:
+        engine = EndpointEngine("m", urls=url, max_num_seqs=4)
+        for _ in range(3):
+            await asyncio.gather(
+                *(engine.complete(Request((1, 2), 4, i, affinity=str(i))) for i in range(40))
+            )
+        await engine.close()
+
+    asyncio.run(work())
+    drew = [Counter(body["seed"] for body, _ in server.requests) for server in servers]
+    split = drew[0].keys() & drew[1].keys()
+    print(policy, [len(one) for one in drew], "chains;", len(split), "at both")
+    assert drew[0].total() + drew[1].total() == 120
+    assert not split and min(map(len, drew)) > 5 if policy == "consistent_hash" else split
+    for server in servers:
+        server.stop()
 
 
 def test_behind_vllm_router_answers_find_the_prefix_of_their_chain(
