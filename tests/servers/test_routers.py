@@ -69,18 +69,15 @@ def test_vllm_router_keeps_a_chain_at_one_server_by_our_header(start: Start, pol
 def test_behind_vllm_router_answers_find_the_prefix_of_their_chain(
     start: Start, servers: list[VllmServer], tmp_path: Path
 ) -> None:
-    cached = {}
-    for seed, policy in enumerate(("consistent_hash", "random")):
-        url = routed(start, servers, "vllm_router", policy)
-        before = [server.metric("vllm:request_success_total") for server in servers]
-        told = nested(tmp_path, url, name=policy, seed=seed, samples=8)
-        (run,), _ = said({**told, "thinking": {"budgets": [0, 64, 96]}})
-        after = [server.metric("vllm:request_success_total") for server in servers]
-        done = [now - then for now, then in zip(after, before, strict=True)]
-        cached[policy] = shares(run)
-        print("vllm-router", policy, done, cached[policy])
-        assert (run.scores["verdict"] != "missing").all() and min(done) > 0
-    assert cached["consistent_hash"] > cached["random"]
+    url = routed(start, servers, "vllm_router", "consistent_hash")
+    before = [server.metric("vllm:request_success_total") for server in servers]
+    told = nested(tmp_path, url, samples=8)
+    (run,), _ = said({**told, "thinking": {"budgets": [0, 64, 96]}})
+    after = [server.metric("vllm:request_success_total") for server in servers]
+    done = [now - then for now, then in zip(after, before, strict=True)]
+    print(done, shares(run))
+    assert (run.scores["verdict"] != "missing").all() and min(done) > 0
+    assert shares(run) > 0.3
 
 
 def test_sglang_router_takes_no_ids_and_passes_messages_on(
