@@ -61,6 +61,15 @@ def test_a_server_that_takes_text_alone_is_named_at_once(
         complete(server, *map(ids, range(8)))
 
 
+def test_a_router_that_refuses_ids_and_knows_no_model_is_named_too(
+    serve: Callable[..., Server],
+) -> None:
+    """As sglang-router before vLLM, whose model it lists as `unknown`."""
+    server = serve(lambda b: (404 if b["prompt"] == "1" else 422, {}, b"prompt: StringOrArray"))
+    with pytest.raises(UserError, match=r"takes text and no token ids .*StringOrArray"):
+        complete(server, ids())
+
+
 @pytest.mark.parametrize("status", [400, 422])
 def test_one_refused_request_says_nothing_of_the_others(
     serve: Callable[..., Server], status: int

@@ -132,7 +132,7 @@ def said(told: dict[str, Any]) -> tuple[list[Run], list[str]]:
     """The runs of a config, and the lines that their user reads."""
     lines: list[str] = []
     progress = Progress()
-    progress.say = lines.append  # type: ignore[method-assign]
+    progress.say = lambda line: (print(line), lines.append(line))[1]  # type: ignore[method-assign]
     return evaluated(told, progress=progress), lines
 
 

@@ -39,7 +39,6 @@ _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 _OVERLOADED = {429, 503}
 # As OpenAI (context_length_exceeded), vLLM, SGLang and llama.cpp say it.
 _TOO_LONG = re.compile(r"context[ _](length|size|window)", re.IGNORECASE)
-ROUTED_BY = "X-Session-ID", "X-SMG-Routing-Key"  # vllm-router's header, and sglang-router's
 _HOPELESS = {401, 403, 404}  # every other request would fail alike
 _REFUSED = {400, 422, 500, 501}  # how servers say that they take no token ids
 _AWAY = {502, 503, 504}  # a proxy's word for a server that is not there
@@ -133,8 +132,9 @@ class EndpointEngine:
     ) -> Completion | Failure:
         """One try: the completion, or what went wrong and is worth another try."""
         base, rank = replica.target
-        chain = hashlib.blake2b(request.affinity.encode(), digest_size=8).hexdigest()
-        headers = dict.fromkeys(ROUTED_BY, chain)
+        headers = {
+            "X-Session-ID": hashlib.blake2b(request.affinity.encode(), digest_size=8).hexdigest()
+        }
         if rank is not None:
             headers["X-data-parallel-rank"] = str(rank)
         async with replica.slot():
@@ -189,7 +189,8 @@ class EndpointEngine:
                 taken, _, _ = await self._post(base, text, {})
             except self._errors:
                 return False
-            return refused in _REFUSED and taken == 200
+            # A router may refuse ids itself, and find no model behind it under the name it gave.
+            return refused in _REFUSED and (taken == 200 or taken in _HOPELESS)
 
     async def _post(
         self, base: str, body: dict[str, Any], headers: dict[str, str]
