@@ -20,9 +20,9 @@ from testtime import exporters, importers, pipeline, report, zoo
 from testtime.cli import progress
 from testtime.errors import UserError
 from testtime.laws import study
+from testtime.runs import made, sources, status
 from testtime.runs import prepare as jobs
 from testtime.runs import show as shows
-from testtime.runs import sources, status
 from testtime.runs.summary import summary
 from testtime.storage.store import Store
 
@@ -98,6 +98,42 @@ def test_running_again_draws_nothing_and_more_samples_and_budgets_extend_the_poo
     evaluated(config(tmp_path, samples=1, thinking={"budgets": [0, 4]}))
     told = status.status(first.path)
     assert told["done"] == told["begun"] == told["wanted"] == 8 and told["attempts"] == 8 * 2
+
+
+def test_a_run_with_nothing_to_draw_keeps_a_page_that_is_still_its_own(
+    finished: testtime.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished.path, tmp_path / "study" / "quickstart")
+    asked = config(tmp_path)
+    written: list[Path] = []
+    monkeypatch.setattr(report, "write", lambda run: written.append(run.path))
+    (moved,) = testtime.run(asked)  # the manifest's `out` is another
+    assert len(written) == 1
+    (again,) = testtime.run(asked)
+    assert len(written) == 1
+    pd.testing.assert_frame_equal(again.scores, moved.scores, check_dtype=False)
+    pd.testing.assert_frame_equal(again.cells, moved.cells, check_dtype=False)
+    for change in (
+        lambda: (moved.path / "report" / "index.html").write_text("as of other prices"),
+        lambda: (moved.path / "tables" / "cells.parquet").unlink(),
+        lambda: (moved.path / "tables" / "made.json").write_text("{"),
+        lambda: monkeypatch.setattr(made, "LIBRARIES", ("numpy",)),
+    ):
+        before = len(written)
+        change()
+        testtime.run(asked)
+        testtime.run(asked)
+        assert len(written) == before + 1
+
+
+def test_a_verdict_that_is_owed_is_asked_for_again(finished: testtime.Run) -> None:
+    store, kept = Store(finished.path), (finished.path / "tables" / "made.json").read_bytes()
+    assert made.current(store)
+    owed = finished.scores.assign(verdict="error")
+    store.write_file("tables/made.json", b"{}")
+    made.record(testtime.Run(finished.path, finished.manifest, owed, finished.cells))
+    assert not made.current(store)
+    store.write_file("tables/made.json", kept)
 
 
 def test_a_changed_model_sampling_or_prompt_is_refused_by_name_and_nothing_is_lost(

@@ -16,12 +16,12 @@ from testtime.config.schema import Config, Prices, Rates
 from testtime.errors import UserError
 from testtime.importers import import_csv
 from testtime.runs import choose as choices
+from testtime.runs import made, prepare, rewards
 from testtime.runs import plan as plans
-from testtime.runs import prepare, rewards
 from testtime.runs import verify as verifications
 from testtime.runs.choose import Chooser
 from testtime.runs.draw import draw
-from testtime.runs.evaluate import evaluate
+from testtime.runs.evaluate import evaluate, remarks
 from testtime.runs.once import lost
 from testtime.runs.priced import priced
 from testtime.runs.progress import Progress
@@ -133,6 +133,12 @@ def _execute(job: prepare.Job, progress: Progress, once: bool) -> Run:
                 f"shown and not kept"
             )
             return evaluate(store, progress, prepare.manifest(job))
+        if made.current(store):
+            progress.say(f"{store.root}: tables and report are made from all of it already")
+            result = load(store.root)
+            for line in remarks(result):
+                progress.say(line)
+            return result
         return _reported(store, progress)
 
 
@@ -268,4 +274,5 @@ def _reported(store: Store, progress: Progress) -> Run:
     """The run with its tables and its report made anew."""
     result = evaluate(store, progress)
     report.write(result)
+    made.record(result)
     return result

@@ -46,20 +46,32 @@ def evaluate(store: Store, progress: Progress, view: Manifest | None = None) -> 
         raise UserError(
             f"{store.root}: {'no answer has a score' if drawn else 'no answer was drawn'}; {mend}"
         )
-    for name in ungraded(table):
-        progress.say(f"left out of the cells: problem {name}: no answer of it could be graded")
     prices, rates = pricing.prices(config), pricing.rates(config, manifest)
     table, grid = priced_tables(table, config, prices, rates)
     if view is None:
         store.write_file("tables/scores.parquet", table.to_parquet(index=False))
         store.write_file("tables/cells.parquet", grid.to_parquet(index=False))
-    # Elsewhere a budget is cut to, or is that of each round or part.
-    if config.thinking.strategy == "native":
-        for line in _uncounted(table, config) if config.engine.chat else _overspent(table):
-            progress.say(line)
     for part in store.damaged:
         progress.say(f"damaged part passed over, run again to draw its rows anew: {part}")
-    return Run(store.root, manifest, table, grid)
+    run = Run(store.root, manifest, table, grid)
+    for line in remarks(run):
+        progress.say(line)
+    return run
+
+
+def remarks(run: Run) -> list[str]:
+    """What is said of a run's tables whenever it is run: problems that its cells leave out, budgets
+    that were not kept, and prompts that nobody counted.
+    """
+    said = [
+        f"left out of the cells: problem {name}: no answer of it could be graded"
+        for name in ungraded(run.scores)
+    ]
+    # Elsewhere a budget is cut to, or is that of each round or part.
+    if run.config.thinking.strategy == "native":
+        chat = run.config.engine.chat
+        said += _uncounted(run.scores, run.config) if chat else _overspent(run.scores)
+    return said
 
 
 def scored(store: Store, view: Manifest | None = None) -> pd.DataFrame:
