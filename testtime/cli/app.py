@@ -331,6 +331,7 @@ def main() -> None:
     except UserError as error:
         print(f"testtime: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("testtime: stopped; run the same command again to resume", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what Typer makes of an interrupt
+            print("testtime: stopped; run the same command again to resume", file=sys.stderr)
+        raise

@@ -9,10 +9,18 @@ from testtime.compare.words import Row, budget_rank, difference, level_name, lim
 
 
 def differences(rows: list[Row], level: str) -> list[str]:
-    """Those of most samples first, with how many of all have a winner and which pairs cross."""
-    largest = sorted(rows, key=lambda row: (-row["n"], -budget_rank(row["a_budget"])))
+    """Those of most samples first, of them those with a winner, behind how many of all have one and
+    which pairs cross.
+    """
+    largest = sorted(
+        rows, key=lambda row: (-row["n"], -budget_rank(row["a_budget"]), _undecided(row))
+    )
     lines = limited([_difference(row) for row in largest], "differences")
     return [*_together(rows, level), *_crossings(rows), *lines]
+
+
+def _undecided(row: Row) -> bool:
+    return bool(row["better"] == "undecided")
 
 
 def _crossings(rows: list[Row]) -> list[str]:
@@ -42,7 +50,7 @@ def by_difficulty(rows: list[Row], level: str) -> list[str]:
     top = max((budget_rank(row["a_budget"]) for row in own), default=-1.0)
     most = max((row["n"] for row in own), default=0)
     shown = [r for r in own if r["n"] == most and budget_rank(r["a_budget"]) == top]
-    lines = [f"bin {row['difficulty']}, {_difference(row)}" for row in shown]
+    lines = [f"bin {row['difficulty']}, {_difference(row)}" for row in sorted(shown, key=_undecided)]
     return [*_together(rows, level), *limited(lines, "by_difficulty_differences")] if own else []
 
 
