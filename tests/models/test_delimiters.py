@@ -66,14 +66,14 @@ def test_a_template_that_switches_thinking_off_is_refused_and_its_switch_is_pass
     assert made.decode(render(made, ASK, resolve(made), {"off": False})) == "2+2<think>"
 
 
-def test_the_graded_lead_is_what_the_tokenizer_really_writes() -> None:
+@pytest.mark.parametrize("model", ["quickstart", "agent", "ladder/0"])
+def test_an_ending_of_which_the_tokenizer_drops_some_white_space_is_not_taken(model: str) -> None:
+    r"""The ladder writes `\n\n`, which ends a step, and no `\n`; it never answered behind a step."""
     from transformers import AutoTokenizer
 
     from testtime import zoo
 
-    form = resolve(
-        AutoTokenizer.from_pretrained(zoo.path("quickstart"))
-    )  # its tokenizer has no white space
+    form = resolve(AutoTokenizer.from_pretrained(zoo.path(model)))
     assert form.ending == form.close and form.lead == ""
 
 

@@ -50,7 +50,9 @@ def by_difficulty(rows: list[Row], level: str) -> list[str]:
     top = max((budget_rank(row["a_budget"]) for row in own), default=-1.0)
     most = max((row["n"] for row in own), default=0)
     shown = [r for r in own if r["n"] == most and budget_rank(r["a_budget"]) == top]
-    lines = [f"bin {row['difficulty']}, {_difference(row)}" for row in sorted(shown, key=_undecided)]
+    lines = [
+        f"bin {row['difficulty']}, {_difference(row)}" for row in sorted(shown, key=_undecided)
+    ]
     return [*_together(rows, level), *limited(lines, "by_difficulty_differences")] if own else []
 
 

@@ -17,8 +17,8 @@ from testtime.errors import UserError, suggest
 
 @dataclass(frozen=True)
 class Family:
-    """A family's texts: what opens and closes thinking, and forced endings (the first the tokenizer
-    can write).
+    """A family's texts: what opens and closes thinking, and forced endings (the first that the
+    tokenizer writes to the letter, else the last).
     """
 
     open: str
@@ -92,13 +92,18 @@ def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
     """Ids of a text without special tokens added. Raises UserError when the tokenizer cannot write
     it.
     """
-    ids = tuple(tokenizer.encode(text, add_special_tokens=False))
-    if (
-        tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False).strip()
-        != text.strip()
-    ):
+    ids = _ids(tokenizer, text)
+    if _written(tokenizer, ids).strip() != text.strip():
         raise UserError(f"the model's tokenizer cannot write {text!r}; choose another text for it")
     return ids
+
+
+def _ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _written(tokenizer: Any, ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def quote(tokenizer: Any, text: str) -> tuple[int, ...]:
@@ -163,22 +168,20 @@ def resolve(
         text = FINAL_ANSWER if ending is None else ending
         return Format((), (), ids := encode(tokenizer, text), tokenizer.decode(ids))
     opening, close = encode(tokenizer, chosen.open), encode(tokenizer, chosen.close)
-    for text in chosen.endings if ending is None else (ending,):
-        try:
-            ids = encode(tokenizer, text)
-        except UserError:
-            if text == chosen.endings[-1] or ending is not None:
-                raise
-            continue
-        if find(ids, close) < 0:
-            raise UserError(
-                f"thinking.ending: {text!r} does not contain the closing delimiter "
-                f"{chosen.close!r}; "
-                f"write it into the ending"
-            )
-        # Read back from the ids: a tokenizer may drop white space that the text has.
-        return Format(opening, close, ids, tokenizer.decode(ids[find(ids, close) + len(close) :]))
-    raise AssertionError("unreachable: the last ending returns or raises")
+    endings = chosen.endings if ending is None else (ending,)
+    # One written in part, without some of its white space, is nothing a model was trained behind.
+    text = next(
+        (one for one in endings[:-1] if _written(tokenizer, _ids(tokenizer, one)) == one),
+        endings[-1],
+    )
+    ids = encode(tokenizer, text)
+    if find(ids, close) < 0:
+        raise UserError(
+            f"thinking.ending: {text!r} does not contain the closing delimiter {chosen.close!r}; "
+            "write it into the ending"
+        )
+    # Read back from the ids: a tokenizer may drop white space that the text has.
+    return Format(opening, close, ids, tokenizer.decode(ids[find(ids, close) + len(close) :]))
 
 
 def render(
