@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import testtime.report as report
-from testtime.config.schema import Config, Prices, Rates
+from testtime.config.schema import Config
 from testtime.errors import UserError
 from testtime.runs import choose as choices
 from testtime.runs import made, prepare, rewards
@@ -21,7 +21,6 @@ from testtime.runs.choose import Chooser
 from testtime.runs.draw import draw
 from testtime.runs.evaluate import evaluate, remarks
 from testtime.runs.once import lost
-from testtime.runs.priced import priced
 from testtime.runs.progress import Progress
 from testtime.runs.run import Run, load
 from testtime.runs.scores import check_selectors
@@ -32,7 +31,7 @@ from testtime.strategies import registry
 if TYPE_CHECKING:
     from testtime.engines.reward import Over, RewardEngine
 
-__all__ = ["Run", "grade", "load", "reward", "run", "write_report"]
+__all__ = ["Run", "grade", "load", "reward", "run"]
 
 
 def run(
@@ -212,33 +211,6 @@ def choose(
         failed = choices.choose(store, name, k, subsets, chooser or Chooser(), progress)
         _say_missing(failed, progress)
         return _reported(store, progress)
-
-
-def write_report(
-    paths: Sequence[str | Path],
-    folder: str | Path | None = None,
-    prices: Prices | None = None,
-    rates: Rates | None = None,
-) -> Path:
-    """Write one page on the runs in some folders; returns its path.
-
-    prices, rates: for the axes in dollars and seconds, in place of the runs' own.
-    """
-    return report.write([priced(load(path), prices, rates) for path in paths], folder)
-
-
-def leaderboard(
-    paths: Sequence[str | Path],
-    format: str = "text",
-    interval: Literal["brackets", "pm"] = "brackets",
-    prices: Prices | None = None,
-    rates: Rates | None = None,
-) -> str:
-    """The runs in some folders as one table: text, markdown, csv or latex."""
-    from testtime.report import leaderboard as boards
-
-    runs = [priced(load(path), prices, rates) for path in paths]
-    return boards.table(runs, format, interval=interval)
 
 
 def _say_missing(lines: Sequence[str], progress: Progress) -> None:

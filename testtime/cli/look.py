@@ -134,10 +134,10 @@ def table(
 
     Example: testtime table runs/ladder/* --format markdown
     """
-    from testtime import pipeline
+    from testtime import pages
     from testtime.errors import UserError
 
     if interval not in ("brackets", "pm"):
         raise UserError(f"--interval {interval}: write brackets or pm")
     kind = cast(Literal["brackets", "pm"], interval)
-    typer.echo(pipeline.leaderboard(without_reports(runs), form, kind, *costs(price, rate)))
+    typer.echo(pages.leaderboard(without_reports(runs), form, kind, *costs(price, rate)))

@@ -14,7 +14,6 @@ import json
 from importlib import metadata
 from pathlib import Path
 
-import testtime
 from testtime.runs.run import TABLES, Run
 from testtime.runs.verdicts import grader_id
 from testtime.storage import files
@@ -61,7 +60,7 @@ def _state(store: Store) -> dict[str, str]:
 
 
 def _code() -> str:
-    package = Path(testtime.__file__).parent
+    package = Path(__file__).parents[1]  # all of testtime
     sources = sorted(file for file in package.rglob("*") if file.suffix in CODE)
     return _hash(b"".join(file.read_bytes() for file in sources))
 
