@@ -77,7 +77,6 @@ class MemorylessEngine:
 def without_report() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("testtime.report.write", lambda *_: None)
-        patch.setattr("testtime.runs.made.record", lambda *_: None)
         yield
 
 

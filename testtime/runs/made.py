@@ -27,11 +27,11 @@ CODE = (".py", ".html", ".css", ".js")
 
 
 def record(run: Run) -> None:
-    """Keep what the tables and the page were made from; nothing where a verdict is still owed, as
-    it is asked for again.
+    """Keep what the tables and the page were made from; nothing where one is not there, or a
+    verdict is still owed, as it is asked for again.
     """
     store = Store(run.path)
-    if not run.scores["verdict"].eq("error").any():
+    if all(map(store.has, MADE)) and not run.scores["verdict"].eq("error").any():
         store.write_file(RECORD, json.dumps(_state(store)).encode())
 
 
