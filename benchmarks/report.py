@@ -5,12 +5,16 @@ texts included.
 
 The scores are made up; their shape (table sizes, chains cut at every budget, texts of 4,000
 letters) is a real one. Processor seconds are printed beside wall seconds, because the machine may
-be busy with other things.
+be busy with other things. With `--run RUN`, also of the commands that look at that run, each a
+process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -60,10 +64,22 @@ def scores(problems: int, samples: int) -> pd.DataFrame:
     return table
 
 
+def command(*words: str) -> str:
+    """Processor seconds of `testtime WORDS`, as a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testtime", *words], stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"testtime {' '.join(words)} failed")
+    return f"{words[0]:<8} {used.ru_utime + used.ru_stime:6.2f} s of processor time"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=500)
     parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--run", help="a run directory for the commands' times")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         table = scores(options.problems, options.samples)
@@ -78,6 +94,10 @@ def main() -> None:
             f"{time.perf_counter() - wall:.1f} s ({time.process_time() - processor:.1f} s of "
             f"processor time)"
         )
+    if options.run:
+        for name in ("status", "show", "compare", "report"):
+            print(command(name, options.run))
+        print(command("doctor"))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,6 @@ class Silent:
 def without_report() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("testtime.report.write", lambda *_: None)
-        patch.setattr("testtime.runs.made.record", lambda *_: None)
         yield
 
 

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testtime import pipeline
+from testtime import pages
 from testtime.compare import comparison, inputs, result, text
 from testtime.config.schema import Config, Prices, Rates
 from testtime.laws import study
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     Scores = str | Path | runs.Run | pd.DataFrame
-
-plan = pipeline.plan
 
 
 class Run(runs.Run):
@@ -86,14 +84,25 @@ def run(
     config: a YAML path, or plain data of the same form; overrides: `key=value` as for `--set`;
     limit: only so many problems of each task. Raises UserError for anything a user can mend.
     """
+    from testtime import pipeline
+
     return [_shown(one) for one in pipeline.run(config, overrides, progress, limit)]
+
+
+def plan(
+    config: Config[Any] | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+) -> str:
+    """What a config's runs take, and what they will be able to tell apart; draws nothing."""
+    from testtime import pipeline
+
+    return pipeline.plan(config, overrides)
 
 
 def load(path: str | Path) -> Run:
     """The tables of a run directory. Raises UserError when there is no run, or one without tables
     yet.
     """
-    return _shown(pipeline.load(path))
+    return _shown(runs.load(path))
 
 
 def compare(
@@ -141,7 +150,7 @@ def report(*given: str | Path | runs.Run, folder: str | Path | None = None) -> P
     default `report` in the run's own.
     """
     paths = [one.path if isinstance(one, runs.Run) else one for one in given]
-    return pipeline.write_report(paths, folder)
+    return pages.write_report(paths, folder)
 
 
 def _shown(of: runs.Run) -> Run:

@@ -16,7 +16,7 @@ from tests.report import made
 from testtime.errors import UserError
 from testtime.exporters import export_eval_results, export_hub, export_inspect, export_tidy
 from testtime.importers import Log, import_csv, import_inspect, save
-from testtime.pipeline import leaderboard
+from testtime.pages import leaderboard
 from testtime.runs.run import Run
 
 

@@ -62,7 +62,7 @@ def test_less_than_the_run_holds_is_shown_and_not_kept(
     (run,) = testtime.run(path)
     before, said = contents(run.path), Said()
     (less,) = testtime.run(path, overrides, said, limit)
-    assert contents(run.path) == before and len(before) == 3
+    assert contents(run.path) == before and len(before) == 4
     assert any("tables and report stay as they are, with" in s and held in s for s in said.lines)
     assert len(less.cells) < len(run.cells) or len(less.scores) < len(run.scores)
     assert testtime.load(run.path).config.samples == 2

@@ -14,7 +14,7 @@ import pytest
 import testtime
 from tests.test_pipeline import config, rows
 from tests.tiny import evaluated
-from testtime import pipeline
+from testtime import pages
 from testtime.cli.options import costs
 from testtime.compare import comparison as compare
 from testtime.compare.inputs import priced
@@ -139,7 +139,7 @@ def test_the_report_of_a_finished_run_takes_prices_and_rates_of_its_own(
     plain: testtime.Run, tmp_path: Path
 ) -> None:
     prices, rates = costs(["input=1", "output=4"], ["prefill=1000", "decode=100"])
-    page = pipeline.write_report([plain.path], tmp_path, prices, rates)
+    page = pages.write_report([plain.path], tmp_path, prices, rates)
     assert (tmp_path / "figures" / "accuracy-usd.csv").is_file()
     assert (tmp_path / "figures" / "accuracy-seconds.csv").is_file()
     assert "prefill 1,000, decode 100, with 1 in flight" in page.read_text()

@@ -12,11 +12,11 @@ from testtime.config.schema import Sampling
 from testtime.engines.base import EngineError, Scorer
 from testtime.models.delimiters import Format
 from testtime.storage.tables import CallRow
+from testtime.strategies import registry
 from testtime.strategies.base import Attempt, Strategy
 from testtime.strategies.drawing import Admission, Drawing, Spent
 from testtime.strategies.ledger import SampleLedger
 from testtime.strategies.node import Turns
-from testtime.strategies.registry import STRATEGIES
 
 PROMPT = (7, 8)
 ANSWER_TOKENS = 5
@@ -40,7 +40,7 @@ class Drawn:
 
 
 def strategy(name: str = "nested", **options: Any) -> Strategy:
-    return STRATEGIES[name](**{"budgets": [0, 4, 8, 16], **options})
+    return registry.strategy(name)(**{"budgets": [0, 4, 8, 16], **options})
 
 
 def draw(

@@ -19,7 +19,7 @@ from testtime.storage.calls import _behind
 from testtime.storage.tables import CallRow
 from testtime.strategies.base import Strategy
 from testtime.strategies.ledger import SampleLedger
-from testtime.strategies.registry import STRATEGIES
+from testtime.strategies.registry import strategy
 
 COMMON = {"prm": "judge", "max_steps": 5, "step_tokens": 6}
 JOINS = st.sampled_from(["last", "min", "product", "mean"])
@@ -27,7 +27,7 @@ LOOKS = st.sampled_from([0, 0, 4, 9])
 
 
 def search(name: str, **options: Any) -> Strategy:
-    return STRATEGIES[name](**{**COMMON, **options})
+    return strategy(name)(**{**COMMON, **options})
 
 
 def drawn_by(chosen: Strategy, tree: Tree, judge: Judge, **options: Any) -> Drawn:

@@ -19,8 +19,9 @@ from tests.tiny import EOS, FORM
 from testtime.errors import UserError
 from testtime.storage.calls import thinking_ids
 from testtime.strategies.base import Strategy
-from testtime.strategies.ledger import SampleLedger, key_of
-from testtime.strategies.registry import STRATEGIES
+from testtime.strategies.ledger import SampleLedger
+from testtime.strategies.node import key_of
+from testtime.strategies.registry import strategy
 from testtime.strategies.tree import algorithm as library
 
 pytest.importorskip("treequest")
@@ -30,7 +31,7 @@ BUDGET = 12
 
 def tree(algorithm: str = "ab-mcts-a", nodes: Sequence[int] = (1, 6), **options: Any) -> Strategy:
     told = {"prm": "judge", "budget": BUDGET, "prompt": "again", **options}
-    return STRATEGIES["tree"](algorithm=algorithm, nodes=list(nodes), **told)
+    return strategy("tree")(algorithm=algorithm, nodes=list(nodes), **told)
 
 
 def drawn_by(chosen: Strategy, engine: Tree, judge: Judge, **options: Any) -> Drawn:

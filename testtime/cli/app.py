@@ -209,11 +209,11 @@ def report(
 
     Example: testtime report runs/quickstart/quickstart
     """
-    from testtime import pipeline
+    from testtime import pages
     from testtime.cli import options as cli_options
 
     paths = cli_options.without_reports(runs)
-    typer.echo(f"report: {pipeline.write_report(paths, out, *cli_options.costs(price, rate))}")
+    typer.echo(f"report: {pages.write_report(paths, out, *cli_options.costs(price, rate))}")
 
 
 @app.command()

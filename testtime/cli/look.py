@@ -154,7 +154,7 @@ def table(
 
     Example: testtime table runs/ladder/* --format markdown --figure board.png
     """
-    from testtime import pipeline
+    from testtime import pages
     from testtime.errors import UserError
 
     if interval not in ("brackets", "pm"):
@@ -162,7 +162,7 @@ def table(
     kind = cast(Literal["brackets", "pm"], interval)
     drawable(figure)
     cost = costs(price, rate)
-    told = pipeline.leaderboard(
+    told = pages.leaderboard(
         without_reports(runs), form, kind, *cost, columns(column), model, figure
     )
     typer.echo(told)

@@ -92,9 +92,10 @@ def export_tidy(run: RunDir, folder: Folder) -> None:
 
     Example: testtime export tidy runs/quickstart/quickstart export/tidy
     """
-    from testtime import exporters, pipeline
+    from testtime import exporters
+    from testtime.runs.run import load
 
-    wrote(exporters.export_tidy(pipeline.load(run), folder))
+    wrote(exporters.export_tidy(load(run), folder))
 
 
 @exporting.command("hub")
@@ -103,9 +104,10 @@ def export_hub(run: RunDir, folder: Folder) -> None:
 
     Example: testtime export hub runs/quickstart/quickstart export/hub
     """
-    from testtime import exporters, pipeline
+    from testtime import exporters
+    from testtime.runs.run import load
 
-    wrote(exporters.export_hub(pipeline.load(run), folder))
+    wrote(exporters.export_hub(load(run), folder))
 
 
 @exporting.command("eval-results")
@@ -121,11 +123,10 @@ def export_eval_results(
 
     Example: testtime export eval-results runs/aime/my-model export --task-id aime_2026
     """
-    from testtime import exporters, pipeline
+    from testtime import exporters
+    from testtime.runs.run import load
 
-    wrote(
-        exporters.export_eval_results(pipeline.load(run), folder, dataset=dataset, task_id=task_id)
-    )
+    wrote(exporters.export_eval_results(load(run), folder, dataset=dataset, task_id=task_id))
 
 
 @exporting.command("inspect")
@@ -134,9 +135,10 @@ def export_inspect(run: RunDir, folder: Folder) -> None:
 
     Example: testtime export inspect runs/quickstart/quickstart export/inspect
     """
-    from testtime import exporters, pipeline
+    from testtime import exporters
+    from testtime.runs.run import load
 
-    wrote(exporters.export_inspect(pipeline.load(run), folder))
+    wrote(exporters.export_inspect(load(run), folder))
 
 
 @exporting.command("every-eval-ever")
@@ -152,11 +154,12 @@ def export_every_eval_ever(
 
     Example: testtime export every-eval-ever runs/quickstart/quickstart export
     """
-    from testtime import exporters, pipeline
+    from testtime import exporters
+    from testtime.runs.run import load
 
     wrote(
         exporters.export_every_eval_ever(
-            pipeline.load(run), folder, organization=organization, developer=developer
+            load(run), folder, organization=organization, developer=developer
         )
     )
 
@@ -167,9 +170,10 @@ def export_wandb(run: RunDir, folder: Folder) -> None:
 
     Example: testtime export wandb runs/quickstart/quickstart export && wandb sync export/wandb/*
     """
-    from testtime import exporters, pipeline
+    from testtime import exporters
+    from testtime.runs.run import load
 
-    wrote(exporters.export_wandb(pipeline.load(run), folder))
+    wrote(exporters.export_wandb(load(run), folder))
 
 
 @exporting.command("mlflow")
@@ -178,9 +182,10 @@ def export_mlflow(run: RunDir, folder: Folder) -> None:
 
     Example: testtime export mlflow runs/quickstart/quickstart export
     """
-    from testtime import exporters, pipeline
+    from testtime import exporters
+    from testtime.runs.run import load
 
-    wrote(exporters.export_mlflow(pipeline.load(run), folder))
+    wrote(exporters.export_mlflow(load(run), folder))
 
 
 def _imported(result: object) -> None:

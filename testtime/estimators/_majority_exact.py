@@ -80,8 +80,10 @@ def _table(size: int, k: int) -> _Table:
 
 def _worth_by_count(count: Ints, score: Floats) -> list[tuple[int, float]]:
     """Answers that occur equally often win equally often: their scores are added."""
-    sizes, inverse = np.unique(count, return_inverse=True)
-    return list(zip(sizes.tolist(), np.bincount(inverse, weights=score).tolist(), strict=True))
+    worth: dict[int, float] = {}
+    for size, own in zip(count.tolist(), score.tolist(), strict=True):  # few: numpy is slower
+        worth[size] = worth.get(size, 0.0) + own
+    return sorted(worth.items())
 
 
 class _Table:

@@ -30,8 +30,8 @@ from testtime.storage.store import Store
 from testtime.storage.tables import CallRow, ChoiceRow, ProblemRow
 from testtime.strategies.budget import closed, cut, paid, think
 from testtime.strategies.drawing import Drawing
-from testtime.strategies.ledger import SampleLedger, key_of, seed
-from testtime.strategies.node import Turns
+from testtime.strategies.ledger import SampleLedger, seed
+from testtime.strategies.node import Turns, key_of
 
 REPLY = 64  # tokens of a reply at most, behind its thinking
 

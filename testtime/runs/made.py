@@ -14,7 +14,6 @@ import json
 from importlib import metadata
 from pathlib import Path
 
-import testtime
 from testtime.runs.run import TABLES, Run
 from testtime.runs.verdicts import grader_id
 from testtime.storage import files
@@ -28,11 +27,11 @@ CODE = (".py", ".html", ".css", ".js")
 
 
 def record(run: Run) -> None:
-    """Keep what the tables and the page were made from; nothing where a verdict is still owed, as
-    it is asked for again.
+    """Keep what the tables and the page were made from; nothing where one is not there, or a
+    verdict is still owed, as it is asked for again.
     """
     store = Store(run.path)
-    if not run.scores["verdict"].eq("error").any():
+    if all(map(store.has, MADE)) and not run.scores["verdict"].eq("error").any():
         store.write_file(RECORD, json.dumps(_state(store)).encode())
 
 
@@ -61,7 +60,7 @@ def _state(store: Store) -> dict[str, str]:
 
 
 def _code() -> str:
-    package = Path(testtime.__file__).parent
+    package = Path(__file__).parents[1]  # all of testtime
     sources = sorted(file for file in package.rglob("*") if file.suffix in CODE)
     return _hash(b"".join(file.read_bytes() for file in sources))
 

@@ -28,7 +28,7 @@ from testtime.storage.store import Store
 from testtime.storage.tables import ProblemRow, Row
 from testtime.storage.writer import Writer
 from testtime.strategies.drawing import Drawing
-from testtime.strategies.ledger import key_of
+from testtime.strategies.node import key_of
 from testtime.strategies.registry import parse
 
 

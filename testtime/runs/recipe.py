@@ -12,7 +12,7 @@ from testtime.config.schema import Config
 from testtime.models.delimiters import Format
 from testtime.storage.manifest import Manifest
 from testtime.strategies.base import Amounts, Strategy
-from testtime.strategies.ledger import key_of
+from testtime.strategies.node import key_of
 
 
 def recipe(config: Config[Strategy], form: Format) -> str:

@@ -31,8 +31,8 @@ from testtime.storage.store import Store
 from testtime.storage.tables import CallRow, ProblemRow, VerificationRow
 from testtime.strategies.budget import cut, paid, think
 from testtime.strategies.drawing import Drawing
-from testtime.strategies.ledger import SampleLedger, key_of, seed
-from testtime.strategies.node import Ids, Node
+from testtime.strategies.ledger import SampleLedger, seed
+from testtime.strategies.node import Ids, Node, key_of
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ prices. Its calls form a tree: a call stands on a `Node`, and what it drew is a 
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +18,9 @@ from testtime.config.schema import Config, ModelRef, Sampling, Thinking
 from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
 from testtime.strategies.node import Ids, Node, Turns
-from testtime.tools.base import Result
+
+if TYPE_CHECKING:
+    from testtime.tools.base import Result
 
 Amounts = dict[str, int]  # what an attempt is nested in: budget, wait, round, turn, nodes
 
@@ -277,6 +278,8 @@ class Strategy(Thinking):
 
 async def gathered(*parts: Coroutine[Any, Any, list[Attempt]]) -> list[Attempt]:
     """The attempts of all parts, in order. A failed call takes its own attempts, no sibling's."""
+    import asyncio  # whoever only looks at a run needs none
+
     outcomes = await asyncio.gather(*parts, return_exceptions=True)
     made: list[Attempt] = []
     for outcome in outcomes:

@@ -26,7 +26,7 @@ from testtime.strategies.base import Answer, Call, Chain, Judged
 from testtime.strategies.completions import logprobs, split, texts_of
 from testtime.strategies.drawing import Drawing
 from testtime.strategies.growing import Growing
-from testtime.strategies.node import Ids, Node, Turns
+from testtime.strategies.node import Ids, Node, Turns, key_of
 from testtime.tools.base import Result
 
 
@@ -37,10 +37,6 @@ def seed(key: str, start: int) -> int:
     """
     digest = hashlib.blake2b(f"{key}\x1f{start}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-def key_of(*parts: object) -> str:
-    return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
 
 
 class SampleLedger:

@@ -5,12 +5,18 @@ So a call's key follows from where it stands and what it asks, never from hashin
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 Ids = tuple[int, ...]
 Turns = tuple[dict[str, Any], ...]
+
+
+def key_of(*parts: object) -> str:
+    """A hash of whatever determines a call, or a recipe."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,20 @@ from testtime.config import load as reader
 from testtime.config.schema import Config
 from testtime.errors import UserError, suggest
 from testtime.strategies.base import Strategy
-from testtime.strategies.beam import Beam
-from testtime.strategies.decompose import Decompose
-from testtime.strategies.native import Native
-from testtime.strategies.nested import Fresh, Nested, Wait
-from testtime.strategies.particles import Particles
-from testtime.strategies.revise import Revise
-from testtime.strategies.stepwise import Stepwise
-from testtime.strategies.tools import Tools
-from testtime.strategies.tree import Tree
 
-STRATEGIES: dict[str, type[Strategy]] = {
-    "nested": Nested,
-    "fresh": Fresh,
-    "wait": Wait,
-    "native": Native,
-    "revise": Revise,
-    "stepwise": Stepwise,
-    "beam": Beam,
-    "tools": Tools,
-    "decompose": Decompose,
-    "particles": Particles,
-    "tree": Tree,
+_ROOM = "testtime.strategies"
+STRATEGIES = {  # imported when a config names them
+    "nested": f"{_ROOM}.nested:Nested",
+    "fresh": f"{_ROOM}.nested:Fresh",
+    "wait": f"{_ROOM}.nested:Wait",
+    "native": f"{_ROOM}.native:Native",
+    "revise": f"{_ROOM}.revise:Revise",
+    "stepwise": f"{_ROOM}.stepwise:Stepwise",
+    "beam": f"{_ROOM}.beam:Beam",
+    "tools": f"{_ROOM}.tools:Tools",
+    "decompose": f"{_ROOM}.decompose:Decompose",
+    "particles": f"{_ROOM}.particles:Particles",
+    "tree": f"{_ROOM}.tree:Tree",
 }
 
 
@@ -54,4 +47,11 @@ def _chosen(thinking: Any) -> type[Strategy]:
     if "mode" in options:
         renamed = {"engine": "native"}.get(options["mode"], options["mode"])
         raise UserError(f"thinking.mode: is called strategy; write thinking.strategy: {renamed}")
-    return STRATEGIES[name]
+    return strategy(name)
+
+
+def strategy(name: str) -> type[Strategy]:
+    """The strategy of a known name."""
+    module, _, kind = STRATEGIES[name].partition(":")
+    chosen: type[Strategy] = getattr(import_module(module), kind)
+    return chosen
