@@ -32,13 +32,13 @@ class Row:
 
 
 ROWS = [
-    Row("zoo, nested over fresh", "nested_vs_fresh", "--chain 2048 --samples 32", "--engine transformers --problems 1 --samples 2 --chain 32"),
+    Row("zoo, nested over fresh", "nested_vs_fresh", "--chain 2048 --samples 32", "--engine transformers --problems 2 --samples 4 --chain 64"),
     Row("pool over bare vLLM, 135M", "overhead", "--shape 135M --chain 512 --seqs 1024", None),
     Row("pool over bare vLLM, tiny", "overhead", "--seqs 1024", None),
     Row("long chains, 1B", "long_chains", "--shape 1B --dtype bfloat16 --length 16384 --chains 512 --blocks 0", None),
-    Row("same tokens again", "determinism", "", "--engine transformers --problems 5 --samples 2"),
-    Row("nested says what fresh says", "bias_audit", "--engine vllm", "--engine transformers --problems 10 --samples 2"),
-    Row("embedded over generate, tiny", "embedded", "--rows 256", "--rows 8 --tokens 24 --rounds 1"),
+    Row("same tokens again", "determinism", "", "--engine transformers --problems 20 --samples 2"),
+    Row("nested says what fresh says", "bias_audit", "--engine vllm", "--engine transformers --problems 20 --samples 4"),
+    Row("embedded over generate, tiny", "embedded", "--rows 256", "--rows 16 --rounds 1"),
     Row("embedded over generate, 135M", "embedded", "--shape 135M --rows 256 --tokens 256", None),
 ]  # fmt: skip
 

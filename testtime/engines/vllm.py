@@ -144,8 +144,7 @@ class VllmEngine:
                 else {"thinking_token_budget": request.thinking_budget}
             ),
         )
-        # Typed, it is taken as it is, without a thread that would look for text to tokenize.
-        prompt: Any = {"type": "token", "prompt_token_ids": list(prompt_ids)}
+        prompt: Any = {"prompt_token_ids": list(prompt_ids)}
         ids, logprobs, last = list[int](), list[float](), None
         labels: tuple[float, ...] = ()
         due = time.monotonic() + PART_SECONDS
