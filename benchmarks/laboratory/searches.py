@@ -43,7 +43,7 @@ SELECTORS = [
 ]
 STEERED = {"prm": "prm", "max_steps": 8, "step_tokens": 8}
 RUNS: dict[str, dict[str, Any]] = {
-    "chains": {"samples": 32, "thinking": {"budgets": [16, 25]}},
+    "chains": {"samples": 32, "thinking": {"budgets": [8, 25]}},
     "dvts": {"samples": 4, "thinking": {"strategy": "stepwise", "widths": [4], **STEERED}},
     "beam": {"samples": 1, "thinking": {"strategy": "beam", "beams": [4, 8], **STEERED}},
     "particles": {
@@ -87,7 +87,7 @@ class Way:
 
 
 WAYS = [
-    Way("one sample, 16 tokens", "chains", "majority", 16, single=True),
+    Way("one sample, 8 tokens", "chains", "majority", 8, single=True),
     Way("one sample, to its end", "chains", "majority", 25, single=True),
     Way("majority vote", "chains", "majority", 25),
     Way("vote weighted by step model", "chains", "weighted:step", 25),

@@ -73,7 +73,8 @@ def test_a_drawn_run_tells_each_chain_with_its_answers(tmp_path: Path) -> None:
 
 def test_show_lists_problems_and_names_the_nearest(tmp_path: Path) -> None:
     run = made.run(tmp_path)
-    listed = shows.show(run.path, None).splitlines()
+    head, *listed = shows.show(run.path, None).splitlines()
+    assert head.startswith("right answers, % of all budgets and samples")
     assert len(listed) == 40 and listed[0].endswith("made/0")
     assert len(json.loads(shows.show(run.path, None, as_json=True))) == 40
     with pytest.raises(UserError, match="did you mean 'made/1"):

@@ -63,8 +63,8 @@ def choose(
     store: Store, name: str, k: int, subsets: int, chooser: Chooser, progress: Progress
 ) -> list[str]:
     """Have `k` answers at a time chosen from, `subsets` times a problem and budget, and put
-    genselect:NAME_k among the selectors of the run's manifest; returns a line for each choice that
-    failed. Raises UserError as `pipeline.choose` says.
+    genselect:NAME_k among the selectors of the run's manifest, unless no reply names an answer;
+    returns a line for each choice that failed. Raises UserError as `pipeline.choose` says.
     """
     given = opened(store, "choices", name, "choice", chooser, ids=False)
     if not 2 <= k <= given.job.config.samples:
@@ -82,10 +82,11 @@ def choose(
     rows = store.read("choices", ["chosen"], pc.field("name") == name)
     lost = pc.sum(pc.less(rows["chosen"], 0)).as_py() or 0
     if lost and lost == rows.num_rows:
-        raise UserError(
+        progress.say(
             f"none of {lost} replies names an answer shown, so nothing was chosen; give an --ask "
             "that the model knows, or another --model (and --name)"
         )
+        return failed
     if lost:
         progress.say(
             f"{lost} of {rows.num_rows} replies name none of the answers shown, or several: they "
