@@ -125,6 +125,14 @@ def cpu_seconds() -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def prompts(problems: int, salt: int) -> dict[str, Ids]:
+    """Prompts of 24 tokens that no other salt has, so that no cache knows them."""
+    return {
+        f"p{i}": tuple(5 + (7 * salt + i + j * (i + 1)) % 20 for j in range(24))
+        for i in range(problems)
+    }
+
+
 def since(began: Seconds) -> Seconds:
     return cpu_seconds() - began[0], time.perf_counter() - began[1]
 

@@ -28,6 +28,7 @@ from benchmarks.common import (
     cpu_seconds,
     drawing,
     engine_for,
+    prompts,
     since,
     stored,
     untrained,
@@ -58,7 +59,7 @@ class Plain:
     def seconds(self, requests: Sequence[Request]) -> Seconds:
         """To serve them all, chains before the answers that stand on them."""
         ordered = sorted(requests, key=lambda r: len(r.prompt or ()))
-        prompts: Any = [{"prompt_token_ids": list(r.prompt or ())} for r in ordered]
+        every: Any = [{"prompt_token_ids": list(r.prompt or ())} for r in ordered]
         params = [
             self._params(
                 temperature=1.0, max_tokens=r.max_tokens, ignore_eos=True, detokenize=False
@@ -66,7 +67,7 @@ class Plain:
             for r in ordered
         ]
         began = cpu_seconds(), time.perf_counter()
-        self._llm.generate(prompts, params, use_tqdm=False)
+        self._llm.generate(every, params, use_tqdm=False)
         return since(began)
 
 
@@ -93,12 +94,9 @@ async def rounds(given: argparse.Namespace, model: Path, plain: Plain) -> None:
     ratios: list[Seconds] = []
     for turn in range(given.rounds + 1):
         # Prompts of each round's own: none finds another round's prefixes in the cache.
-        prompts = {
-            f"p{i}": tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24))
-            for i in range(given.problems)
-        }
+        asked = prompts(given.problems, turn)
         recorder = Recorder(engine)
-        ours = await stored(drawing(recorder, ENDLESS, turn), nested, prompts, given.samples)
+        ours = await stored(drawing(recorder, ENDLESS, turn), nested, asked, given.samples)
         requests = [request for request, _ in recorder.seen]
         plain.seconds(requests)
         bare = plain.seconds(requests)

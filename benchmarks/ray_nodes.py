@@ -18,13 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ENDLESS, Recorder, drawing, pool, untrained
+from benchmarks.common import ENDLESS, Recorder, drawing, pool, prompts, untrained
 from testtime.config.schema import EngineSpec
 from testtime.engines import make
 from testtime.engines.ray import RayEngine
 from testtime.strategies.base import Attempt
 from testtime.strategies.nested import Nested
-from testtime.strategies.node import Ids
 
 FLYING = 32  # chains an actor
 
@@ -56,13 +55,10 @@ async def rounds(given: argparse.Namespace, cluster: Any) -> None:
             if halfway and left == given.problems * given.samples // 2:
                 halfway()
 
-        prompts: dict[str, Ids] = {
-            f"p{i}": tuple(5 + (7 * salt + i + j * (i + 1)) % 20 for j in range(24))
-            for i in range(given.problems)
-        }
+        asked = prompts(given.problems, salt)
         recorder = Recorder(engines[count])
         seconds = await pool(
-            drawing(recorder, ENDLESS, salt), nested, prompts, given.samples, finished
+            drawing(recorder, ENDLESS, salt), nested, asked, given.samples, finished
         )
         assert not left, f"{left} samples did not come"
         return recorder.totals()["generated"] / seconds

@@ -31,6 +31,7 @@ from benchmarks.common import (
     cpu_seconds,
     drawing,
     engine_for,
+    prompts,
     since,
     stored,
     untrained,
@@ -106,14 +107,11 @@ async def rounds(given: argparse.Namespace) -> None:
     steps: dict[str, Any] = {"scorer": Judge(), "ends": lambda separator: ((5,),)}
     ratios: list[tuple[float, ...]] = []
     for turn in range(given.rounds + 1):
-        prompts = {
-            f"p{i}": tuple(5 + (7 * turn + i + j * (i + 1)) % 20 for j in range(24))
-            for i in range(given.problems)
-        }
+        asked = prompts(given.problems, turn)
         await engine._llm.reset_prefix_cache()
         recorder = Waiting(engine)
         shared = replace(drawing(recorder, ENDLESS, turn, decode=decode), **steps)
-        ours = await stored(shared, search, prompts, given.samples)
+        ours = await stored(shared, search, asked, given.samples)
         waves = [[wave for _, wave in sorted(own.items())] for own in recorder.asked.values()]
         loops = []
         for logprobs in (0, None):

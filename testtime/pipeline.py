@@ -94,7 +94,7 @@ def dry_run(
         first.prompt,
         f"right answer: {first.gold}",
         f"cells of a sample: {' '.join(cell or 'one' for cell in jobs[0].cells)}",
-        *(line for job in jobs for line in plans.plan(job)),
+        *(line for job in jobs for line in plans.plan(job, plans.unfinished(job))),
     ]
     return "\n".join(dict.fromkeys(lines))
 
@@ -104,7 +104,7 @@ def plan(
 ) -> str:
     """What a config's runs take, and what they will be able to tell apart; draws nothing."""
     jobs = ready(config, overrides)
-    lines = [line for job in jobs for line in plans.plan(job)]
+    lines = [line for job in jobs for line in plans.plan(job, plans.unfinished(job))]
     return "\n".join([*dict.fromkeys(lines), plans.table(jobs[0])])
 
 
@@ -161,10 +161,9 @@ def reward(
     weighted:NAME beside.
 
     model: of the zoo, or a folder: a classification head, or a process reward model of any family;
-    over:
-    "text", or how the scores of steps are joined ("product", "min", "last"). A later `run` takes
-    its config's selectors, so list the new ones there to keep them. Raises UserError when there is
-    no such model, the run was imported, or another column has that name.
+    over: "text", or how the scores of steps are joined ("product", "min", "last"). A later `run`
+    takes its config's selectors, so list the new ones there to keep them. Raises UserError when
+    there is no such model, the run was imported, or another column has that name.
     """
     store = Store(path)
     with store.lock():

@@ -12,7 +12,12 @@ from tests.runs.test_draw import FakeEngine, config, job
 from testtime import engines, pipeline
 from testtime.cli.app import app
 from testtime.runs import draw, plan
+from testtime.runs.prepare import Job
 from testtime.runs.progress import Progress
+
+
+def planned(given: Job) -> list[str]:
+    return plan.plan(given, plan.unfinished(given))
 
 
 def test_the_worst_case_before_drawing_and_what_was_seen_after(
@@ -21,13 +26,13 @@ def test_the_worst_case_before_drawing_and_what_was_seen_after(
     monkeypatch.setattr(engines, "make", lambda *_: (FakeEngine(), "fake"))
     monkeypatch.setattr(plan, "SEEN", 5)
     price: dict[str, Any] = {"price": {"input": 1, "output": 1e6}}
-    before, told = plan.plan(job(tmp_path, **price))
+    before, told = planned(job(tmp_path, **price))
     assert "12 chains and at most 36 answers" in before and "dollars" in before
     assert told == "3 problems x 4 samples are too few to tell settings apart"
     drawn = draw.draw(job(tmp_path), Progress())
-    complete, _ = plan.plan(job(tmp_path, **price))
+    complete, _ = planned(job(tmp_path, **price))
     assert not drawn and complete.endswith("the pool is complete, nothing is left to draw")
-    more, _ = plan.plan(job(tmp_path, samples=6, **price))
+    more, _ = planned(job(tmp_path, samples=6, **price))
     assert "12 of 18 samples are drawn; left: 6 chains and about" in more
 
 

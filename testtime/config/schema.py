@@ -26,10 +26,14 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def named(value: Any) -> Any:
+    """`gsm8k` is short for `{name: gsm8k}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 def _named(value: Any) -> Any:
-    """`gsm8k` is short for `{name: gsm8k}`, and one for a list of one."""
-    items = value if isinstance(value, list) else [value]
-    return [{"name": item} if isinstance(item, str) else item for item in items]
+    """The same of a list, for which one is short."""
+    return [named(item) for item in (value if isinstance(value, list) else [value])]
 
 
 def listed(value: Any) -> Any:
@@ -179,9 +183,7 @@ class Config(_Model, Generic[T]):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: Annotated[list[TaskRef], BeforeValidator(_named), Field(min_length=1)]
     model: Annotated[list[ModelRef], BeforeValidator(_named), Field(min_length=1)]
-    engine: Annotated[
-        EngineSpec, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)
-    ] = EngineSpec()
+    engine: Annotated[EngineSpec, BeforeValidator(named)] = EngineSpec()
     thinking: T
     sampling: Sampling = Sampling()
     answer: Answer = Answer()

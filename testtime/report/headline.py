@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from testtime.errors import UserError
@@ -15,19 +14,15 @@ if TYPE_CHECKING:
 
 def axes(run: Run) -> list[str]:
     """The compute axes that all its models hold, the main one first."""
-    return _known(results.of(run))
-
-
-def _known(every: Sequence[results.Results]) -> list[str]:
+    every = results.of(run)
     return [axis for axis in every[0].axes if all(axis in one.axes for one in every)]
 
 
 def chart(run: Run, axis: str | None = None) -> Chart:
     """A line for each n of one model; of several the leaderboard's figure.
 
-    axis: flops, tokens, usd or seconds (None: the first that is known, of several models by
-    most). To be called inside
-    `style.context`. Raises UserError where the run does not hold it.
+    axis: flops, tokens, usd or seconds (None: the first that is known, of several models by most).
+    To be called inside `style.context`. Raises UserError where the run does not hold it.
     """
     every = results.of(run)
     if len(every) > 1:

@@ -52,7 +52,7 @@ def draw(job: Job, progress: Progress) -> list[str]:
     if not todo and not concurrency:
         progress.say(f"{job.store.root}: the pool is complete, nothing to draw")
         return []
-    for line in plan.plan(job):
+    for line in plan.plan(job, todo):
         progress.say(line)
     before = time.time()
     engine, note = engines.make(engine_of(job), job.model.source, job.model.revision)

@@ -16,13 +16,14 @@ Sample = tuple[ProblemRow, int]
 SEEN = 100  # chains from which lengths are trusted
 
 
-def plan(job: Job) -> list[str]:
+def plan(job: Job, left: list[Sample]) -> list[str]:
     """Two lines on a job: chains, tokens, dollars and hours that are left (from the lengths seen in
-    its folder, else the worst case), and the differences that it will find with 80 % power.
+    its folder, else the worst case), and the differences that it will find with 80 % power. left:
+    what is `unfinished`.
     """
     config, problems = job.config, len(job.problems)
     told = what_can_be_told(config.samples, problems)
-    name, left = f"{job.model.name}: ", unfinished(job)
+    name = f"{job.model.name}: "
     if not left:
         return [f"{name}the pool is complete, nothing is left to draw", told]
     if done := problems * config.samples - len(left):

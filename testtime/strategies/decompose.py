@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from testtime.config.schema import Config, ModelRef
+from testtime.config.schema import Config, ModelRef, named
 from testtime.engines.base import EngineError
 from testtime.models.delimiters import Format
 from testtime.strategies.base import Amounts, Attempt, Ledger, Strategy, gathered
@@ -55,10 +55,6 @@ def _template(*names: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _named(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
 def _check_planner(planner: ModelRef, engine: str) -> None:
     if engine in ("endpoint", "ray"):
         raise ValueError(
@@ -87,7 +83,7 @@ class Decompose(Strategy):
     )
     part: Annotated[Nested | Fresh | Wait | Revise | Tools, Field(discriminator="strategy")]
     budget: int = Field(512, ge=0)
-    planner: Annotated[ModelRef | None, BeforeValidator(_named)] = None
+    planner: Annotated[ModelRef | None, BeforeValidator(named)] = None
     split: Annotated[str, _template("question")] = SPLIT
     ask: Annotated[str, _template("question", "earlier", "part")] = ASK
     join: Annotated[str, _template("question", "earlier")] = JOIN

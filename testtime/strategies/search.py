@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from testtime.config.schema import Sampling
+from testtime.config.schema import Sampling, named
 from testtime.strategies.base import Amounts, Answer, Attempt, Call, Ledger, Strategy, Verifier
 from testtime.strategies.budget import Finish, closed, read
 from testtime.strategies.node import Node
@@ -71,7 +71,7 @@ class Steered(Strategy):
     """
 
     grows: ClassVar[tuple[str, ...]] = ()
-    prm: Annotated[Verifier, BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)]
+    prm: Annotated[Verifier, BeforeValidator(named)]
     separator: str = Field("\n\n", min_length=1)
     join: Literal["last", "min", "product", "mean"] = "last"
 
